@@ -1,0 +1,121 @@
+"""What happens in a run, in order. The recorded ones are the run's only state (see `runs`).
+
+Each event is a frozen dataclass with a stable `kind`. Deltas (`TextDelta`, …) are streamed to
+listeners and not recorded: the `ModelReplied` that follows holds the same text.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from wardian.types import CallDelta, ReasoningDelta, Reply, Stop, Task, TextDelta, Usage
+from wardian_policies.types import Decision
+from wardian_tools.types import ToolCall, ToolResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """First event: everything needed to read the rest."""
+
+    kind: ClassVar[str] = "run_started"
+    run_id: str
+    task: Task
+    system_prompt: str
+    model: dict[str, Any]
+    """name, is_local, and the model's identity"""
+    tools: tuple[dict[str, Any], ...]
+    """name, description, parameters, effects; sorted by name"""
+    policy: dict[str, Any]
+    """name, sha256 of the effective rules, budgets"""
+    sandbox: dict[str, Any]
+    """`SandboxIdentity` as JSON"""
+    workspace: str
+    wardian_version: str
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAsked:
+    """Intent, before the request is sent."""
+
+    kind: ClassVar[str] = "model_asked"
+    step: int
+    """1 for the first request"""
+    sampling: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelReplied:
+    kind: ClassVar[str] = "model_replied"
+    step: int
+    reply: Reply
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallDecided:
+    """What the policy said of a call, and what a person said if it asked."""
+
+    kind: ClassVar[str] = "call_decided"
+    step: int
+    call: ToolCall
+    decision: Decision
+    answer: str | None = None
+    """`yes` or `no` where the decision was Ask"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallStarted:
+    """Intent, synced before the call has any effect."""
+
+    kind: ClassVar[str] = "call_started"
+    step: int
+    call_id: str
+    name: str
+    repeatable: bool
+    """read-only or idempotent: may be run again if its result is lost"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFinished:
+    kind: ClassVar[str] = "call_finished"
+    step: int
+    result: ToolResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """Something the runtime told the model in a user message (a cut reply, a schema not met)."""
+
+    kind: ClassVar[str] = "noted"
+    step: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished:
+    """Last event of a run that ended by itself."""
+
+    kind: ClassVar[str] = "run_finished"
+    stop: Stop
+    answer: str
+    """Final text, or the last text there was"""
+    steps: int
+    tool_calls: int
+    usage: Usage
+    seconds: float
+    error: str = ""
+    changes: tuple[dict[str, Any], ...] = field(default=())
+    """Workspace changes: path, kind"""
+
+
+Recorded = (
+    RunStarted
+    | ModelAsked
+    | ModelReplied
+    | CallDecided
+    | CallStarted
+    | CallFinished
+    | Noted
+    | RunFinished
+)
+Event = Recorded | TextDelta | ReasoningDelta | CallDelta

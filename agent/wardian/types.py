@@ -1,0 +1,218 @@
+"""The agent's vocabulary: what is asked, what a model answers, and why a run stops."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from wardian_tools.types import ToolCall
+
+
+class Role(StrEnum):
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message of the conversation. Never changed once made, so it is encoded once."""
+
+    role: Role
+    content: str
+    calls: tuple[ToolCall, ...] = ()
+    """Assistant only."""
+    reasoning: str = ""
+    """Assistant only; kept apart from the answer."""
+    call_id: str = ""
+    """Tool only: the call this answers."""
+    name: str = ""
+    """Tool only: the tool's name."""
+    encoded: dict[str, bytes] = field(
+        default_factory=dict[str, bytes], compare=False, repr=False, init=False
+    )
+    """Wire form by dialect, filled by the model clients."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What a run is asked to do."""
+
+    prompt: str
+    context: str = ""
+    """Text piped in beside the prompt."""
+    output_schema: dict[str, Any] | None = None
+    """JSON schema the answer must satisfy."""
+
+
+class Finish(StrEnum):
+    """Why the model stopped writing. Only STOP and CALLS are terminal: after them calls may run."""
+
+    STOP = "stop"
+    CALLS = "calls"
+    LENGTH = "length"
+    """cut by the token limit; tool calls in it are discarded whole"""
+    FILTER = "filter"
+    """withheld by the provider"""
+    CUT = "cut"
+    """the stream ended without saying why; tool calls in it are discarded whole"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What one reply, or all of them, consumed."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    """of the prompt, not evaluated again"""
+    cost_usd: float | None = None
+    """None when the price is not known"""
+
+    def __add__(self, other: "Usage") -> "Usage":
+        costs = [c for c in (self.cost_usd, other.cost_usd) if c is not None]
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            cost_usd=sum(costs) if costs else None,
+        )
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How the next tokens are chosen; None leaves it to the model's own default."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRecord:
+    """The tokens of one reply, exact enough to train on."""
+
+    prompt_suffix_ids: tuple[int, ...]
+    """What was added to the run's previous prompt and completion (all of it at the first step)."""
+    kept_ids: int
+    """How many ids of the previous prompt + completion still stand before the suffix."""
+    sampled_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    """Natural log, under the distribution sampled from, one per sampled id."""
+    constrained: tuple[bool, ...]
+    """True where a grammar mask was in force, one per sampled id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What the model answered, whole."""
+
+    message: Message
+    finish: Finish
+    usage: Usage = Usage()
+    model: str = ""
+    """The model's own name for itself, as the provider returned it."""
+    tokens: TokenRecord | None = None
+    seconds_to_first_token: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasoningDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallDelta:
+    """A piece of a tool call being written; it may only run once the `Reply` is there."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments_text: str = ""
+
+
+Delta = TextDelta | ReasoningDelta | CallDelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolSpec:
+    """What a model is told of a tool."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    """JSON schema"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One question to a model: the whole conversation so far."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    sampling: Sampling = Sampling()
+    output_schema: dict[str, Any] | None = None
+    """When set, the final text must satisfy it; models that can constrain do."""
+    conversation: str = ""
+    """Same for all requests of one run: lets a local model keep its cache."""
+
+
+class Model(Protocol):
+    """Anything that answers. Implementations retry before the first token, never after."""
+
+    @property
+    def name(self) -> str:
+        """As the user spells it: `tiny`, `gguf:/m.gguf`, `openai/gpt-5`."""
+        ...
+
+    @property
+    def is_local(self) -> bool:
+        """True when no byte of a request leaves the machine."""
+        ...
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """For the trajectory: file hash, template hash, endpoint without secrets. JSON values."""
+        ...
+
+    def stream(self, request: Request) -> AsyncIterator[Delta | Reply]:
+        """Yield deltas, then exactly one `Reply` last. Raises: ModelError."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Stop(StrEnum):
+    """Why a run ended."""
+
+    DONE = "done"
+    """The model gave its answer."""
+    STEPS = "steps"
+    """The step budget was used up."""
+    TOOL_CALLS = "tool_calls"
+    """The tool-call budget was used up."""
+    TOKENS = "tokens"
+    """The token budget was used up."""
+    COST = "cost"
+    """The cost budget was used up."""
+    TIME = "time"
+    """The wall-clock budget was used up."""
+    MALFORMED = "malformed"
+    """Too many replies in a row could not be used."""
+    APPROVAL = "approval"
+    """A call needed a person and nobody could be asked."""
+    CANCELLED = "cancelled"
+    """The caller or the person stopped it."""
+    FAILED = "failed"
+    """The runtime or the provider failed; `error` says how."""

@@ -1,0 +1,1 @@
+"""Where calls run: boxes that confine model-written code."""

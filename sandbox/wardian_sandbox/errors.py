@@ -1,0 +1,23 @@
+"""What the sandbox raises. A command that fails is a result, never one of these.
+
+SandboxError
+├── SandboxUnavailable   this machine cannot enforce the sandbox that was asked for
+└── SandboxLost          the sandbox died, or broke the control protocol
+"""
+
+
+class SandboxError(Exception):
+    """Root of what this package raises: one sentence of cause, one of remedy."""
+
+    def __init__(self, cause: str, remedy: str = "") -> None:
+        super().__init__(f"{cause} {remedy}".strip())
+        self.cause = cause
+        self.remedy = remedy
+
+
+class SandboxUnavailable(SandboxError):
+    """The machine lacks what the sandbox needs (no bwrap, user namespaces forbidden)."""
+
+
+class SandboxLost(SandboxError):
+    """The sandbox ended while it was in use; its state is gone."""
