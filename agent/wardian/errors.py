@@ -1,4 +1,4 @@
-"""What wardian raises, and the exit code each becomes. What a model or a tool got wrong is an event.
+"""What wardian raises, and the exit code each becomes. What a model got wrong is an event.
 
 WardianError
 ├── ConfigurationError      3   a setting is unknown, malformed, or contradicts another
