@@ -1,1 +1,55 @@
 """What a model can call: typed tools, their schemas, a registry, and the built-in tools."""
+
+from wardian_tools.builtin import BUILTIN_NAMES, builtin_tools
+from wardian_tools.calls import (
+    MAX_ARGUMENT_CHARS,
+    MAX_CALLS_PER_REPLY,
+    MAX_DEPTH,
+    MAX_RESULT_CHARS,
+    canonical_json,
+    run_call,
+)
+from wardian_tools.define import tool
+from wardian_tools.discover import Discovered, PluginFailure, load_entry_points, select
+from wardian_tools.errors import ToolDefinitionError, ToolError, UnknownTool
+from wardian_tools.registry import Registry
+from wardian_tools.types import (
+    Confidentiality,
+    Effect,
+    Integrity,
+    Output,
+    ResultStatus,
+    Tool,
+    ToolCall,
+    ToolContext,
+    ToolResult,
+)
+
+__all__ = [
+    "BUILTIN_NAMES",
+    "MAX_ARGUMENT_CHARS",
+    "MAX_CALLS_PER_REPLY",
+    "MAX_DEPTH",
+    "MAX_RESULT_CHARS",
+    "Confidentiality",
+    "Discovered",
+    "Effect",
+    "Integrity",
+    "Output",
+    "PluginFailure",
+    "Registry",
+    "ResultStatus",
+    "Tool",
+    "ToolCall",
+    "ToolContext",
+    "ToolDefinitionError",
+    "ToolError",
+    "ToolResult",
+    "UnknownTool",
+    "builtin_tools",
+    "canonical_json",
+    "load_entry_points",
+    "run_call",
+    "select",
+    "tool",
+]

@@ -1,0 +1,91 @@
+"""`python` and `shell`: code a model writes, run inside the sandbox."""
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+from wardian_sandbox.types import Confinement, Ending, ExecResult
+from wardian_tools.builtin.bounds import Between
+from wardian_tools.types import Output, ResultStatus, ToolContext
+
+MAX_TIMEOUT_SECONDS = 3600
+NO_OUTPUT = "(no output)"
+Timeout = Annotated[int, Between(1, MAX_TIMEOUT_SECONDS)]
+STATE_LOST = "[the interpreter was restarted: earlier variables are gone]"
+
+
+async def python(context: ToolContext, code: str) -> Output:
+    """Run Python code and return what it prints and the value of its last expression. Variables
+    and imports are kept between calls. The working directory is the workspace.
+
+    Args:
+        code: Python source, one or more lines.
+    """
+    result = await context.sandbox.python(code, context.within)
+    lines = [result.output.removesuffix("\n")]
+    if result.value is not None:
+        lines.append(result.value)
+    if result.error is not None:
+        lines.append(result.error.rstrip())
+    lines += _ending(result, context.within)
+    if result.state_lost:
+        lines.append(STATE_LOST)
+    return Output(
+        content="\n".join(filter(None, lines)) or NO_OUTPUT,
+        status=_status(result),
+        data=_facts(result) | {"value": result.value, "state_lost": result.state_lost},
+    )
+
+
+async def shell(
+    context: ToolContext, command: str, timeout_seconds: Timeout | None = None
+) -> Output:
+    """Run a shell command in the workspace and return its output (stdout and stderr).
+
+    Args:
+        command: A bash command line.
+        timeout_seconds: Stop the command after this many seconds.
+    """
+    within = context.within if timeout_seconds is None else _at_most(context, timeout_seconds)
+    result = await context.sandbox.shell(command, within)
+    lines = [result.output.rstrip(), *_ending(result, within)]
+    return Output(
+        content="\n".join(filter(None, lines)) or NO_OUTPUT,
+        status=_status(result),
+        data=_facts(result),
+    )
+
+
+def _at_most(context: ToolContext, seconds: int) -> Confinement:
+    limits = context.within.limits
+    shorter = replace(limits, wall_seconds=min(limits.wall_seconds, seconds))
+    return replace(context.within, limits=shorter)
+
+
+def _ending(result: ExecResult, within: Confinement) -> list[str]:
+    """The line that says how it ended, when that is not said by the output itself."""
+    match result.ending:
+        case Ending.TIMED_OUT:
+            return [f"[stopped after {within.limits.wall_seconds:g} s: time limit]"]
+        case Ending.CANCELLED:
+            return ["[cancelled]"]
+        case Ending.EXITED | Ending.SIGNALLED:
+            told = result.exit_code == 0 or result.error is not None
+            return [] if told else [f"[exit code {result.exit_code}]"]
+
+
+def _status(result: ExecResult) -> ResultStatus:
+    match result.ending:
+        case Ending.CANCELLED:
+            return ResultStatus.CANCELLED
+        case Ending.EXITED if result.exit_code == 0 and result.error is None:
+            return ResultStatus.OK
+        case _:
+            return ResultStatus.ERROR
+
+
+def _facts(result: ExecResult) -> dict[str, Any]:
+    return {
+        "ending": result.ending.value,
+        "exit_code": result.exit_code,
+        "dropped_bytes": result.dropped_bytes,
+    }
