@@ -7,7 +7,7 @@ listeners and not recorded: the `ModelReplied` that follows holds the same text.
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from wardian.types import CallDelta, ReasoningDelta, Reply, Stop, Task, TextDelta, Usage
+from wardian.types import CallDelta, Message, ReasoningDelta, Reply, Stop, Task, TextDelta, Usage
 from wardian_policies.types import Decision
 from wardian_tools.types import ToolCall, ToolResult
 
@@ -30,6 +30,8 @@ class RunStarted:
     """`SandboxIdentity` as JSON"""
     workspace: str
     wardian_version: str
+    earlier: tuple[Message, ...] = ()
+    """Conversation this run goes on from, without its system message"""
     tags: tuple[str, ...] = ()
 
 

@@ -1,6 +1,6 @@
 """The agent's vocabulary: what is asked, what a model answers, and why a run stops."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -186,7 +186,7 @@ class Model(Protocol):
         """For the trajectory: file hash, template hash, endpoint without secrets. JSON values."""
         ...
 
-    def stream(self, request: Request) -> AsyncIterator[Delta | Reply]:
+    def stream(self, request: Request) -> AsyncGenerator[Delta | Reply, None]:
         """Yield deltas, then exactly one `Reply` last. Raises: ModelError."""
         ...
 

@@ -1,1 +1,7 @@
-"""Placeholder."""
+"""Runs on disk: the append-only log, the store that holds them, the reader."""
+
+from wardian.runs.log import RunLog
+from wardian.runs.store import RunStore, RunSummary
+from wardian.runs.trajectory import Damage, Record, Trajectory
+
+__all__ = ["Damage", "Record", "RunLog", "RunStore", "RunSummary", "Trajectory"]

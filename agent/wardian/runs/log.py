@@ -1,0 +1,182 @@
+"""The log of one run: append-only, one line an event, synced where it counts.
+
+Covers: process death at any moment (what `append(durable=True)` acknowledged is there), short
+writes and full disks (undone, earlier lines safe), two processes on one run (refused).
+Does not cover: network file systems, whose locks and syncs promise less.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from wardian.errors import StorageError
+from wardian.events import Recorded
+from wardian.runs.encode import BLOB_CHARS, SCHEMA, dumps, line, to_json
+
+LOG_NAME = "trajectory.jsonl"
+TORN_NAME = "torn"
+BLOBS_NAME = "blobs"
+
+SYNC_THREADS = 16
+# A sync waits for the disk, not for the processor, and syncs of several files share one journal
+# commit; more threads than cores is the point.
+
+
+@cache
+def _sync_pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=SYNC_THREADS, thread_name_prefix="wardian-sync")
+
+
+class RunLog:
+    """Writes one run's events. One owner; `append` calls must not overlap."""
+
+    def __init__(self, folder: Path, descriptor: int, seq: int) -> None:
+        self.folder = folder
+        self.path = folder / LOG_NAME
+        self._descriptor = descriptor
+        self._seq = seq
+        self._began = time.monotonic()
+
+    @classmethod
+    def create(cls, folder: Path) -> "RunLog":
+        """Start the log of a new run: folder 0700, file 0600, header synced.
+
+        Raises: StorageError.
+        """
+        try:
+            folder.mkdir(mode=0o700, parents=True)
+            flags = os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_RDWR | os.O_CLOEXEC
+            descriptor = os.open(folder / LOG_NAME, flags, 0o600)
+        except OSError as error:
+            raise _storage_error(folder, error) from error
+        log = cls(folder, descriptor, 0)
+        log._lock()
+        log._write([("header", dumps({"schema": SCHEMA}))])
+        log._sync()
+        _sync_folder(folder)
+        _sync_folder(folder.parent)
+        return log
+
+    @classmethod
+    def reopen(cls, folder: Path) -> "RunLog":
+        """Go on with a stored run. A torn last line is set aside in the file `torn` first.
+
+        Raises: StorageError, also when another process holds the run.
+        """
+        try:
+            descriptor = os.open(folder / LOG_NAME, os.O_APPEND | os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise _storage_error(folder, error) from error
+        log = cls(folder, descriptor, 0)
+        log._lock()
+        content = log.path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            with (folder / TORN_NAME).open("ab") as torn:
+                torn.write(content[whole:] + b"\n")
+            os.ftruncate(descriptor, whole)
+        log._seq = content[:whole].count(b"\n")
+        return log
+
+    async def append(self, events: Sequence[Recorded], *, durable: bool = True) -> None:
+        """Write the events in one write; with `durable`, return only once they are on disk.
+
+        Raises: StorageError; nothing of these events is then in the log.
+        """
+        if events:
+            self._write([(e.kind, dumps(to_json(e, self._save_blob))) for e in events])
+        if durable:
+            await asyncio.get_running_loop().run_in_executor(_sync_pool(), self._sync)
+
+    def close(self) -> None:
+        """Release the run. May be called twice."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.close()
+            raise StorageError(
+                f"Run {self.folder.name} is in use by another process.",
+                "Wait until it ends, or stop it.",
+            ) from error
+
+    def _write(self, records: Sequence[tuple[str, bytes]]) -> None:
+        """All the records (kind, data) in one write, or none of them."""
+        wall = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        mono = time.monotonic() - self._began
+        content = b"".join(
+            line(seq, wall, mono, kind, data)
+            for seq, (kind, data) in enumerate(records, start=self._seq)
+        )
+        before = os.fstat(self._descriptor).st_size
+        try:
+            written = os.write(self._descriptor, content)
+            while written < len(content):
+                # A short write means that the disk is about to say no; ask it.
+                written += os.write(self._descriptor, content[written:])
+        except OSError as error:
+            os.ftruncate(self._descriptor, before)
+            raise _storage_error(self.path, error) from error
+        self._seq += len(records)
+
+    def _sync(self) -> None:
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            raise _storage_error(self.path, error) from error
+
+    def _save_blob(self, text: str) -> dict[str, Any]:
+        assert len(text) > BLOB_CHARS
+        content = text.encode("utf-8", "surrogatepass")
+        digest = hashlib.sha256(content).hexdigest()
+        target = self.folder / BLOBS_NAME / digest
+        if not target.exists():
+            try:
+                _write_whole(target, content)
+            except OSError as error:
+                raise _storage_error(target, error) from error
+        return {"$blob": digest, "bytes": len(content)}
+
+
+def _write_whole(target: Path, content: bytes) -> None:
+    """The file is there whole and synced, or not at all."""
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(target)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _storage_error(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{path} cannot be written: {error.strerror or error}.",
+        "Free space or mend the permissions, or choose another place with WARDIAN_HOME.",
+    )

@@ -1,0 +1,122 @@
+"""The runs of one home, each in a folder of its own: `RUN_ID/trajectory.jsonl`, `RUN_ID/blobs/`."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wardian.errors import RunNotFound, StorageError
+from wardian.runs.encode import BadLine, parse_line
+from wardian.runs.log import LOG_NAME, RunLog
+from wardian.runs.trajectory import Trajectory
+
+TAIL_BYTES = 65_536
+HEAD_BYTES = 262_144
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """A run in a list, from the first and last lines of its log alone."""
+
+    run_id: str
+    started: str
+    """UTC, ISO 8601; empty when the log's beginning is damaged"""
+    prompt: str
+    model: str
+    stop: str
+    """A `Stop` value, or `unfinished`"""
+    steps: int | None
+    path: Path
+
+
+class RunStore:
+    """A folder of runs."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def create(self, run_id: str) -> RunLog:
+        """Raises: StorageError."""
+        return RunLog.create(self.root / run_id)
+
+    def ids(self) -> list[str]:
+        """Run ids, newest first (they are ULIDs, so names sort by time)."""
+        if not self.root.is_dir():
+            return []
+        return sorted((p.parent.name for p in self.root.glob(f"*/{LOG_NAME}")), reverse=True)
+
+    def list(self) -> Iterator[RunSummary]:
+        """Summaries, newest first."""
+        return (self._summary(run_id) for run_id in self.ids())
+
+    def find(self, name: str) -> str:
+        """The id that `name` means: an id, an unambiguous beginning or end of one, or `last`.
+
+        Raises: RunNotFound.
+        """
+        ids = self.ids()
+        if name == "last" and ids:
+            return ids[0]
+        if name in ids:
+            return name
+        wanted = name.upper()
+        found = [i for i in ids if wanted and (i.startswith(wanted) or i.endswith(wanted))]
+        if len(found) == 1:
+            return found[0]
+        cause = "is the start or end of several runs" if found else "is no stored run"
+        raise RunNotFound(f"{name!r} {cause}.", "See `agent runs list`.")
+
+    def path(self, name: str) -> Path:
+        """Where the run's log is. Raises: RunNotFound."""
+        return self.root / self.find(name) / LOG_NAME
+
+    def load(self, name: str) -> Trajectory:
+        """Raises: RunNotFound, StorageError."""
+        return Trajectory.read(self.root / self.find(name))
+
+    def remove(self, name: str) -> str:
+        """Delete the run and give its id. Raises: RunNotFound, StorageError."""
+        run_id = self.find(name)
+        RunLog.reopen(self.root / run_id).close()  # refused while another process holds it
+        try:
+            shutil.rmtree(self.root / run_id)
+        except OSError as error:
+            raise StorageError(f"Run {run_id} cannot be removed: {error.strerror}.") from error
+        return run_id
+
+    def _summary(self, run_id: str) -> RunSummary:
+        path = self.root / run_id / LOG_NAME
+        started, finished = _ends(path)
+        data: dict[str, Any] = started.get("data", {})
+        end: dict[str, Any] = finished.get("data", {})
+        prompt = data.get("task", {}).get("prompt", "")
+        return RunSummary(
+            run_id=run_id,
+            started=str(started.get("wall", "")),
+            prompt=prompt if isinstance(prompt, str) else "(long prompt)",
+            model=str(data.get("model", {}).get("name", "")),
+            stop=str(end.get("stop", "unfinished")),
+            steps=end.get("steps"),
+            path=path,
+        )
+
+
+def _ends(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The `run_started` and `run_finished` records, each empty when missing or damaged."""
+    with path.open("rb") as stream:
+        head = stream.read(HEAD_BYTES).split(b"\n")[:3]
+        stream.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        tail = stream.read().rstrip(b"\n").split(b"\n")[-1:]
+    return _first_of(head, "run_started"), _first_of(tail, "run_finished")
+
+
+def _first_of(lines: list[bytes], kind: str) -> dict[str, Any]:
+    for raw in lines:
+        try:
+            record = parse_line(raw)
+        except BadLine:
+            continue
+        if record["kind"] == kind and isinstance(record["data"], dict):
+            return record
+    return {}

@@ -1,0 +1,160 @@
+"""Reading a run: every record that can be read, whatever happened to the file."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from wardian.errors import StorageError
+from wardian.events import (
+    CallFinished,
+    CallStarted,
+    ModelReplied,
+    Recorded,
+    RunFinished,
+    RunStarted,
+)
+from wardian.prompt import Conversation
+from wardian.runs.encode import SCHEMA, BadLine, from_json, parse_line, to_event
+from wardian.runs.log import BLOBS_NAME, LOG_NAME
+from wardian.types import Message, Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One line of the log."""
+
+    seq: int
+    wall: str
+    """UTC, ISO 8601"""
+    mono: float
+    """seconds since the log was opened, by the monotonic clock"""
+    kind: str
+    data: Any
+    """As stored, blobs put back"""
+    event: Recorded | None
+    """None for the header and for kinds this version does not know"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """A line that could not be read; the others are not affected."""
+
+    line: int
+    problem: str
+    raw: bytes
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A stored run: its records, and what can be computed from them."""
+
+    run_id: str
+    path: Path
+    records: tuple[Record, ...]
+    damage: tuple[Damage, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Trajectory":
+        """Read the run in `folder`. Damaged lines and a torn tail are listed in `damage`.
+
+        Raises: StorageError when there is no log or its major version is newer than ours.
+        """
+        path = folder / LOG_NAME
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise StorageError(
+                f"{path} cannot be read: {error.strerror or error}.", "See `agent runs list`."
+            ) from error
+        records: list[Record] = []
+        damage: list[Damage] = []
+        for number, raw in enumerate(content.split(b"\n")[:-1], start=1):
+            try:
+                records.append(_record(raw, folder))
+            except BadLine as problem:
+                damage.append(Damage(line=number, problem=str(problem), raw=raw))
+        if tail := content[content.rfind(b"\n") + 1 :]:
+            lines = content.count(b"\n") + 1
+            damage.append(Damage(line=lines, problem="torn: the last write was cut", raw=tail))
+        _check_version(path, records)
+        return cls(run_id=folder.name, path=path, records=tuple(records), damage=tuple(damage))
+
+    @property
+    def events(self) -> tuple[Recorded, ...]:
+        return tuple(record.event for record in self.records if record.event is not None)
+
+    @cached_property
+    def started(self) -> RunStarted | None:
+        return next((e for e in self.events if isinstance(e, RunStarted)), None)
+
+    @cached_property
+    def finished(self) -> RunFinished | None:
+        """None while the run goes on, or when it was killed."""
+        return next((e for e in reversed(self.events) if isinstance(e, RunFinished)), None)
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation; calls that never got a result are answered as cancelled."""
+        conversation = Conversation()
+        for event in self.events:
+            conversation.apply(event)
+        return conversation.closed()
+
+    @property
+    def uncertain(self) -> tuple[CallStarted, ...]:
+        """Calls that began and have no result: whether they took effect is not known."""
+        done = {e.result.call_id for e in self.events if isinstance(e, CallFinished)}
+        began = (e for e in self.events if isinstance(e, CallStarted))
+        return tuple(e for e in began if e.call_id not in done)
+
+    @property
+    def usage(self) -> Usage:
+        return sum((e.reply.usage for e in self.events if isinstance(e, ModelReplied)), Usage())
+
+
+def _check_version(path: Path, records: list[Record]) -> None:
+    header = next((record for record in records if record.kind == "header"), None)
+    schema = str(header.data.get("schema", "")) if header else SCHEMA
+    name, _, major = schema.partition("/")
+    if name != SCHEMA.partition("/")[0] or not major.split(".")[0].isdigit():
+        raise StorageError(f"{path} is not a Wardian run (schema {schema!r:.60}).")
+    if int(major.split(".")[0]) > int(SCHEMA.partition("/")[2]):
+        raise StorageError(
+            f"{path} was written by a newer Wardian (schema {schema}).",
+            "Upgrade Wardian to read it.",
+        )
+
+
+def _record(raw: bytes, folder: Path) -> Record:
+    def load_blob(reference: dict[str, Any]) -> str:
+        return _read_blob(folder, reference)
+
+    line = parse_line(raw)
+    kind = str(line["kind"])
+    try:
+        data = from_json(line["data"], load_blob)
+    except RecursionError as error:
+        raise BadLine("nested too deeply") from error
+    return Record(
+        seq=int(line["seq"]),
+        wall=str(line.get("wall", "")),
+        mono=float(line.get("mono", 0.0)),
+        kind=kind,
+        data=data,
+        event=to_event(kind, data),
+    )
+
+
+def _read_blob(folder: Path, reference: dict[str, Any]) -> str:
+    digest = str(reference["$blob"])
+    if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
+        raise BadLine("a blob reference that is no SHA-256")
+    try:
+        content = (folder / BLOBS_NAME / digest).read_bytes()
+    except OSError as error:
+        raise BadLine(f"blob {digest[:12]} is missing") from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise BadLine(f"blob {digest[:12]} is damaged")
+    return content.decode("utf-8", "surrogatepass")
