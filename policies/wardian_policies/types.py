@@ -1,8 +1,17 @@
 """The policy's vocabulary: what it decides, and about what."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from wardian_sandbox.types import Confinement
+
+
+class Verdict(StrEnum):
+    """What a rule says of the calls it names; each is stricter than the one before."""
+
+    ALLOW = "allow"
+    ASK = "ask"
+    DENY = "deny"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

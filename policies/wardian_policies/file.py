@@ -1,0 +1,193 @@
+"""The policy file: TOML text to a `Layer`.
+
+    extends = "default"          a preset, a path beside this file, or nothing
+    [tools]   allow, ask, deny   lists of patterns (see `rules`); default = "ask"
+    [paths]   readable, writable, protected
+    [budgets] steps, tool_calls, tokens, cost_usd, wall_seconds; a number or "unlimited"
+    [limits]  what one call may consume, as in the sandbox's `ResourceLimits`
+    [network] hosts
+
+With `extends`, tool rules and protected paths add to those of the extended policy; every other
+key replaces its value.
+"""
+
+import re
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from wardian_policies.globs import segments_of
+from wardian_policies.paths import PathGlob, PathRules
+from wardian_policies.rules import RuleSet, ToolRule, parse_rule
+from wardian_policies.schema import (
+    Document,
+    Kind,
+    choice,
+    nearest,
+    number,
+    or_unlimited,
+    positive,
+    read,
+    text,
+    texts,
+    whole,
+)
+from wardian_policies.types import Budgets, Rule, Verdict
+from wardian_sandbox.types import ResourceLimits
+
+SCHEMA: dict[str, Kind] = {
+    "extends": text("the name of a preset or a path"),
+    **{f"tools.{verdict}": texts() for verdict in Verdict},
+    "tools.default": choice(*Verdict),
+    **{f"paths.{name}": texts() for name in ("readable", "writable", "protected")},
+    **{f"budgets.{name}": or_unlimited(whole()) for name in ("steps", "tool_calls", "tokens")},
+    "budgets.cost_usd": or_unlimited(number()),
+    "budgets.wall_seconds": or_unlimited(positive()),
+    "limits.wall_seconds": positive(),
+    **{f"limits.{item.name}": whole() for item in fields(ResourceLimits)[1:]},
+    "network.hosts": texts(),
+}
+HOST = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+MAX_EXTENDS = 8
+MAX_SEGMENTS = 32
+MAX_DOUBLE_STARS = 3
+PRESETS = Path(__file__).parent / "presets"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """What one policy file says, with what it extends."""
+
+    rules: RuleSet
+    paths: PathRules
+    budgets: Budgets
+    limits: ResourceLimits
+    hosts: tuple[str, ...]
+
+
+NOTHING = Layer(
+    rules=RuleSet(
+        rules=(),
+        default=Verdict.ASK,
+        default_rule=Rule(text="default = ask", source="built in"),
+    ),
+    paths=PathRules(),
+    budgets=Budgets(),
+    limits=ResourceLimits(),
+    hosts=(),
+)
+"""What a file that extends nothing starts from."""
+
+
+def find(name: str | Path, beside: Path, folder: Path | None) -> Path:
+    """The file of a policy: a preset's, one of `folder` by name, or a path from `beside`.
+
+    Raises: LookupError with a remedy.
+    """
+    if isinstance(name, Path) or "/" in name or name.endswith(".toml"):
+        path = (beside / Path(name).expanduser()).absolute()
+        if path.is_file():
+            return path
+        raise LookupError(f"Check the path: {path} is not a file.")
+    places = [PRESETS, folder] if folder else [PRESETS]
+    known = {path.stem: path for place in reversed(places) for path in place.glob("*.toml")}
+    if name not in known:
+        raise LookupError(nearest(name, sorted(known)))
+    return known[name]
+
+
+def load_layer(path: Path, folder: Path | None, depth: int = 0) -> Layer:
+    """What the file at `path` says, with what it extends. Raises: PolicyFileError."""
+    document = read(path, SCHEMA)
+    base = NOTHING
+    if extended := document.values.get("extends"):
+        if depth == MAX_EXTENDS:
+            cause = f"extends = {extended!r} goes round in a circle or is too long a chain."
+            raise document.fault("extends", cause, f"Extend at most {MAX_EXTENDS} deep.")
+        try:
+            found = find(extended, path.parent, folder)
+        except LookupError as error:
+            cause = f"there is no policy {extended!r} to extend."
+            raise document.fault("extends", cause, str(error.args[0])) from error
+        base = load_layer(found, folder, depth + 1)
+    return build(document, base)
+
+
+def build(document: Document, base: Layer) -> Layer:
+    """What the document says on top of `base`."""
+    values = document.values
+    paths = base.paths
+    return Layer(
+        rules=tool_rules(document, base.rules),
+        paths=PathRules(
+            readable=path_globs(document, "paths.readable", paths.readable),
+            writable=path_globs(document, "paths.writable", paths.writable),
+            protected=paths.protected + path_globs(document, "paths.protected", ()),
+        ),
+        budgets=replace(base.budgets, **below(values, "budgets.")),
+        limits=replace(base.limits, **below(values, "limits.")),
+        hosts=hosts(document) if "network.hosts" in values else base.hosts,
+    )
+
+
+def below(values: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The values of one table, by their own names."""
+    return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
+
+
+def source(document: Document, key: str, index: int | None = None) -> str:
+    """Where a rule stands: `preset NAME`, or path:line."""
+    if document.path.parent == PRESETS:
+        return f"preset {document.path.stem}"
+    return f"{document.path}:{document.line(key, index)}"
+
+
+def tool_rules(document: Document, base: RuleSet) -> RuleSet:
+    default, default_rule = base.default, base.default_rule
+    if written := document.values.get("tools.default"):
+        default = Verdict(written)
+        where = source(document, "tools.default")
+        default_rule = Rule(text=f"default = {default}", source=where)
+    return RuleSet(
+        rules=(*base.rules, *own_rules(document)), default=default, default_rule=default_rule
+    )
+
+
+def own_rules(document: Document) -> list[ToolRule]:
+    found: list[ToolRule] = []
+    for verdict in Verdict:
+        key = f"tools.{verdict}"
+        for index, pattern in enumerate(document.values.get(key, ())):
+            try:
+                found.append(parse_rule(verdict, pattern, source(document, key, index)))
+            except ValueError as error:
+                raise document.fault(key, str(error), "Change the pattern.", index) from error
+    return found
+
+
+def path_globs(document: Document, key: str, unset: tuple[PathGlob, ...]) -> tuple[PathGlob, ...]:
+    """The globs under `key`, which may be none at all; `unset` when the file has no such key."""
+    if key not in document.values:
+        return unset
+    found: list[PathGlob] = []
+    for index, glob in enumerate(document.values[key]):
+        segments = segments_of(glob)
+        problem = None
+        if not glob.strip() or glob.startswith(("/", "~")) or ".." in segments:
+            problem = f"{glob!r} is not a path below the workspace."
+        elif len(segments) > MAX_SEGMENTS or segments.count("**") > MAX_DOUBLE_STARS:
+            problem = f"{glob!r} has over {MAX_SEGMENTS} parts or {MAX_DOUBLE_STARS} times '**'."
+        if problem:
+            raise document.fault(key, problem, "Write one such as 'docs/**'.", index)
+        found.append(PathGlob(glob=glob, source=source(document, key, index)))
+    return tuple(found)
+
+
+def hosts(document: Document) -> tuple[str, ...]:
+    found = tuple(str(host).lower() for host in document.values["network.hosts"])
+    for index, host in enumerate(found):
+        if not HOST.fullmatch(host):
+            cause = f"{host!r} is not a host name."
+            remedy = "Name each host, as 'example.org' or '*.example.org'."
+            raise document.fault("network.hosts", cause, remedy, index)
+    return found

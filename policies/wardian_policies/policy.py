@@ -1,0 +1,186 @@
+"""The policy: may this call run, and under what confinement?"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from wardian_policies.errors import PolicyError
+from wardian_policies.file import PRESETS, Layer, find, load_layer
+from wardian_policies.globs import intersect
+from wardian_policies.types import Allow, Ask, Budgets, Decision, Deny, Rule, Verdict
+from wardian_sandbox.types import Confinement, ResourceLimits
+from wardian_tools.types import Tool, ToolCall
+
+STRICTNESS = {Allow: 0, Ask: 1, Deny: 2}
+
+
+def preset_names() -> tuple[str, ...]:
+    """The policies that come with the package."""
+    return tuple(sorted(path.stem for path in PRESETS.glob("*.toml")))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a run may do. Immutable; `decide` is pure.
+
+    A call needs the leave of every layer. Covers which tools may be called, with what arguments,
+    on which workspace paths, and how much a run may consume. Does not look inside code that
+    `python` or `shell` run: the `Confinement` that an `Allow` carries bounds that.
+    """
+
+    name: str
+    layers: tuple[Layer, ...]
+    budgets: Budgets
+    confinement: Confinement
+    """The run's widest: no call gets more."""
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, *, folder: Path | None = None) -> Self:
+        """A preset by name, a policy of `folder` by name, or a file by path.
+
+        Raises: PolicyError when there is none; PolicyFileError when the file is not a policy.
+        """
+        try:
+            path = find(name_or_path, Path.cwd(), folder)
+        except LookupError as error:
+            cause = f"There is no policy {str(name_or_path)!r}."
+            raise PolicyError(cause, str(error.args[0])) from error
+        layer = load_layer(path, folder)
+        name = path.stem if path.parent in (PRESETS, folder) else str(path)
+        return cls.of(name, (layer,))
+
+    @classmethod
+    def of(cls, name: str, layers: tuple[Layer, ...]) -> Self:
+        """The policy that allows what every layer allows. At least one layer is needed."""
+        first, *rest = layers
+        budgets, confinement = first.budgets, confinement_of(first)
+        for layer in rest:
+            budgets = least_budgets(budgets, layer.budgets)
+            confinement = narrowest(confinement, confinement_of(layer))
+        return cls(name=name, layers=layers, budgets=budgets, confinement=confinement)
+
+    def decide(self, call: ToolCall, tool: Tool) -> Decision:
+        """The strictest of what the layers say; the first of them at a tie."""
+        if call.arguments is None:
+            rule = Rule(text="arguments", source="built in")
+            return Deny(reason=f"The arguments of {call.name} were not understood.", rule=rule)
+        decision = decide_in(self.layers[0], call, tool, self.confinement)
+        for layer in self.layers[1:]:
+            other = decide_in(layer, call, tool, self.confinement)
+            if STRICTNESS[type(other)] > STRICTNESS[type(decision)]:
+                decision = other
+        return decision
+
+    def narrowed_by(self, other: "Policy") -> "Policy":
+        """This policy and the other one: never more than either allows."""
+        return Policy(
+            name=self.name if self.name == other.name else f"{self.name} + {other.name}",
+            layers=self.layers + tuple(one for one in other.layers if one not in self.layers),
+            budgets=least_budgets(self.budgets, other.budgets),
+            confinement=narrowest(self.confinement, other.confinement),
+        )
+
+    def with_budgets(self, budgets: Budgets) -> "Policy":
+        """The same rules under other budgets. May widen: only for what the user says."""
+        return replace(self, budgets=budgets)
+
+    @property
+    def sha256(self) -> str:
+        """Of the effective rules, without names and sources: alike for policies that are alike."""
+        text = json.dumps(self._content(with_sources=False), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def as_json(self) -> dict[str, Any]:
+        """For people and the trajectory: every rule with its source."""
+        return {"name": self.name, "sha256": self.sha256, **self._content(with_sources=True)}
+
+    def _content(self, *, with_sources: bool) -> dict[str, Any]:
+        return {
+            "budgets": asdict(self.budgets),
+            "confinement": asdict(self.confinement),
+            "layers": [layer_as_json(layer, with_sources) for layer in self.layers],
+        }
+
+
+def decide_in(layer: Layer, call: ToolCall, tool: Tool, within: Confinement) -> Decision:
+    """What one layer says; a yes carries the whole policy's confinement."""
+    if denied := layer.paths.denial(call, tool):
+        return denied
+    ruling = layer.rules.ruling(call, tool)
+    rule = ruling.rule
+    match ruling.verdict:
+        case Verdict.ALLOW:
+            return Allow(within=within, rule=rule)
+        case Verdict.ASK:
+            question = f'Should {tool.name} run, as rule "{rule.text}" ({rule.source}) asks?'
+            return Ask(question=question, rule=rule, granted=Allow(within=within, rule=rule))
+        case Verdict.DENY:
+            mistake = f", but {ruling.mistake}" if ruling.mistake else ""
+            reason = f'The policy does not let {tool.name} run: rule "{rule.text}"{mistake}.'
+            return Deny(reason=reason, rule=rule)
+
+
+def confinement_of(layer: Layer) -> Confinement:
+    paths = layer.paths
+    return Confinement(
+        readable=tuple(item.glob for item in paths.readable),
+        writable=tuple(item.glob for item in paths.writable),
+        protected=tuple(dict.fromkeys(item.glob for item in paths.protected)),
+        hosts=layer.hosts,
+        limits=layer.limits,
+    )
+
+
+def narrowest(one: Confinement, other: Confinement) -> Confinement:
+    """What both grant."""
+    return Confinement(
+        readable=intersect(one.readable, other.readable),
+        writable=intersect(one.writable, other.writable),
+        protected=tuple(dict.fromkeys(one.protected + other.protected)),
+        hosts=shared_hosts(one.hosts, other.hosts),
+        limits=least_limits(one.limits, other.limits),
+    )
+
+
+def shared_hosts(some: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    """The hosts that both lists name, where `*.example.org` names those below it."""
+
+    def covers(wide: str, narrow: str) -> bool:
+        return wide == narrow or (wide.startswith("*.") and narrow.endswith(wide[1:]))
+
+    return tuple(one for one in some if any(covers(other, one) for other in others)) + tuple(
+        other for other in others if other not in some and any(covers(one, other) for one in some)
+    )
+
+
+def least_budgets(one: Budgets, other: Budgets) -> Budgets:
+    """The lower of each; None, no limit, is the highest."""
+    pairs = {name: (value, getattr(other, name)) for name, value in asdict(one).items()}
+    return Budgets(
+        **{
+            name: min((v for v in pair if v is not None), default=None)
+            for name, pair in pairs.items()
+        }
+    )
+
+
+def least_limits(one: ResourceLimits, other: ResourceLimits) -> ResourceLimits:
+    return ResourceLimits(
+        **{name: min(value, getattr(other, name)) for name, value in asdict(one).items()}
+    )
+
+
+def layer_as_json(layer: Layer, with_sources: bool) -> dict[str, Any]:
+    def item(text: str, source: str) -> str | dict[str, str]:
+        return {"text": text, "source": source} if with_sources else text
+
+    rules = [*(one.rule for one in layer.rules.rules), layer.rules.default_rule]
+    paths = layer.paths
+    return {
+        "rules": [item(rule.text, rule.source) for rule in rules],
+        "readable": [item(path.glob, path.source) for path in paths.readable],
+        "writable": [item(path.glob, path.source) for path in paths.writable],
+        "protected": [item(path.glob, path.source) for path in paths.protected],
+    }
