@@ -1,0 +1,393 @@
+"""The agent end to end with a scripted model, real tools and a real sandbox."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from wardian import Agent, Budgets, FunctionModel, RunStore, ScriptedModel, Task, tool
+from wardian.errors import ConfigurationError, ExitCode, ModelUnavailable
+from wardian.events import CallDecided, CallFinished, CallStarted, Noted, RunFinished
+from wardian.results import RunResult
+from wardian.types import (
+    CallDelta,
+    Finish,
+    Message,
+    Reply,
+    Request,
+    Role,
+    Stop,
+    TextDelta,
+    Usage,
+)
+from wardian_policies.types import Allow, Ask
+from wardian_tools import ToolCall
+from wardian_tools.types import Effect, ResultStatus
+
+
+class Box:
+    """A workspace, a store, and agents that use them."""
+
+    def __init__(self, root: Path) -> None:
+        self.store = RunStore(root / "runs")
+        self.workspace = root / "workspace"
+        self.workspace.mkdir()
+
+    def agent(self, script: Sequence[Any], **options: Any) -> Agent[Any]:
+        model = options.pop("model", None) or ScriptedModel(script)
+        return Agent(model, workspace=self.workspace, store=self.store, **options)
+
+    def run(self, script: Sequence[Any], **options: Any) -> RunResult[Any]:
+        return self.agent(script, **options).run_sync("Do it.")
+
+    def events(self, run: RunResult[Any]) -> tuple[Any, ...]:
+        return self.store.load(run.run_id).events
+
+    def results(self, run: RunResult[Any]) -> list[Any]:
+        return [e.result for e in self.events(run) if isinstance(e, CallFinished)]
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    return Box(tmp_path)
+
+
+def raw_calls(*calls: tuple[str, str], finish: Finish = Finish.CALLS, ids: str = "c{}") -> Reply:
+    """A reply whose calls have exactly these names and argument texts."""
+    made = tuple(
+        ToolCall(id=ids.format(i), name=name, arguments_text=text)
+        for i, (name, text) in enumerate(calls)
+    )
+    return Reply(message=Message(role=Role.ASSISTANT, content="", calls=made), finish=finish)
+
+
+def test_a_run_asks_decides_runs_and_records_in_that_order(box: Box) -> None:
+    run = box.run([[("python", {"code": "print(6 * 7)"})], "It is 42."])
+    assert (run.answer, run.stop, run.ok, run.value) == ("It is 42.", Stop.DONE, True, "It is 42.")
+    kinds = [event.kind for event in box.events(run)]
+    step = ["model_asked", "model_replied"]
+    call = ["call_decided", "call_started", "call_finished"]
+    assert kinds == ["run_started", *step, *call, *step, "run_finished"]
+    assert box.results(run)[0].content == "42"
+    assert run.path == box.store.path(run.run_id)
+
+
+def test_the_files_that_tools_change_are_the_workspaces(box: Box) -> None:
+    (box.workspace / "a.txt").write_text("one\n")
+    run = box.run(
+        [
+            [("edit_file", {"path": "a.txt", "old": "one", "new": "two"})],
+            [("write_file", {"path": "b/c.txt", "content": "new"})],
+            "Done.",
+        ]
+    )
+    assert (box.workspace / "a.txt").read_text() == "two\n"
+    assert (box.workspace / "b" / "c.txt").read_text() == "new"
+    finished = box.events(run)[-1]
+    assert {c["path"]: c["kind"] for c in finished.changes if c["path"] != "b"} == {
+        "a.txt": "modified",
+        "b/c.txt": "added",
+    }
+
+
+def test_in_copy_mode_the_workspace_stays_as_it_was(box: Box) -> None:
+    write = [("write_file", {"path": "b.txt", "content": "new"})]
+    run = box.run([write, "Done."], workspace_mode="copy")
+    assert list(box.workspace.iterdir()) == []
+    assert [c["path"] for c in box.events(run)[-1].changes] == ["b.txt"]
+
+
+def test_a_denied_call_never_reaches_the_sandbox(box: Box, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text('extends = "default"\n[tools]\ndeny = ["shell(touch*)"]\n')
+    run = box.run(
+        [[("shell", {"command": "touch seen"})], [("shell", {"command": "echo ok"})], "Done."],
+        policy=policy,
+    )
+    denied, allowed = box.results(run)
+    assert denied.status is ResultStatus.DENIED
+    assert allowed.content == "ok"
+    assert not (box.workspace / "seen").exists()
+    started = [e for e in box.events(run) if isinstance(e, CallStarted)]
+    assert [e.call_id for e in started] == [allowed.call_id]
+
+
+def test_calls_that_only_read_run_side_by_side(box: Box) -> None:
+    barrier = asyncio.Barrier(2)
+
+    @tool(effects={Effect.READS})
+    async def meet(name: str) -> str:
+        """Wait until both are here."""
+        await barrier.wait()
+        return name
+
+    run = box.run([[("meet", {"name": "a"}), ("meet", {"name": "b"})], "Both."], tools=[meet])
+    assert [r.content for r in box.results(run)] == ["a", "b"]
+
+
+def test_calls_that_write_run_one_after_the_other(box: Box) -> None:
+    inside = [0, 0]
+
+    @tool(effects={Effect.WRITES})
+    async def write() -> str:
+        """Count how many are inside at once."""
+        inside[0] += 1
+        inside[1] = max(inside)
+        await asyncio.sleep(0)
+        inside[0] -= 1
+        return "ok"
+
+    run = box.run([[("write", {})] * 5, "Done."], tools=[write])
+    assert inside == [0, 1]
+    assert len(box.results(run)) == 5
+
+
+MALFORMED = {
+    "not JSON": ("python", "{code: 1"),
+    "not an object": ("python", '["print(1)"]'),
+    "unknown tool": ("pyhton", '{"code": "1"}'),
+    "missing argument": ("python", "{}"),
+    "extra argument": ("python", '{"code": "1", "mode": "fast"}'),
+    "wrong type": ("python", '{"code": {"a": 1}}'),
+    "depth 10,000": ("python", '{"code": ' + "[" * 10_000 + "]" * 10_000 + "}"),
+    "5 MB": ("python", '{"code": "' + "x" * 5_000_000 + '"}'),
+}
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_a_malformed_call_gets_a_bounded_result_and_the_run_goes_on(box: Box, case: str) -> None:
+    run = box.run([raw_calls(MALFORMED[case]), "I could not."])
+    (result,) = box.results(run)
+    assert result.status is ResultStatus.MALFORMED
+    assert 0 < len(result.content) <= 600
+    assert run.ok
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_malformed_calls_end_the_run_after_a_cap(box: Box, case: str) -> None:
+    run = box.run([raw_calls(MALFORMED[case])] * 10)
+    assert (run.stop, run.steps, run.exit_code) == (Stop.MALFORMED, 3, ExitCode.NOT_ACHIEVED)
+
+
+def test_of_200_calls_at_once_the_surplus_is_answered_but_not_run(box: Box) -> None:
+    ran: list[int] = []
+
+    @tool(effects={Effect.READS})
+    async def note(n: int) -> str:
+        """Note n."""
+        ran.append(n)
+        return "ok"
+
+    run = box.run([[("note", {"n": n}) for n in range(200)], "Done."], tools=[note])
+    statuses = [r.status for r in box.results(run)]
+    assert sorted(ran) == list(range(32))
+    assert statuses == [ResultStatus.OK] * 32 + [ResultStatus.DISCARDED] * 168
+
+
+def test_calls_that_share_an_id_get_their_own(box: Box) -> None:
+    reply = raw_calls(("python", '{"code": "1"}'), ("python", '{"code": "2"}'), ids="same")
+    run = box.run([reply, "Done."])
+    assert [r.content for r in box.results(run)] == ["1", "2"]
+    assert len({r.call_id for r in box.results(run)}) == 2
+
+
+@pytest.mark.parametrize("finish", [Finish.LENGTH, Finish.CUT])
+def test_a_batch_that_was_cut_is_discarded_whole_and_the_model_is_told(
+    box: Box, finish: Finish
+) -> None:
+    whole = ("write_file", '{"path": "a", "content": "b"}')
+    model = ScriptedModel([raw_calls(whole, ("python", '{"co'), finish=finish), "Sorry."])
+    run = box.run([], model=model)
+    assert list(box.workspace.iterdir()) == []
+    assert box.results(run) == []
+    assert "2 tool calls were not run" in model.requests[1].messages[-1].content
+    assert model.requests[1].messages[-2].calls == ()
+    assert run.ok
+
+
+LIMITS = {
+    Stop.STEPS: Budgets(steps=3),
+    Stop.TOOL_CALLS: Budgets(tool_calls=3),
+    Stop.TOKENS: Budgets(tokens=30),
+    Stop.COST: Budgets(cost_usd=0.03),
+}
+
+
+@pytest.mark.parametrize("stop", LIMITS)
+def test_each_budget_ends_the_run_where_it_is_used_up(box: Box, stop: Stop) -> None:
+    def answer(request: Request) -> Reply:
+        reply = raw_calls(("python", '{"code": "1"}'), ids=f"c{len(request.messages)}")
+        usage = Usage(prompt_tokens=8, completion_tokens=2, cost_usd=0.01)
+        return Reply(message=reply.message, finish=reply.finish, usage=usage)
+
+    run = box.run([], model=FunctionModel(answer), budgets=LIMITS[stop])
+    assert (run.stop, run.steps, run.exit_code) == (stop, 3, ExitCode.LIMIT)
+    assert "limit" in run.error
+
+
+def test_calls_beyond_the_budget_of_one_batch_are_not_run(box: Box) -> None:
+    run = box.run([[("python", {"code": "1"})] * 5], budgets=Budgets(tool_calls=2))
+    statuses = [r.status for r in box.results(run)]
+    assert statuses == [ResultStatus.OK] * 2 + [ResultStatus.DISCARDED] * 3
+    assert run.stop is Stop.TOOL_CALLS
+
+
+def test_the_time_limit_ends_a_hanging_tool(box: Box) -> None:
+    run = box.run([[("shell", {"command": "sleep 1000"})]], budgets=Budgets(wall_seconds=0.5))
+    assert (run.stop, run.exit_code) == (Stop.TIME, ExitCode.LIMIT)
+    assert box.store.load(run.run_id).uncertain[0].name == "shell"
+
+
+ASKING = '[tools]\ndefault = "allow"\nask = ["shell"]\n'
+
+
+def test_without_anybody_to_ask_the_run_ends_before_the_call(box: Box, tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(ASKING)
+    run = box.run([[("shell", {"command": "touch seen"})]], policy=tmp_path / "p.toml")
+    assert (run.stop, run.exit_code) == (Stop.APPROVAL, ExitCode.APPROVAL)
+    assert "shell" in run.error
+    assert not (box.workspace / "seen").exists()
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_a_persons_answer_decides(box: Box, tmp_path: Path, answer: bool) -> None:
+    (tmp_path / "p.toml").write_text(ASKING)
+    asked: list[str] = []
+
+    async def approve(_: Ask, call: ToolCall) -> bool:
+        asked.append(call.name)
+        return answer
+
+    run = box.run(
+        [[("shell", {"command": "touch seen"})], "Done."],
+        policy=tmp_path / "p.toml",
+        approve=approve,
+    )
+    assert asked == ["shell"]
+    assert (box.workspace / "seen").exists() is answer
+    decided = next(e for e in box.events(run) if isinstance(e, CallDecided))
+    assert decided.answer == ("yes" if answer else "no")
+    assert isinstance(decided.decision, Ask)
+    assert isinstance(decided.decision.granted, Allow)
+
+
+class Sum(BaseModel):
+    total: int
+
+
+def test_a_typed_answer_is_asked_for_until_it_fits(box: Box) -> None:
+    model = ScriptedModel(["The total is 4.", '```json\n{"total": 4}\n```'])
+    run = box.run([], model=model, output_type=Sum)
+    assert run.value == Sum(total=4)
+    assert "must be one JSON value" in model.requests[1].messages[-1].content
+    assert any(isinstance(e, Noted) for e in box.events(run))
+
+
+def test_an_answer_that_never_fits_its_schema_ends_the_run(box: Box) -> None:
+    schema = {"type": "object", "required": ["total"]}
+    run = box.run(["no", "[]", "{}", "{}"], output_schema=schema)
+    assert (run.stop, run.value) == (Stop.MALFORMED, None)
+
+
+def test_a_schema_that_is_none_is_refused_at_once(box: Box) -> None:
+    with pytest.raises(ConfigurationError, match="not a JSON schema"):
+        box.agent(["x"], output_schema={"type": "objekt"})
+
+
+def test_a_model_error_is_recorded_and_raised(box: Box) -> None:
+    with pytest.raises(ModelUnavailable):
+        box.run([[("python", {"code": "1"})], ModelUnavailable("It is gone.")])
+    trajectory = box.store.load("last")
+    assert trajectory.finished is not None
+    assert (trajectory.finished.stop, trajectory.finished.error) == (Stop.FAILED, "It is gone.")
+
+
+def test_an_error_in_one_of_several_parallel_calls_is_raised_bare(box: Box) -> None:
+    from wardian_sandbox import SandboxLost
+
+    @tool(effects={Effect.READS})
+    async def lose(n: int) -> str:
+        """Lose the sandbox."""
+        raise SandboxLost(f"The sandbox ended ({n}).")
+
+    with pytest.raises(SandboxLost):
+        box.run([[("lose", {"n": 1}), ("lose", {"n": 2})]], tools=[lose])
+    finished = box.store.load("last").finished
+    assert finished is not None
+    assert finished.stop is Stop.FAILED
+
+
+def test_cancelling_records_the_run_as_cancelled(box: Box) -> None:
+    async def scenario() -> None:
+        agent = box.agent([[("shell", {"command": "sleep 1000"})]])
+        async with agent, asyncio.timeout(20):
+            async for event in agent.stream("Wait."):
+                if isinstance(event, CallStarted):
+                    break
+
+    asyncio.run(scenario())
+    finished = box.store.load("last").finished
+    assert finished is not None
+    assert finished.stop is Stop.CANCELLED
+
+
+def test_the_stream_shows_deltas_before_the_reply_that_holds_them(box: Box) -> None:
+    async def scenario() -> list[Any]:
+        async with box.agent([[("python", {"code": "1"})], "The end."]) as agent:
+            return [event async for event in agent.stream("Go.")]
+
+    events = asyncio.run(scenario())
+    assert isinstance(events[-1], RunFinished)
+    text = "".join(e.text for e in events if isinstance(e, TextDelta))
+    arguments = "".join(e.arguments_text for e in events if isinstance(e, CallDelta))
+    assert text == "The end."
+    assert json.loads(arguments) == {"code": "1"}
+
+
+def test_a_run_goes_on_from_an_earlier_one(box: Box) -> None:
+    first = box.run(["Hello Ada."])
+    model = ScriptedModel(["You are Ada."])
+
+    async def scenario() -> RunResult[Any]:
+        async with box.agent([], model=model) as agent:
+            return await agent.run("Who am I?", earlier=first.messages)
+
+    asyncio.run(scenario())
+    roles = [m.role for m in model.requests[0].messages]
+    assert roles == [Role.SYSTEM, Role.USER, Role.ASSISTANT, Role.USER]
+    assert box.store.load("last").messages[2].content == "Hello Ada."
+
+
+def test_the_first_messages_never_change_during_a_run(box: Box) -> None:
+    model = ScriptedModel([[("python", {"code": "1"})], [("python", {"code": "2"})], "Done."])
+    box.run([], model=model)
+    for earlier, later in zip(model.requests, model.requests[1:], strict=False):
+        assert later.messages[: len(earlier.messages)] == earlier.messages
+
+
+def test_piped_context_reaches_the_model_beside_the_prompt(box: Box) -> None:
+    model = ScriptedModel(["ok"])
+    box.agent([], model=model).run_sync(Task(prompt="Sum up.", context="line 1\nline 2"))
+    content = model.requests[0].messages[-1].content
+    assert content.startswith("Sum up.")
+    assert "line 1\nline 2" in content
+
+
+def test_several_runs_of_one_agent_do_not_mix(box: Box) -> None:
+    async def scenario() -> list[RunResult[Any]]:
+        model = FunctionModel(lambda request: request.messages[-1].content.upper())
+        async with box.agent([], model=model) as agent, asyncio.TaskGroup() as group:
+            tasks = [group.create_task(agent.run(f"task {i}")) for i in range(10)]
+        return [task.result() for task in tasks]
+
+    answers = [run.answer for run in asyncio.run(scenario())]
+    assert answers == [f"TASK {i}" for i in range(10)]
+
+
+def test_a_workspace_that_is_no_folder_is_refused(box: Box) -> None:
+    with pytest.raises(ConfigurationError, match="workspace"):
+        Agent(ScriptedModel(["x"]), workspace=box.workspace / "nowhere").run_sync("Go.")

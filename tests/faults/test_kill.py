@@ -1,0 +1,112 @@
+"""A real SIGKILL at every k-th write and every k-th sync of a five-step run loses nothing.
+
+The child prints an event's kind only once the recorder has acknowledged it; whatever it printed
+must be in the log afterwards, in order, with at most a torn tail beside it.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wardian.errors import StorageError
+from wardian.runs import RunStore, Trajectory
+
+CHILD = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from wardian import Agent, RunStore, ScriptedModel
+
+call, k, moment, root = sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
+real, count = getattr(os, call), 0
+
+def deadly(*arguments):
+    global count
+    count += 1
+    if count == k and moment == "half" :
+        real(arguments[0], arguments[1][: len(arguments[1]) // 2])
+    if count == k and moment != "after":
+        os.kill(os.getpid(), signal.SIGKILL)
+    result = real(*arguments)
+    if count == k:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+
+script = [
+    [("write_file", {"path": "a.txt", "content": "1"})],
+    [("python", {"code": "x = 41"})],
+    [("python", {"code": "x + 1"}), ("read_file", {"path": "a.txt"})],
+    [("shell", {"command": "cat a.txt; exit 3"})],
+    "42",
+]
+
+async def main():
+    agent = Agent(ScriptedModel(script), workspace=root / "w", store=RunStore(root / "runs"))
+    async with agent:
+        async for event in agent.stream("Go."):
+            if "_" in getattr(event, "kind", ""):
+                real_write(1, event.kind.encode() + b"\\n")
+
+real_write = os.write
+setattr(os, call, deadly)
+asyncio.run(main())
+"""
+
+
+def run_child(root: Path, call: str, k: int, moment: str) -> tuple[int, list[str]]:
+    """The child's exit status and the kinds it acknowledged."""
+    (root / "w").mkdir(parents=True)
+    command = [sys.executable, "-c", CHILD, call, str(k), moment, str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode, done.stdout.split()
+
+
+def stored(root: Path) -> Trajectory | None:
+    """The run as it can be read back; None when it died before its header was there."""
+    store = RunStore(root / "runs")
+    try:
+        return store.load("last")
+    except StorageError:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("call", "moment"),
+    [("fdatasync", "before"), ("fdatasync", "after"), ("write", "before"), ("write", "half")],
+)
+def test_a_kill_at_any_point_loses_no_acknowledged_event(
+    tmp_path: Path, call: str, moment: str
+) -> None:
+    killed = 0
+    for k in range(1, 200):
+        root = tmp_path / str(k)
+        status, acknowledged = run_child(root, call, k, moment)
+        trajectory = stored(root)
+        kinds = [event.kind for event in trajectory.events] if trajectory else []
+        assert kinds[: len(acknowledged)] == acknowledged, (k, kinds, acknowledged)
+        if trajectory:
+            assert all(damage.problem.startswith("torn") for damage in trajectory.damage)
+            assert len(trajectory.uncertain) <= 2
+        if status == 0:
+            assert acknowledged[-1] == "run_finished"
+            break
+        killed += 1
+    assert killed >= 8
+
+
+def test_nothing_of_the_sandbox_outlives_a_killed_run(tmp_path: Path) -> None:
+    run_child(tmp_path, "fdatasync", 6, "after")
+    marker = str(tmp_path).encode()
+    left = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = entry.read_bytes()
+        except OSError:
+            continue
+        if marker in command and int(entry.parent.name) != os.getpid():
+            left.append(command)
+    assert left == []
