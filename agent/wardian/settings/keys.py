@@ -1,0 +1,42 @@
+"""The settings there are, and what each must be."""
+
+from dataclasses import replace
+
+from wardian_policies.schema import Kind, choice, number, or_unlimited, positive, text, whole
+
+VARIABLE_PREFIX = "WARDIAN_"
+OTHER_VARIABLES = ("WARDIAN_HOME", "WARDIAN_DEBUG", "WARDIAN_TESTED_WHEEL")
+"""Variables of ours that are not settings."""
+
+URL = Kind(
+    description="a URL that begins with http:// or https://",
+    accepts=lambda value: isinstance(value, str) and value.startswith(("http://", "https://")),
+)
+
+SCHEMA: dict[str, Kind] = {
+    "model": text("a model's name, such as tiny or gguf:PATH"),
+    "base_url": URL,
+    "policy": text("the name of a policy or the path of a policy file"),
+    "sandbox": replace(
+        choice("auto", "bubblewrap"),
+        description='"auto" or "bubblewrap" ("none" only as the flag --sandbox none)',
+    ),
+    "workspace_mode": choice("mount", "copy"),
+    "temperature": number(),
+    "seed": whole(0),
+    "max_reply_tokens": whole(),
+    "context_tokens": whole(),
+    "max_steps": or_unlimited(whole()),
+    "max_tool_calls": or_unlimited(whole()),
+    "max_tokens": or_unlimited(whole()),
+    "max_cost_usd": or_unlimited(number()),
+    "max_seconds": or_unlimited(positive()),
+}
+
+FLAG_SCHEMA = SCHEMA | {"sandbox": choice("auto", "bubblewrap", "none")}
+"""Running without protection is said for each run: no file and no variable can say it."""
+
+
+def variable(key: str) -> str:
+    """The environment variable of a setting."""
+    return VARIABLE_PREFIX + key.upper()
