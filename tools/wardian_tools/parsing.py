@@ -52,8 +52,10 @@ def parse_arguments(text: str) -> dict[str, Any]:
             f"The arguments must be a JSON object, not {_KINDS[type(value)]}: {preview(text)}."
         )
     found = cast("dict[str, Any]", value)
-    if not text.isascii() or _SURROGATE_ESCAPE.search(text):
-        _refuse_surrogates(found)
+    if not text.isascii():
+        _refuse_surrogates(text)
+    if "\\u" in text and _SURROGATE_ESCAPE.search(text):
+        _refuse_surrogates(json.dumps(found, ensure_ascii=False))
     return found
 
 
@@ -82,9 +84,9 @@ def _depth_exceeds(text: str, limit: int) -> bool:
     return False
 
 
-def _refuse_surrogates(value: object) -> None:
+def _refuse_surrogates(text: str) -> None:
     try:
-        json.dumps(value, ensure_ascii=False).encode()
+        text.encode()
     except UnicodeEncodeError:
         raise NotArguments(
             "The arguments hold half of a surrogate pair, which is not a character."

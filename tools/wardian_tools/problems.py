@@ -1,5 +1,6 @@
 """What is wrong with a call, in at most `MAX_PROBLEM_CHARS` characters written for the model."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,6 +10,7 @@ from wardian_tools.types import Tool
 MAX_PROBLEM_CHARS = 500
 MAX_LISTED = 5
 _LINE_CHARS = 90
+_NOISE = re.compile(r"^Input |^Value error, |, (unable to parse|got a number with) .*")
 
 
 def clipped(text: str, limit: int) -> str:
@@ -44,8 +46,8 @@ def misfit(tool: Tool, error: Exception) -> str:
         found = [clipped(_line(tool, dict(entry)), _LINE_CHARS) for entry in listed]
         count = error.error_count()
     more = f"; and {count - len(found)} more" if count > len(found) else ""
-    wrong = f"The arguments do not fit {tool.name}: {'; '.join(found)}{more}."
-    return clipped(f"{clipped(wrong, 400)} {_signature(tool)}", MAX_PROBLEM_CHARS)
+    wrong = clipped(f"The arguments do not fit {tool.name}: {'; '.join(found)}", 380)
+    return clipped(f"{wrong}{more}. {_signature(tool)}", MAX_PROBLEM_CHARS)
 
 
 def _line(tool: Tool, entry: dict[str, Any]) -> str:
@@ -58,7 +60,7 @@ def _line(tool: Tool, entry: dict[str, Any]) -> str:
             hint = f" (did you mean {like}?)" if like and len(entry["loc"]) == 1 else ""
             return f"{where} is not an argument{hint}"
         case _:
-            said = str(entry["msg"]).removeprefix("Input ").removeprefix("Value error, ")
+            said = _NOISE.sub("", str(entry["msg"]))
             return f"{where} {said}, got {_value(entry['input'])}"
 
 

@@ -20,6 +20,8 @@ _ORDER = ("type", "$ref", *_LISTS, "properties", "required", "items", "enum", "c
 _LAST = ("additionalProperties", "description", "default", "$defs")
 _RANK = {key: n for n, key in enumerate(_ORDER)} | {key: 100 + n for n, key in enumerate(_LAST)}
 _NULL = {"type": "null"}
+_Validate = Callable[[Any], dict[str, Any]]
+_Convert = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,7 @@ def argument_schema(
 
     Raises: ToolDefinitionError when an annotation has no JSON schema or a default does not fit it.
     """
-    from pydantic import ConfigDict, ValidationError, create_model
+    from pydantic import ConfigDict, create_model
     from pydantic.errors import PydanticUserError
 
     # Fields are named f0, f1, … and known by alias, so that an argument may be called `schema`,
@@ -59,33 +61,44 @@ def argument_schema(
         raise ToolDefinitionError(
             f"An annotation cannot be turned into a JSON schema: {reason}"
         ) from error
-    validator, serializer = model.__pydantic_validator__, model.__pydantic_serializer__
     names = {field: p.name for field, p in zip(fields, parameters, strict=True)}
+    read, write = model.__pydantic_validator__, model.__pydantic_serializer__
+    validate, convert = _validation(read.validate_python, write.to_python, names)
+    _check_defaults(validate, names)
+    return ArgumentSchema(parameters=shown_schema(schema), validate=validate, convert=convert)
+
+
+def _validation(
+    read: Callable[[Any], Any], write: Callable[..., dict[str, Any]], names: dict[str, str]
+) -> tuple[_Validate, _Convert]:
+    """`validate` and `convert` of a model that `read` makes and `write` takes apart."""
 
     def validate(value: object) -> dict[str, Any]:
-        instance = validator.validate_python(value)
-        arguments: dict[str, Any] = serializer.to_python(
-            instance, mode="json", by_alias=True, round_trip=True
-        )
-        return arguments
+        return write(read(value), mode="json", by_alias=True, round_trip=True)
 
     def convert(arguments: dict[str, Any]) -> dict[str, Any]:
-        instance = validator.validate_python(arguments)
+        instance = read(arguments)
         return {name: getattr(instance, field) for field, name in names.items()}
+
+    return validate, convert
+
+
+def _check_defaults(validate: _Validate, names: dict[str, str]) -> None:
+    from pydantic import ValidationError
 
     try:
         validate({})
     except ValidationError as error:
-        wrong = [e for e in error.errors() if e["type"] != "missing"]
-        if wrong:
-            raise ToolDefinitionError(
-                f"The default of parameter '{wrong[0]['loc'][0]}' does not fit its annotation: "
-                f"{wrong[0]['msg']}. Change the default or the annotation."
-            ) from error
-    return ArgumentSchema(parameters=shown_schema(schema), validate=validate, convert=convert)
+        for wrong in error.errors(include_url=False, include_context=False):
+            if wrong["type"] != "missing":
+                field = str(wrong["loc"][0])
+                raise ToolDefinitionError(
+                    f"The default of parameter '{names.get(field, field)}' does not fit its "
+                    f"annotation: {wrong['msg']}. Change the default or the annotation."
+                ) from error
 
 
-def _field(parameter: Parameter, annotation: Any, description: str | None) -> tuple[Any, Any]:  # noqa: ANN401 - a type form
+def _field(parameter: Parameter, annotation: Any, description: str | None) -> tuple[Any, Any]:
     """The (annotation, default) pair `create_model` takes for one parameter."""
     from pydantic import Field
     from pydantic.fields import FieldInfo

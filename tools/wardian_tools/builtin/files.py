@@ -68,7 +68,11 @@ async def edit_file(
     """
     arguments = {"path": path, "old": old, "new": new, "replace_all": replace_all}
     found = await _file(context, "edit", arguments)
-    return found if isinstance(found, Output) else Output(content=found["diff"], data=found)
+    return (
+        found
+        if isinstance(found, Output)
+        else Output(content=found["diff"].removesuffix("\n"), data=found)
+    )
 
 
 async def list_files(context: ToolContext, path: str = ".", pattern: str | None = None) -> Output:
