@@ -231,6 +231,14 @@ def test_search_files_shows_path_line_and_text(matches: Any, truncated: bool, co
     assert ask(box, "search_files", pattern="x").content == content
 
 
+def test_a_list_too_long_to_show_ends_with_the_line_that_says_so() -> None:
+    matches = [{"path": "a", "line": n, "text": "x" * 390} for n in range(200)]
+    box = AnsweringSandbox({"matches": matches, "truncated": False})
+    content = ask(box, "search_files", pattern="x").content
+    assert content.endswith("\n[more not shown]")
+    assert "left out" not in content
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [

@@ -84,6 +84,11 @@ def test_a_call_may_be_parsed_twice() -> None:
         ("shell", '{"command": "a", "timeout_seconds": 1e9}', "less than or equal to 3600"),
         ("python", '{"code": "a", "code": "b"}', "The key 'code' appears twice"),
         ("python", '{"code": {"x": 1, "x": 2}}', "The key 'x' appears twice"),
+        (
+            "python",
+            json.dumps({"code": "a", **{f"k{n}": 0 for n in range(50_000)}})[:-1] + ', "k0": 1}',
+            "The key 'k0' appears twice",
+        ),
         ("python", '{"code": NaN}', "NaN is not a JSON number"),
         ("python", '{"code": -Infinity}', "-Infinity is not a JSON number"),
         ("python", '{"code": 1e999}', "The number '1e999' is too large"),
@@ -136,15 +141,23 @@ def test_the_place_inside_nested_arguments_is_named() -> None:
     assert "got 'x'" in said
 
 
-def test_a_validator_that_raises_anything_is_a_problem_and_not_an_exception() -> None:
+class Unprintable(ValueError):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("error", [KeyError("k\x1b"), ValueError("v\x1b"), Unprintable()])
+def test_a_validator_that_raises_anything_is_a_problem_and_not_an_exception(
+    error: Exception,
+) -> None:
     def explode(value: int) -> int:
-        raise KeyError("inner\x1b")
+        raise error
 
     @tool
     def take(value: Annotated[int, AfterValidator(explode)]) -> None:
         """Take it."""
 
-    assert "KeyError" in problem_of("take", '{"value": 1}', Registry([take]))
+    assert problem_of("take", '{"value": 1}', Registry([take])).endswith("It takes: value.")
 
 
 def test_a_hundred_thousand_wrong_items_are_counted_and_not_listed() -> None:

@@ -96,9 +96,11 @@ def _refuse_surrogates(text: str) -> None:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for n, key in enumerate(keys) if key in set(keys[:n]))
-        raise NotArguments(f"The key {preview(twice)} appears twice in one object.")
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise NotArguments(f"The key {preview(key)} appears twice in one object.")
+            seen.add(key)
     return found
 
 

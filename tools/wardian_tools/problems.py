@@ -47,7 +47,12 @@ def misfit(tool: Tool, error: Exception) -> str:
         count = error.error_count()
     more = f"; and {count - len(found)} more" if count > len(found) else ""
     wrong = clipped(f"The arguments do not fit {tool.name}: {'; '.join(found)}", 380)
-    return clipped(f"{wrong}{more}. {_signature(tool)}", MAX_PROBLEM_CHARS)
+    return _printable(clipped(f"{wrong}{more}. {_signature(tool)}", MAX_PROBLEM_CHARS))
+
+
+def _printable(text: str) -> str:
+    """`text` without control characters: a tool's own validators quote what the model wrote."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def _line(tool: Tool, entry: dict[str, Any]) -> str:

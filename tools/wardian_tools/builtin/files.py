@@ -12,6 +12,8 @@ MAX_READ_BYTES = 20_000
 MAX_ENTRIES = 500
 MAX_MATCHES = 200
 MAX_LINE_CHARS = 400
+MAX_LISTED_CHARS = 20_000
+"""Of a list of paths or matches; less than any result may have, so that its end is never cut."""
 NOT_ALL = "[more not shown]"
 
 
@@ -129,6 +131,13 @@ async def _file(
 
 
 def _listed(lines: list[str], truncated: bool, *, empty: str) -> Output:
+    """Lines as a result: as many as fit, and a last line when that is not all."""
+    room = MAX_LISTED_CHARS
+    for count, line in enumerate(lines):
+        room -= len(line) + 1
+        if room < 0:
+            lines, truncated = lines[:count], True
+            break
     shown = [*lines, NOT_ALL] if truncated else lines
     return Output(
         content="\n".join(shown) or empty, data={"count": len(lines), "truncated": truncated}
