@@ -165,8 +165,10 @@ def read(text: str, first: int, last: int, total: int, *, truncated: bool = Fals
         (read("\n", 1, 1, 1), ""),
         (read("", 1, 0, 0), "(empty file)"),
         (read("b\n", 2, 2, 3), "b\n[lines 2-2 of 3]"),
-        (read("a\nb", 1, 2, 9, truncated=True), "a\nb\n[lines 1-2 of 9]"),
-        (read("aaaa", 1, 1, 1, truncated=True), "aaaa\n[lines 1-1 of 1]"),
+        (read("", 3, 2, 9), "[lines 3-2 of 9]"),
+        (read("\n", 2, 2, 3), "\n[lines 2-2 of 3]"),
+        (read("a\nb\n", 1, 2, 9, truncated=True), "a\nb\n[lines 1-2 of 9]"),
+        (read("aaaa", 1, 1, 1, truncated=True), "aaaa\n[lines 1-1 of 1, the last one cut]"),
     ],
 )
 def test_read_file_shows_the_text_and_says_when_it_is_not_all(answer: Any, content: str) -> None:

@@ -32,11 +32,13 @@ async def read_file(
     if isinstance(found, Output):
         return found
     first, last, total = found["start_line"], found["end_line"], found["total_lines"]
-    lines = [found["text"].removesuffix("\n")]
-    if found["size_bytes"] == 0:
+    text: str = found["text"]
+    lines = [text.removesuffix("\n")] if text else []
+    if total == 0:
         lines = ["(empty file)"]
     elif found["truncated"] or first > 1 or last < total:
-        lines.append(f"[lines {first}-{last} of {total}]")
+        cut = ", the last one cut" if found["truncated"] and not text.endswith("\n") else ""
+        lines.append(f"[lines {first}-{last} of {total}{cut}]")
     facts = {key: value for key, value in found.items() if key != "text"}
     return Output(content="\n".join(lines), data=facts)
 
