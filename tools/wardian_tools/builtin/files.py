@@ -80,7 +80,8 @@ async def edit_file(
 
 
 async def list_files(context: ToolContext, path: str = ".", pattern: str | None = None) -> Output:
-    """List the files and folders in a folder; folders end with /.
+    """List the files and folders in a folder; folders end with /. Hidden ones are left out
+    unless the pattern names them.
 
     Args:
         path: Folder path, relative to the workspace.
@@ -105,6 +106,7 @@ async def search_files(
     ignore_case: bool = False,
 ) -> Output:
     """Search files for a regular expression and return each matching line as path:line:text.
+    Hidden files and those that git ignores are left out.
 
     Args:
         pattern: Regular expression.
