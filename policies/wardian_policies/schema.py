@@ -41,11 +41,11 @@ class Document:
     path: Path
     values: dict[str, Any]
     """By dotted key; only what the file sets."""
-    lines: dict[Location, int]
+    lines: dict[str, int]
+    """By dotted key; an array's elements as `key[0]`, `key[1]`, …"""
 
     def line(self, key: str, index: int | None = None) -> int | None:
-        location = tuple(key.split("."))
-        return self.lines.get(location if index is None else (*location, index))
+        return self.lines.get(key if index is None else f"{key}[{index}]")
 
     def fault(self, key: str, cause: str, remedy: str, index: int | None = None) -> PolicyFileError:
         return PolicyFileError(self.path, self.line(key, index), cause, remedy)
@@ -56,7 +56,7 @@ def read(path: Path, schema: Mapping[str, Kind]) -> Document:
     text = read_text(path)
     try:
         data = tomllib.loads(text)
-        lines = line_numbers(text)
+        lines = {dotted(location): line for location, line in line_numbers(text).items()}
     except tomllib.TOMLDecodeError as error:
         place, cause = toml_fault(str(error), text)
         raise PolicyFileError(path, place, cause, "Mend the TOML.") from error
@@ -100,16 +100,27 @@ def sentence(text: str) -> str:
 
 
 def flat(
-    table: Mapping[str, Any], schema: Mapping[str, Kind], prefix: str = ""
+    table: Mapping[str, Any], schema: Mapping[str, Kind], above: Location = ()
 ) -> Iterable[tuple[str, Any]]:
     """Dotted keys and values; a table is entered only where the schema has keys below it."""
     for name, value in table.items():
-        key = prefix + (f'"{name}"' if "." in name else name)
+        key = dotted((*above, name))
         below = any(known.startswith(key + ".") for known in schema)
         if below and isinstance(value, dict):
-            yield from flat(value, schema, key + ".")  # pyright: ignore[reportUnknownArgumentType] — JSON
+            yield from flat(value, schema, (*above, name))  # pyright: ignore[reportUnknownArgumentType] — JSON
         else:
             yield key, value
+
+
+def dotted(location: Location) -> str:
+    """A location as a person writes it."""
+    key = ""
+    for part in location:
+        if isinstance(part, int):
+            key += f"[{part}]"
+        else:
+            key += ("." if key else "") + (f'"{part}"' if "." in part else part)
+    return key
 
 
 def check(document: Document, key: str, value: object, schema: Mapping[str, Kind]) -> None:
@@ -127,9 +138,10 @@ def check(document: Document, key: str, value: object, schema: Mapping[str, Kind
 def nearest(key: str, known: Iterable[str]) -> str:
     """A remedy that names the most similar known key, or all of them."""
     known = list(known)
+    tables = {one.rpartition(".")[0] for one in known} - {""}
     # The last part alone too, so that a key under the wrong table is found.
     by_name = {last_part(one): one for one in known}
-    close = get_close_matches(key, known, 1, 0.7) or [
+    close = get_close_matches(key, [*known, *tables], 1, 0.7) or [
         by_name[name] for name in get_close_matches(last_part(key), by_name, 1, 0.7)
     ]
     return f"Did you mean {close[0]!r}?" if close else f"Known are: {', '.join(known)}."

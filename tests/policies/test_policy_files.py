@@ -1,0 +1,138 @@
+"""Policy files: what they may say, and how a fault is reported."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wardian_policies import Policy, PolicyError, PolicyFileError
+
+Write = Callable[[str], Policy]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("[tools\nallow = []", 1, "it is not TOML"),
+        ('[tools]\nallow = ["a"', 2, "it is not TOML"),
+        ("[tools]\n\nalow = []", 3, "Did you mean 'tools.allow'?"),
+        ("[budget]\nsteps = 1", 1, "Did you mean 'budgets"),
+        ("allow = []", 1, "Did you mean 'tools.allow'?"),
+        ("[tools]\n# x\ndefault = 'maybe'", 3, 'one of "allow", "ask", "deny"'),
+        ("[tools]\nallow = 'read_file'", 2, "a list of texts"),
+        ("[tools]\nallow = [1]", 2, "a list of texts"),
+        ('tools = "all"', 1, "tools must be a table"),
+        ("[budgets]\nsteps = 0", 2, "a whole number of at least 1"),
+        ("[budgets]\nsteps = true", 2, "not true"),
+        ("[budgets]\nsteps = 2.5", 2, "a whole number"),
+        ("[budgets]\ncost_usd = -1", 2, "a number of at least 0"),
+        ("[budgets]\nwall_seconds = inf", 2, "a number above 0"),
+        ("[budgets]\nwall_seconds = nan", 2, "a number above 0"),
+        ("[limits]\nmemory = 1", 2, "Did you mean 'limits.memory_bytes'?"),
+        ("[limits]\nprocesses = 'many'", 2, "limits.processes must be"),
+        ('[tools]\nallow = [\n  "read_file",\n  "she ll",\n]', 4, "is not a pattern"),
+        ('[tools]\nask = ["@writing"]', 2, "is not a class of tools"),
+        ('[tools]\nask = ["f(a=1, a=2)"]', 2, "the same argument twice"),
+        ('[paths]\nwritable = ["ok", "../x"]', 2, "is not a path below the workspace"),
+        ('[paths]\nprotected = ["/etc"]', 2, "is not a path below the workspace"),
+        ('[paths]\nreadable = ["**/a/**/b/**/c/**"]', 2, "3 times '**'"),
+        ('[network]\nhosts = ["*"]', 2, "Name each host"),
+        ('[network]\nhosts = ["http://x.org"]', 2, "is not a host name"),
+        ('extends = "defualt"', 1, "Did you mean 'default'?"),
+        ('\nextends = "./none.toml"', 2, "there is no policy"),
+        ("extends = 'policy.toml'", 1, "goes round in a circle"),
+        ('"tools.allow" = []', 1, "not a known key"),
+    ],
+)
+def test_a_fault_is_named_with_its_line(
+    write: Write, tmp_path: Path, text: str, line: int, said: str
+) -> None:
+    with pytest.raises(PolicyFileError) as caught:
+        write(text)
+    assert caught.value.cause.startswith(f"{tmp_path}/policy.toml:{line}: ")
+    assert said in str(caught.value)
+    assert caught.value.remedy
+
+
+def test_a_missing_file_and_an_unknown_name_say_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="is not a file"):
+        Policy.load(tmp_path / "none.toml")
+    with pytest.raises(PolicyError, match="Did you mean 'strict'"):
+        Policy.load("strickt")
+    with pytest.raises(PolicyError, match="Known are: ci, default, strict"):
+        Policy.load("zzz")
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"a = '\xff'", ":1: it is not UTF-8"),
+        (b"#" * (1 << 20) + b"##", "larger than 1 MiB"),
+        (b"a = " + b"[" * 5000 + b"]" * 5000, "nested too deeply"),
+    ],
+)
+def test_what_is_no_policy_text_is_refused(tmp_path: Path, raw: bytes, said: str) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_bytes(raw)
+    with pytest.raises(PolicyFileError, match=said):
+        Policy.load(file)
+
+
+def test_an_empty_file_asks_for_everything_and_has_no_network(write: Write) -> None:
+    policy = write("")
+    assert policy.layers[0].rules.default == "ask"
+    assert policy.confinement.hosts == ()
+    assert policy.confinement.protected == (".wardian/**",)
+
+
+def test_extending_adds_rules_and_protection_and_replaces_the_rest(write: Write) -> None:
+    policy = write(
+        'extends = "strict"\n[tools]\nallow = ["shell(make *)"]\n'
+        '[paths]\nwritable = ["src/**"]\nprotected = ["keys/**"]\n'
+        '[budgets]\nsteps = 99\ntokens = "unlimited"\n[limits]\nprocesses = 9\n'
+        '[network]\nhosts = ["Example.org", "*.example.net"]'
+    )
+    strict = Policy.load("strict")
+    written = [rule.rule.text for rule in policy.layers[0].rules.rules]
+    assert written == ["allow @read-only", "allow shell(make *)"]
+    assert policy.layers[0].rules.default == "ask"
+    assert policy.confinement.writable == ("src/**",)
+    assert policy.confinement.protected == (*strict.confinement.protected, "keys/**")
+    assert policy.confinement.hosts == ("example.org", "*.example.net")
+    assert policy.confinement.limits.processes == 9
+    assert policy.confinement.limits.cpu_seconds == strict.confinement.limits.cpu_seconds
+    assert policy.budgets.steps == 99
+    assert policy.budgets.tokens is None
+    assert policy.budgets.cost_usd == strict.budgets.cost_usd
+
+
+def test_a_policy_is_found_by_name_in_the_users_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('extends = "base"')
+    (tmp_path / "base.toml").write_text('[tools]\ndefault = "deny"')
+    policy = Policy.load("mine", folder=tmp_path)
+    assert policy.name == "mine"
+    assert policy.layers[0].rules.default == "deny"
+
+
+def test_a_users_file_cannot_take_the_name_of_a_preset(tmp_path: Path) -> None:
+    (tmp_path / "strict.toml").write_text('[tools]\ndefault = "allow"')
+    assert Policy.load("strict", folder=tmp_path).sha256 == Policy.load("strict").sha256
+
+
+def test_the_hash_is_of_the_rules_and_not_of_the_file(tmp_path: Path) -> None:
+    text = '[tools]\nallow = ["read_file"]'
+    (tmp_path / "a.toml").write_text(text)
+    (tmp_path / "b.toml").write_text("# same\n\n" + text)
+    (tmp_path / "c.toml").write_text(text + "\nask = ['shell']")
+    a, b, c = (Policy.load(tmp_path / f"{name}.toml") for name in "abc")
+    assert a.sha256 == b.sha256
+    assert a.sha256 != c.sha256
+
+
+def test_the_json_form_shows_every_rule_with_its_source(write: Write, tmp_path: Path) -> None:
+    policy = write('extends = "default"\n[tools]\ndeny = ["shell(rm *)"]')
+    assert policy.as_json()["layers"][0]["rules"] == [
+        {"text": "ask @egress", "source": "preset default"},
+        {"text": "deny shell(rm *)", "source": f"{tmp_path}/policy.toml:3"},
+        {"text": "default = allow", "source": "preset default"},
+    ]

@@ -1,0 +1,151 @@
+"""A policy narrowed by another never allows more than either."""
+
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wardian_policies import Budgets, Policy
+from wardian_policies.file import Layer
+from wardian_policies.globs import one_of, path_regex
+from wardian_policies.paths import PathGlob, PathRules
+from wardian_policies.policy import STRICTNESS
+from wardian_policies.rules import RuleSet, parse_rule
+from wardian_policies.types import Rule, Verdict
+from wardian_sandbox.types import ResourceLimits
+from wardian_tools import builtin_tools
+from wardian_tools.types import ToolCall
+
+TOOLS = {tool.name: tool for tool in builtin_tools()}
+VERDICTS = st.sampled_from(list(Verdict))
+PATTERNS = st.sampled_from(
+    [
+        "*",
+        "@read-only",
+        "@writes",
+        "*_file",
+        "read_file",
+        "shell",
+        "write_file(path=docs/**)",
+        "write_file(path=**/a)",
+        "read_file(docs/*)",
+        "shell(git *)",
+        "shell(git push*)",
+        "*(path=src/**)",
+        "write_file(nowhere=x)",
+    ]
+)
+GLOBS = st.sampled_from(["**", "docs/**", "src/*", "**/a", "src/a", ".git/**", "*/a*"])
+WORDS = st.sampled_from(["docs", "src", "a", "b", "..", ".", ".git", "abc"])
+PATHS = st.lists(WORDS, min_size=1, max_size=4).map("/".join)
+COMMANDS = st.sampled_from(["git push", "git status", "cd x; git push", "ls", "git x | sh"])
+COUNTS = st.none() | st.integers(1, 9)
+
+
+@st.composite
+def layers(draw: st.DrawFn) -> Layer:
+    def globs() -> tuple[PathGlob, ...]:
+        drawn = draw(st.lists(GLOBS, max_size=3))
+        return tuple(PathGlob(glob=glob, source="test") for glob in drawn)
+
+    written = draw(st.lists(st.tuples(VERDICTS, PATTERNS), max_size=6))
+    return Layer(
+        rules=RuleSet(
+            rules=tuple(parse_rule(verdict, pattern, "test") for verdict, pattern in written),
+            default=draw(VERDICTS),
+            default_rule=Rule(text="default", source="test"),
+        ),
+        paths=PathRules(readable=globs(), writable=globs(), protected=globs()),
+        budgets=Budgets(steps=draw(COUNTS), tokens=draw(COUNTS), cost_usd=draw(COUNTS)),
+        limits=ResourceLimits(processes=draw(st.integers(1, 9))),
+        hosts=tuple(draw(st.lists(st.sampled_from(["a.org", "*.a.org", "b.org", "x.a.org"])))),
+    )
+
+
+POLICIES = layers().map(lambda layer: Policy.of("drawn", (layer,)))
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> ToolCall:
+    name = draw(st.sampled_from(["read_file", "write_file", "edit_file", "shell", "list_files"]))
+    arguments = {"command": draw(COMMANDS)} if name == "shell" else {"path": draw(PATHS)}
+    return ToolCall(id="1", name=name, arguments_text="", arguments=dict(arguments))
+
+
+def strictness(policy: Policy, call: ToolCall) -> int:
+    return STRICTNESS[type(policy.decide(call, TOOLS[call.name]))]
+
+
+@given(POLICIES, POLICIES, calls())
+def test_no_call_is_decided_less_strictly(one: Policy, other: Policy, call: ToolCall) -> None:
+    both = one.narrowed_by(other)
+    assert strictness(both, call) == max(strictness(one, call), strictness(other, call))
+
+
+@given(POLICIES, POLICIES, POLICIES, calls())
+def test_narrowing_again_never_widens(
+    one: Policy, other: Policy, third: Policy, call: ToolCall
+) -> None:
+    both = one.narrowed_by(other)
+    assert strictness(both.narrowed_by(third), call) >= strictness(both, call)
+
+
+@given(POLICIES, POLICIES, PATHS)
+def test_no_path_is_granted_that_one_side_withholds(one: Policy, other: Policy, path: str) -> None:
+    both = one.narrowed_by(other).confinement
+    for name in ("readable", "writable"):
+
+        def grants(globs: tuple[str, ...]) -> bool:
+            return one_of(path_regex(glob) for glob in globs).fullmatch(path) is not None
+
+        sides = [grants(getattr(policy.confinement, name)) for policy in (one, other)]
+        assert all(sides) or not grants(getattr(both, name))
+    for policy in (one, other):
+        assert set(policy.confinement.protected) <= set(both.protected)
+
+
+def host_named(host: str, hosts: tuple[str, ...]) -> bool:
+    return any(host == one or (one[:2] == "*." and host.endswith(one[1:])) for one in hosts)
+
+
+@given(POLICIES, POLICIES, st.sampled_from(["a.org", "x.a.org", "y.x.a.org", "b.org", "ba.org"]))
+def test_a_host_is_reachable_when_both_name_it(one: Policy, other: Policy, host: str) -> None:
+    both = one.narrowed_by(other).confinement
+    sides = [host_named(host, policy.confinement.hosts) for policy in (one, other)]
+    assert host_named(host, both.hosts) == all(sides)
+
+
+@given(POLICIES, POLICIES)
+def test_every_budget_and_limit_is_the_lower_one(one: Policy, other: Policy) -> None:
+    both = one.narrowed_by(other)
+    for name, value in asdict(both.budgets).items():
+        sides = [getattr(policy.budgets, name) for policy in (one, other)]
+        assert value == min((side for side in sides if side is not None), default=None)
+    for name, value in asdict(both.confinement.limits).items():
+        sides = [getattr(policy.confinement.limits, name) for policy in (one, other)]
+        assert value == min(sides)
+
+
+@given(POLICIES, POLICIES, calls())
+def test_an_allowed_call_gets_the_narrowed_confinement(
+    one: Policy, other: Policy, call: ToolCall
+) -> None:
+    both = one.narrowed_by(other)
+    decision = both.decide(call, TOOLS[call.name])
+    granted = getattr(decision, "granted", decision)
+    assert getattr(granted, "within", both.confinement) == both.confinement
+
+
+@pytest.mark.parametrize("name", ["default", "strict", "ci"])
+def test_narrowing_by_itself_changes_nothing(name: str) -> None:
+    policy = Policy.load(name)
+    assert policy.narrowed_by(Policy.load(name)) == policy
+
+
+def test_new_budgets_replace_those_of_the_file_and_leave_the_rules() -> None:
+    policy = Policy.load("ci")
+    wider = policy.with_budgets(Budgets(steps=None, tool_calls=1))
+    assert wider.budgets == Budgets(steps=None, tool_calls=1)
+    assert wider.layers == policy.layers
+    assert wider.sha256 != policy.sha256
