@@ -133,7 +133,8 @@ class Accumulator:
         return self.finish_reason is not None
 
     def reply(self, *, model: str, seconds_to_first_token: float | None = None) -> Reply:
-        calls = self._calls.calls()
+        finish = self._finish()
+        calls = self._calls.calls(is_complete=finish in (Finish.STOP, Finish.CALLS))
         message = Message(
             role=Role.ASSISTANT,
             content="".join(self._text),
@@ -142,7 +143,7 @@ class Accumulator:
         )
         return Reply(
             message=message,
-            finish=self._finish(),
+            finish=finish,
             usage=self.usage,
             model=self.model or model,
             tokens=self._tokens(),

@@ -53,10 +53,12 @@ class CallPieces:
     def __len__(self) -> int:
         return len(self._calls)
 
-    def calls(self) -> tuple[ToolCall, ...]:
-        """The calls; one without arguments counts as `{}`, which is how servers spell that."""
+    def calls(self, *, is_complete: bool) -> tuple[ToolCall, ...]:
+        """The calls; in a complete reply one without arguments counts as `{}`, since that is how
+        some servers spell it."""
+        empty = "{}" if is_complete else ""
         return tuple(
-            ToolCall(id=c.id, name=c.name, arguments_text="".join(c.parts) or "{}")
+            ToolCall(id=c.id, name=c.name, arguments_text="".join(c.parts) or empty)
             for c in self._calls
         )
 

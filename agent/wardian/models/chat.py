@@ -7,7 +7,8 @@ import difflib
 import json
 import time
 from base64 import b64encode
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -111,11 +112,10 @@ class ChatModel:
             "key_from": self._api_key.source if self._api_key else None,
         }
 
-    async def stream(self, request: Request) -> AsyncIterator[Delta | Reply]:
+    def stream(self, request: Request) -> AsyncGenerator[Delta | Reply]:
         """Yield deltas, then the reply. Raises: ModelError."""
         check_real_model_allowed(self._name)
-        async for part in self._retrying.stream(lambda: self._attempt(request)):
-            yield part
+        return self._retrying.stream(lambda: self._attempt(request))
 
     async def close(self) -> None:
         """Close the running loop's connections; the model can still be used."""
@@ -136,9 +136,10 @@ class ChatModel:
             ) as response:
                 if response.status != 200:
                     raise await self._refusal(response, encoder.dialect, key)
-                async for delta in self._read(response, heard, key):
-                    first_at = first_at or time.monotonic()
-                    yield delta
+                async with aclosing(self._read(response, heard, key)) as deltas:
+                    async for delta in deltas:
+                        first_at = first_at or time.monotonic()
+                        yield delta
         except HttpFailure as e:
             if heard.is_empty and not heard.has_finished:
                 raise self._failure(e, key) from e

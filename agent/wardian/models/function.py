@@ -1,10 +1,10 @@
 """A model that is a function: for tests whose answers depend on what is asked."""
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
-from wardian.models.replies import Answer, make_reply, stream_reply
+from wardian.models.replies import Answer, make_reply, pieces_of
 from wardian.types import Delta, Reply, Request
 
 Answering = Callable[[Request], Answer | Awaitable[Answer]]
@@ -39,7 +39,7 @@ class FunctionModel:
     def identity(self) -> dict[str, Any]:
         return {"kind": "function", "function": getattr(self._function, "__qualname__", "")}
 
-    async def stream(self, request: Request) -> AsyncIterator[Delta | Reply]:
+    async def stream(self, request: Request) -> AsyncGenerator[Delta | Reply]:
         step = len(self.requests)
         self.requests.append(request)
         given = self._function(request)
@@ -47,7 +47,7 @@ class FunctionModel:
         if isinstance(answer, BaseException):
             raise answer
         reply = make_reply(answer, model=self._name, step=step)
-        async for part in stream_reply(reply, chunk_chars=self._chunk_chars):
+        for part in pieces_of(reply, chunk_chars=self._chunk_chars):
             yield part
 
     async def close(self) -> None:

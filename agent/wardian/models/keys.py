@@ -7,6 +7,18 @@ from dataclasses import dataclass
 from wardian.errors import ConfigurationError
 
 KEYRING_SERVICE = "wardian"
+"""`keyring set wardian openai` stores OpenAI's key."""
+
+_VARIABLES = {
+    "gemini": "GEMINI_API_KEY",
+    "google": "GEMINI_API_KEY",
+    "hf": "HF_TOKEN",
+    "huggingface": "HF_TOKEN",
+    "llama-server": "LLAMA_API_KEY",
+    "perplexity": "PERPLEXITYAI_API_KEY",
+    "together_ai": "TOGETHERAI_API_KEY",
+}
+"""Providers whose variable is not PROVIDER_API_KEY."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -14,7 +26,7 @@ class ApiKey:
     """A key and where it comes from. Read anew for each request, so a rotated key is seen."""
 
     source: str
-    """What to tell the user: a variable's name, or `keyring entry NAME`"""
+    """What to tell the user: a variable's name, or the keyring entry's"""
     read: Callable[[], str]
 
     def reveal(self) -> str:
@@ -31,22 +43,28 @@ class ApiKey:
         return f"ApiKey(source={self.source!r})"
 
 
-def find_key(variable: str, environ: Mapping[str, str]) -> ApiKey | None:
-    """The key named `variable`: from `environ`, else from the keyring where that is installed."""
+def key_variable(provider: str) -> str:
+    """The environment variable that holds a provider's key: `OPENAI_API_KEY`."""
+    return _VARIABLES.get(provider, provider.upper().replace("-", "_") + "_API_KEY")
+
+
+def find_key(provider: str, environ: Mapping[str, str]) -> ApiKey | None:
+    """The provider's key: from `environ`, else from the keyring where `keyring` is installed."""
+    variable = key_variable(provider)
     if environ.get(variable, "").strip():
         return ApiKey(variable, lambda: environ.get(variable, ""))
-    held = _read_keyring(variable)
-    return ApiKey(f"keyring entry {variable}", lambda: held) if held else None
+    held = _read_keyring(provider)
+    return ApiKey(f"the keyring's entry {provider!r}", lambda: held) if held else None
 
 
-def _read_keyring(variable: str) -> str:
-    """What the system keyring holds for us; "" when there is none, or no keyring at all."""
+def _read_keyring(provider: str) -> str:
+    """What the keyring holds for the provider; "" when it has nothing, or there is none."""
     try:
         keyring = importlib.import_module("keyring")
     except ImportError:
         return ""
     try:
-        held: object = keyring.get_password(KEYRING_SERVICE, variable)
+        held: object = keyring.get_password(KEYRING_SERVICE, provider)
     except Exception:  # noqa: BLE001 - back ends raise anything: no D-Bus, locked, headless
         return ""
     return held if isinstance(held, str) else ""

@@ -60,7 +60,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, asked: Asked) 
 def _error(
     status: int, headers: Mapping[str, str], body: bytes, said: str, asked: Asked
 ) -> ModelError:
-    tail = f": {said}" if said else "."
+    tail = f": {said.rstrip('.')}." if said else "."
     if status in (401, 403):
         return _key_refused(status, tail, asked)
     if status == 429:

@@ -1,7 +1,7 @@
 """What scripted models may be told to answer, and how an answer is streamed."""
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -60,7 +60,7 @@ def _usage(written: str) -> Usage:
     return Usage(prompt_tokens=1, completion_tokens=1 + len(written) // 4)
 
 
-async def stream_reply(reply: Reply, *, chunk_chars: int) -> AsyncIterator[Delta | Reply]:
+def pieces_of(reply: Reply, *, chunk_chars: int) -> Iterator[Delta | Reply]:
     """The reply in pieces of `chunk_chars` characters, then itself."""
     message = reply.message
     for piece in _pieces(message.reasoning, chunk_chars):

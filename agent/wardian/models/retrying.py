@@ -8,7 +8,7 @@ import asyncio
 import email.utils
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -68,7 +68,7 @@ class Retrying:
 
     async def stream(
         self, attempt: Callable[[], AsyncGenerator[Delta | Reply]]
-    ) -> AsyncIterator[Delta | Reply]:
+    ) -> AsyncGenerator[Delta | Reply]:
         """What the first attempt gives that gets to a token.
 
         Raises: ModelError, that of the last attempt.

@@ -1,10 +1,10 @@
 """A model that answers from a script: for tests, and for showing an agent without a model."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 from wardian.errors import ModelUnavailable
-from wardian.models.replies import Answer, make_reply, stream_reply
+from wardian.models.replies import Answer, make_reply, pieces_of
 from wardian.types import Delta, Reply, Request
 
 
@@ -44,7 +44,7 @@ class ScriptedModel:
         """How many answers were not asked for yet."""
         return max(0, len(self._script) - len(self.requests))
 
-    async def stream(self, request: Request) -> AsyncIterator[Delta | Reply]:
+    async def stream(self, request: Request) -> AsyncGenerator[Delta | Reply]:
         """Raises: ModelUnavailable, when the script is used up; what the script says to raise."""
         step = len(self.requests)
         self.requests.append(request)
@@ -58,7 +58,7 @@ class ScriptedModel:
         if isinstance(answer, BaseException):
             raise answer
         reply = make_reply(answer, model=self._name, step=step)
-        async for part in stream_reply(reply, chunk_chars=self._chunk_chars):
+        for part in pieces_of(reply, chunk_chars=self._chunk_chars):
             yield part
 
     async def close(self) -> None:

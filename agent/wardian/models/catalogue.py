@@ -1,0 +1,199 @@
+"""From a model's spelling to a model, and the list of what this machine can use."""
+
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from wardian.errors import ConfigurationError, ModelRefused, ModelUnavailable
+from wardian.models.chat import ChatModel
+from wardian.models.gguf_files import (
+    GgufFile,
+    check_gguf,
+    find_gguf_files,
+    find_in_hugging_face_cache,
+    model_folders,
+)
+from wardian.models.keys import find_key, key_variable
+from wardian.models.litellm_model import LitellmModel
+from wardian.models.llama import LlamaModel
+from wardian.models.providers import LITELLM_PROVIDERS, LOCAL_SERVERS, OPENAI_URL, endpoint_of
+from wardian.types import Model
+
+TINY_PATH = Path(__file__).parent / "tiny" / "tiny.gguf"
+
+SPELLINGS = "tiny, gguf:PATH, hf:OWNER/NAME:QUANT, ollama/NAME, openai/NAME, or PROVIDER/NAME"
+
+
+def resolve_model(
+    spelling: str,
+    *,
+    base_url: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    context_tokens: int | None = None,
+) -> Model:
+    """The model so spelled. Nothing is loaded or asked over the network yet.
+
+    `base_url` replaces the address of a provider; with it, a bare NAME is that server's model.
+    `context_tokens` is for models loaded here.
+    Raises: ModelUnavailable, ModelRefused (no key), ConfigurationError.
+    """
+    environ = os.environ if environ is None else environ
+    spelling = spelling.strip()
+    if spelling == "tiny" or spelling.startswith(("gguf:", "hf:")):
+        if base_url:
+            raise ConfigurationError(
+                f"{spelling!r} is loaded here, but a base URL is set: {base_url}.",
+                "Leave out --base-url, or name a model of that server.",
+            )
+        return LlamaModel(
+            _local_file(spelling, environ), name=spelling, context_tokens=context_tokens
+        )
+    provider, _, model_id = spelling.partition("/")
+    if model_id and (provider == "openai" or provider in LOCAL_SERVERS):
+        return _chat_model(spelling, provider, model_id, base_url, environ)
+    if model_id and provider in LITELLM_PROVIDERS:
+        api_key = find_key(provider, environ)
+        return LitellmModel(spelling, base_url=base_url, api_key=api_key)
+    if base_url and spelling:
+        return _chat_model(spelling, "openai", spelling, base_url, environ)
+    raise _unknown(spelling)
+
+
+def _chat_model(
+    spelling: str,
+    provider: str,
+    model_id: str,
+    base_url: str | None,
+    environ: Mapping[str, str],
+) -> ChatModel:
+    endpoint = endpoint_of(provider, base_url, environ)
+    api_key = find_key(provider, environ)
+    if api_key is None and endpoint.base_url.startswith(OPENAI_URL):
+        raise ModelRefused(
+            f"The model {spelling!r} needs an API key and {endpoint.key_variable} is not set.",
+            f"Set {endpoint.key_variable}, or OPENAI_BASE_URL to a server that needs none.",
+        )
+    return ChatModel(spelling, endpoint=endpoint, model_id=model_id, api_key=api_key)
+
+
+def _local_file(spelling: str, environ: Mapping[str, str]) -> Path:
+    """The GGUF file of `tiny`, `gguf:PATH` or `hf:OWNER/NAME:QUANT`, looked at."""
+    kind, _, rest = spelling.partition(":")
+    if kind == "hf":
+        return _cached_file(rest, environ)
+    if kind == "gguf" and not rest:
+        raise ModelUnavailable("'gguf:' names no file.", "Write gguf:PATH.")
+    path = TINY_PATH if kind == "tiny" else Path(rest).expanduser().absolute()
+    check_gguf(path)
+    return path
+
+
+def _cached_file(reference: str, environ: Mapping[str, str]) -> Path:
+    repo, _, quant = reference.partition(":")
+    owner, _, name = repo.partition("/")
+    if not owner or not name or "/" in name or ".." in repo:
+        raise ModelUnavailable(
+            f"'hf:{reference}' names no repository.", "Write hf:OWNER/NAME:QUANT."
+        )
+    held = find_in_hugging_face_cache(repo, quant, environ)
+    if held is None:
+        wanted = f"*{quant}*.gguf" if quant else "*.gguf"
+        raise ModelUnavailable(
+            f"The Hugging Face cache has no GGUF file of {repo}{f' in {quant}' if quant else ''}.",
+            f"Download it: hf download {repo} --include '{wanted}' (from huggingface_hub),"
+            " or by hand and use gguf:PATH.",
+        )
+    check_gguf(held.path)
+    return held.path
+
+
+def _unknown(spelling: str) -> ModelUnavailable:
+    """What could have been meant."""
+    if not spelling:
+        return ModelUnavailable("No model is named.", f"Write {SPELLINGS}.")
+    if spelling.endswith(".gguf"):
+        return ModelUnavailable(
+            f"No model is called {spelling!r}.", f"For a file write gguf:{spelling}."
+        )
+    prefixes = [f"{p}/" for p in ("openai", *LOCAL_SERVERS, *sorted(LITELLM_PROVIDERS))]
+    head, slash, tail = spelling.partition("/")
+    near = difflib.get_close_matches(
+        head + slash, ["tiny", "gguf:", "hf:", *prefixes], n=3, cutoff=0.6
+    )
+    meant = [n + tail if n.endswith("/") else n for n in near]
+    hint = f"Did you mean {' or '.join(meant)}? " if meant else ""
+    return ModelUnavailable(
+        f"No model is called {spelling!r}.",
+        f"{hint}Models are spelled {SPELLINGS}; `agent models list` shows what is here.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownModel:
+    """One line of `agent models list`."""
+
+    spelling: str
+    """`openai/…` stands for any of the provider's models"""
+    source: str
+    """`built-in`, `file`, or `provider`"""
+    detail: str
+    path: Path | None = None
+    size_bytes: int | None = None
+
+
+def known_models(
+    environ: Mapping[str, str] | None = None, paths: Sequence[Path] | None = None
+) -> list[KnownModel]:
+    """What this machine can use, without asking anybody: the built-in model, GGUF files below
+    `paths` (by default where programs keep them), and providers with a key in the environment."""
+    environ = os.environ if environ is None else environ
+    files = find_gguf_files(model_folders(environ) if paths is None else paths)
+    return [*_built_in(), *(_known_file(file) for file in files), *_known_providers(environ)]
+
+
+def _built_in() -> list[KnownModel]:
+    if not TINY_PATH.is_file():
+        return []  # a checkout in which it was not trained yet
+    size_bytes = TINY_PATH.stat().st_size
+    detail = "the built-in model"
+    return [
+        KnownModel(
+            spelling="tiny",
+            source="built-in",
+            detail=detail,
+            path=TINY_PATH,
+            size_bytes=size_bytes,
+        )
+    ]
+
+
+def _known_file(file: GgufFile) -> KnownModel:
+    return KnownModel(
+        spelling=file.spelling,
+        source="file",
+        detail=str(file.path),
+        path=file.path,
+        size_bytes=file.size_bytes,
+    )
+
+
+def _known_providers(environ: Mapping[str, str]) -> list[KnownModel]:
+    """Providers whose key or address the environment holds."""
+    found: list[KnownModel] = []
+    missing = "" if find_spec("litellm") else "; needs pip install 'wardian[api]'"
+    for provider in ("openai", *LOCAL_SERVERS, *sorted(LITELLM_PROVIDERS)):
+        address = (
+            "OLLAMA_HOST"
+            if provider == "ollama"
+            else provider.upper().replace("-", "_") + "_BASE_URL"
+        )
+        is_ours = provider not in LITELLM_PROVIDERS
+        names = [address, key_variable(provider)] if is_ours else [key_variable(provider)]
+        named = [name for name in names if environ.get(name, "").strip()]
+        if named:
+            detail = f"{' and '.join(named)} set{'' if is_ours else missing}"
+            found.append(KnownModel(spelling=f"{provider}/…", source="provider", detail=detail))
+    return found
