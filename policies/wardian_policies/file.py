@@ -175,6 +175,8 @@ def path_globs(document: Document, key: str, unset: tuple[PathGlob, ...]) -> tup
         problem = None
         if not glob.strip() or glob.startswith(("/", "~")) or ".." in segments:
             problem = f"{glob!r} is not a path below the workspace."
+        elif set(glob) & set("[]\\\0"):
+            problem = f"{glob!r} has a '[', ']' or backslash, which path globs do not know."
         elif len(segments) > MAX_SEGMENTS or segments.count("**") > MAX_DOUBLE_STARS:
             problem = f"{glob!r} has over {MAX_SEGMENTS} parts or {MAX_DOUBLE_STARS} times '**'."
         if problem:

@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from wardian_sandbox.files import WORKSPACE
+
 MAX_PATH_CHARS = 4096
 """PATH_MAX on Linux; a longer path cannot exist."""
 ANY = r"[\s\S]"
 ONE_COMMAND = r"[^;&|<>$`(){}\r\n]"
 """What an allowing `*` may stand for in a command: nothing that starts or redirects another one."""
-WORKSPACE = "/workspace"
-"""Where code in the sandbox sees the workspace; paths below it mean the same file."""
 
 
 def normalise(path: str) -> str | None:

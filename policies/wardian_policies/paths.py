@@ -60,7 +60,8 @@ class PathRules:
     def denied_path(self, written: str, tool: Tool) -> Deny | None:
         path = normalise(written)
         if path is None:
-            return denial(tool, written, "outside the workspace", "paths", "built in")
+            why = "not a relative path inside the workspace"
+            return denial(tool, written, why, "paths", "built in")
         if Effect.WRITES in tool.effects:
             if found := self._protected.fullmatch(path):
                 item = self.protected[(found.lastindex or 1) - 1]

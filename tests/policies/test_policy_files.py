@@ -36,6 +36,7 @@ Write = Callable[[str], Policy]
         ('[paths]\nwritable = ["ok", "../x"]', 2, "is not a path below the workspace"),
         ('[paths]\nprotected = ["/etc"]', 2, "is not a path below the workspace"),
         ('[paths]\nreadable = ["**/a/**/b/**/c/**"]', 2, "3 times '**'"),
+        ('[paths]\nreadable = ["src/[ab].py"]', 2, "path globs do not know"),
         ('[network]\nhosts = ["*"]', 2, "Name each host"),
         ('[network]\nhosts = ["http://x.org"]', 2, "is not a host name"),
         ('extends = "defualt"', 1, "Did you mean 'default'?"),

@@ -49,7 +49,7 @@ def test_an_unprotected_neighbour_is_written() -> None:
 def test_a_path_outside_the_workspace_is_denied(name: str, path: str) -> None:
     decision = decide(Policy.load("default"), name, path=path, content="")
     assert isinstance(decision, Deny)
-    assert "outside the workspace" in decision.reason
+    assert "not a relative path inside the workspace" in decision.reason
 
 
 def test_readable_and_writable_bound_the_file_tools(write: Write) -> None:

@@ -1,6 +1,7 @@
 """The user's folders, their settings file, and their keys."""
 
 import dataclasses
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -113,10 +114,26 @@ def test_a_key_comes_from_the_providers_own_variable() -> None:
     assert api_key("anthropic", environ) is None
 
 
+@dataclasses.dataclass
+class Holder:
+    key: Secret
+
+
+def test_a_secret_is_not_pickled() -> None:
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(Holder(Secret("sk-very-secret")))
+
+
 def test_a_secret_is_not_shown() -> None:
     secret = Secret("sk-very-secret")
-    holder = {"key": secret}
-    for shown in (repr(secret), str(secret), f"{secret}", f"{holder}", "%s" % secret):  # noqa: UP031
+    holder = Holder(secret)
+    for shown in (
+        repr(secret),
+        str(secret),
+        f"{secret}",
+        f"{holder}",
+        f"{dataclasses.asdict(holder)}",
+    ):
         assert "very" not in shown
 
 

@@ -3,18 +3,22 @@
 import importlib
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NoReturn, Self
 
 VARIABLES = {"huggingface": "HF_TOKEN", "hf": "HF_TOKEN", "google": "GEMINI_API_KEY"}
 """Providers whose variable is not PROVIDER_API_KEY."""
 KEYRING_SERVICE = "wardian"
 
 
-@dataclass(frozen=True, slots=True)
 class Secret:
-    """A value that must not be shown. Covers repr, str and formatting; `reveal` gives it out."""
+    """A value that must not be shown. Covers repr, str, formatting and `dataclasses.asdict` of
+    what holds it, and refuses to be pickled; `reveal` gives it out.
+    """
 
-    _value: str = field(repr=False)
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
 
     def reveal(self) -> str:
         return self._value
@@ -22,8 +26,11 @@ class Secret:
     def __repr__(self) -> str:
         return "Secret(…)"
 
-    def __str__(self) -> str:
-        return "Secret(…)"
+    def __deepcopy__(self, _: object) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A Secret is not pickled. Reveal it where it is needed.")
 
 
 def key_variable(provider: str) -> str:
