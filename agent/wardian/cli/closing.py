@@ -1,0 +1,80 @@
+"""The last lines of a run: what it took, and what to do where it did not end well."""
+
+from pathlib import Path
+
+from wardian.cli.outcome import Outcome
+from wardian.cli.sanitise import one_line, visible
+from wardian.cli.terminal import Terminal
+from wardian.events import RunFinished
+from wardian.types import Stop, Usage
+
+REMEDIES = {
+    Stop.STEPS: "Raise it with --max-steps, or give a smaller task.",
+    Stop.TOOL_CALLS: "Raise it with --max-tool-calls, or give a smaller task.",
+    Stop.TOKENS: "Raise it with --max-tokens, or give a smaller task.",
+    Stop.COST: "Raise it with --max-cost, or choose a cheaper model.",
+    Stop.TIME: "Raise it with --timeout, or give a smaller task.",
+    Stop.MALFORMED: "The model does not write usable tool calls; try another one with -m.",
+    Stop.APPROVAL: "Run it on a terminal to be asked, or allow the call in a policy file.",
+}
+
+
+def failure(outcome: Outcome) -> tuple[str, str]:
+    """Cause and remedy of a run that did not reach an answer; empty where there is none."""
+    finished = outcome.finished
+    if finished is None or finished.stop in (Stop.DONE, Stop.CANCELLED):
+        return "", ""
+    return finished.error or f"The run ended: {finished.stop}.", REMEDIES.get(finished.stop, "")
+
+
+def closing_lines(outcome: Outcome, screen: Terminal) -> list[str]:
+    """Steps, tool calls, tokens, cost, time, model, sandbox, and where the trajectory is."""
+    dot = screen.text(" · ", " | ")
+    started, finished = outcome.started, outcome.finished
+    facts = figures(finished) if finished else []
+    if started:
+        facts += [
+            one_line(str(started.model.get("name", "")), 60),
+            one_line(str(started.sandbox.get("backend", "")), 20),
+        ]
+    head = finished.stop if finished else "unfinished"
+    lines = [dot.join([head, *facts])]
+    if outcome.path:
+        lines.append(visible(shortened(outcome.path)))
+    return lines
+
+
+def figures(finished: RunFinished) -> list[str]:
+    facts = [
+        counted(finished.steps, "step"),
+        counted(finished.tool_calls, "tool call"),
+        tokens(finished.usage),
+        f"{finished.seconds:.1f} s",
+    ]
+    if finished.usage.cost_usd is not None:
+        facts.insert(3, f"${finished.usage.cost_usd:.4f}")
+    return facts
+
+
+def shortened(path: Path) -> str:
+    """The path with `~` for the home folder, as a shell takes it."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+
+
+def counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def tokens(usage: Usage) -> str:
+    cached = f" ({usage.cached_tokens:,} cached)" if usage.cached_tokens else ""
+    return counted(usage.total_tokens, "token") + cached
+
+
+def change_lines(finished: RunFinished | None, limit: int = 20) -> list[str]:
+    """The files the run changed, one a line."""
+    changes = finished.changes if finished else ()
+    lines = [f"  {c.get('kind', '')} {visible(str(c.get('path', '')))}" for c in changes[:limit]]
+    if len(changes) > limit:
+        lines.append(f"  and {len(changes) - limit} more")
+    return lines

@@ -1,0 +1,38 @@
+"""The commands of `agent`, and the help that lists them.
+
+Nothing is imported here, so that `agent --help` and completion of a command's name stay quick.
+"""
+
+COMMANDS = {
+    "run": ("wardian.cli.run", "Give the agent a task."),
+    "runs": ("wardian.cli.runs", "List, show and remove recorded runs."),
+    "models": ("wardian.cli.models", "List the models this machine can use."),
+    "tools": ("wardian.cli.tools", "List the tools a model can call, and show one."),
+    "policy": ("wardian.cli.policy", "Show what a policy allows, asks and denies."),
+    "config": ("wardian.cli.config", "Show and change the settings, and where they come from."),
+    "doctor": ("wardian.cli.doctor", "Check what this machine can do, and how to mend the rest."),
+    "completion": ("wardian.cli.completion", "Print the completion script of a shell."),
+}
+"""name → module with a `register` function, and one line for the list"""
+
+HELP = f"""\
+Usage: agent COMMAND [OPTIONS]
+
+An agent that runs on your own machine and gets better from its own work.
+
+Commands:
+{chr(10).join(f"  {name:<12}{summary}" for name, (_, summary) in COMMANDS.items())}
+
+Options:
+  --version             Print the version.
+  --debug               On an unexpected error, show the traceback. Works with every command.
+  --install-completion  Install completion for the shell in use.
+  --show-completion     Print the completion script of the shell in use.
+  -h, --help            Print this help; `agent COMMAND --help` prints a command's.
+
+Example:
+  agent run "How many lines are in README.md?"
+
+Exit codes: 0 done, 1 task not achieved, 2 usage, 3 configuration, 4 model or provider,
+5 limit reached, 6 approval needed or denied, 7 sandbox unavailable, 8 storage, 128+n signal.
+"""

@@ -1,0 +1,61 @@
+"""`agent config`: the settings, where each comes from, and how to change one."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wardian.cli.listing import print_json, print_table
+from wardian.cli.sanitise import visible
+from wardian.cli.terminal import write
+from wardian.errors import ExitCode
+from wardian.settings import config_set, load_settings, paths
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(no_args_is_help=True, help="Show and change the settings.")
+    group.command("show", epilog="Example: agent config show --origin")(show)
+    group.command("path", epilog="Example: agent config path")(path)
+    group.command("set", epilog="Example: agent config set max_steps 20")(set_value)
+    app.add_typer(group, name="config")
+
+
+def show(
+    *,
+    origin: Annotated[
+        bool, typer.Option("--origin", help="Say where each value comes from.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Show every setting in force here: environment over your file over defaults."""
+    settings = load_settings({}, os.environ, Path())
+    for notice in settings.notices:
+        write(sys.stderr, f"agent: {visible(notice)}\n")
+    rows = list(settings.rows())
+    if as_json:
+        print_json({key: {"value": value, "origin": where} for key, value, where in rows})
+        return ExitCode.DONE
+    table = [(key, "" if value is None else str(value), where) for key, value, where in rows]
+    headers = ("SETTING", "VALUE", "FROM")
+    width = len(headers) if origin else len(headers) - 1
+    print_table(headers[:width], [row[:width] for row in table], "")
+    return ExitCode.DONE
+
+
+def path() -> int:
+    """Print where your settings file is; it need not exist."""
+    write(sys.stdout, f"{paths(os.environ).config_file}\n")
+    return ExitCode.DONE
+
+
+def set_value(
+    key: Annotated[str, typer.Argument(help="The setting's name.")],
+    value: Annotated[str, typer.Argument(help="Its new value.")],
+) -> int:
+    """Change one setting in your file; its comments and order stay as they are."""
+    file = paths(os.environ).config_file
+    config_set(file, key, value)
+    write(sys.stderr, f"{key} is set in {visible(str(file))}\n")
+    return ExitCode.DONE

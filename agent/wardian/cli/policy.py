@@ -1,0 +1,49 @@
+"""`agent policy`: what calls are allowed, asked and denied."""
+
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from wardian.cli.listing import print_json, print_table
+from wardian.cli.terminal import write
+from wardian.errors import ExitCode
+from wardian_policies import Policy
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(no_args_is_help=True, help="Show what a policy allows, asks and denies.")
+    group.command("show", epilog="Example: agent policy show strict")(show)
+    app.add_typer(group, name="policy")
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="A preset, or a policy file.")] = "default",
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Show a policy's rules with where each stands, its paths and its budgets."""
+    policy = Policy.load(name)
+    facts = policy.as_json()
+    if as_json:
+        print_json(facts)
+        return ExitCode.DONE
+    rows = [(r["rule"], r["source"]) for layer in facts["layers"] for r in layer["rules"]]
+    print_table(("RULE", "FROM"), rows, "The policy has no rules.")
+    write(sys.stdout, "\n")
+    within = policy.confinement
+    paths = [
+        ("readable", " ".join(within.readable) or "nothing"),
+        ("writable", " ".join(within.writable) or "nothing"),
+        ("protected", " ".join(within.protected) or "nothing"),
+        ("hosts", " ".join(within.hosts) or "no network"),
+    ]
+    print_table(("WORKSPACE", "WHAT"), paths, "")
+    write(sys.stdout, "\n")
+    budgets = [
+        (key, "no limit" if value is None else f"{value:g}")
+        for key, value in asdict(policy.budgets).items()
+    ]
+    print_table(("BUDGET", "LIMIT"), budgets, "")
+    return ExitCode.DONE

@@ -1,0 +1,139 @@
+"""Shows a run on stderr while it goes on. What it shows is sanitised, cut, and never markup."""
+
+import sys
+from typing import Protocol, TextIO
+
+from wardian.cli import preview
+from wardian.cli.json_lines import event_line
+from wardian.cli.sanitise import one_line, visible
+from wardian.cli.terminal import Terminal, write
+from wardian.events import (
+    CallDecided,
+    CallFinished,
+    CallStarted,
+    Event,
+    ModelReplied,
+    Noted,
+    RunStarted,
+)
+from wardian.types import Message
+from wardian_tools.types import ResultStatus, ToolCall, ToolResult
+
+
+class Renderer(Protocol):
+    """Is told what happens, in order."""
+
+    @property
+    def answer_shown(self) -> str:
+        """The last text that stands on stderr in full; empty when it does not."""
+        ...
+
+    def on(self, event: Event) -> None: ...
+
+    def pause(self) -> None:
+        """Leave the terminal to somebody else until the next event."""
+        ...
+
+    def say(self, text: str, style: str = "") -> None:
+        """A line of our own. `text` is sanitised already; `style` is rich's, where there is one."""
+        ...
+
+
+class QuietRenderer:
+    """Shows nothing but what must be said."""
+
+    answer_shown = ""
+
+    def on(self, event: Event) -> None:
+        del event
+
+    def pause(self) -> None:
+        pass
+
+    def say(self, text: str, style: str = "") -> None:
+        del style
+        write(sys.stderr, text + "\n")
+
+
+class JsonRenderer(QuietRenderer):
+    """One line of JSON an event, on stdout."""
+
+    def on(self, event: Event) -> None:
+        if text := event_line(event):
+            write(sys.stdout, text + "\n")
+
+
+class PlainRenderer(QuietRenderer):
+    """Whole lines without colour or cursor movement, for logs and simple terminals."""
+
+    def __init__(self, screen: Terminal, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stderr
+        self.arrow = screen.text("→", "->")
+        self.calls: dict[str, ToolCall] = {}
+
+    def on(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self.say(f"agent: run {event.run_id}, {run_facts(event)}")
+            case ModelReplied(reply=reply, step=step):
+                self.calls = {call.id: call for call in reply.message.calls}
+                self._interim_text(reply.message, step)
+            case CallStarted(step=step, call_id=call_id):
+                self._show_call(self.calls[call_id], step)
+            case CallFinished(result=result, step=step):
+                self._show_result(result, step)
+            case CallDecided() if text := unanswered(event):
+                self.say(text)
+            case Noted(text=text, step=step):
+                self.say(f"[{step}] {one_line(text, preview.LINE_CHARS)}")
+            case _:
+                pass
+
+    def say(self, text: str, style: str = "") -> None:
+        del style
+        write(self.stream, text + "\n")
+
+    def _interim_text(self, message: Message, step: int) -> None:
+        if message.calls and message.content.strip():
+            for line in preview.first_lines(message.content, preview.RESULT_LINES):
+                self.say(f"[{step}] {line}")
+
+    def _show_call(self, call: ToolCall, step: int) -> None:
+        lines = preview.program(call)
+        title = preview.title(call) if lines is None else ""
+        self.say(f"[{step}] {visible(call.name)}: {title}".rstrip())
+        for line in lines or ():
+            self.say(f"[{step}]   | {line}")
+
+    def _show_result(self, result: ToolResult, step: int) -> None:
+        if never_ran(result) and result.call_id in self.calls:
+            self._show_call(self.calls[result.call_id], step)
+        status = f"{result.status} ({result.seconds:.2f} s)"
+        lines = preview.first_lines(result.content, preview.RESULT_LINES)
+        self.say(f"[{step}] {self.arrow} {status}: {lines[0]}")
+        for line in lines[1:]:
+            self.say(f"[{step}]   {line}")
+
+
+def run_facts(event: RunStarted) -> str:
+    """Model, sandbox and policy of a run in a few words."""
+    where = "local" if event.model.get("is_local") else "remote"
+    backend = str(event.sandbox.get("backend", ""))
+    sandbox = "NO SANDBOX: calls run with your rights" if backend == "none" else backend
+    policy = str(event.policy.get("name", ""))
+    return visible(f"{event.model.get('name')} ({where}), {sandbox}, policy {policy}")
+
+
+def never_ran(result: ToolResult) -> bool:
+    return result.status in (
+        ResultStatus.MALFORMED,
+        ResultStatus.DENIED,
+        ResultStatus.DISCARDED,
+    )
+
+
+def unanswered(event: CallDecided) -> str:
+    """What to say of a call that a person had to allow when there was none; else nothing."""
+    if not hasattr(event.decision, "granted") or event.answer is not None:
+        return ""
+    return f"agent: {visible(event.call.name)} needs a person's yes: {preview.title(event.call)}"

@@ -1,0 +1,116 @@
+"""The options of `agent run`, each with its help."""
+
+import json
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from wardian.cli.task_input import UsageError, read_file
+from wardian.errors import ConfigurationError
+
+
+class When(StrEnum):
+    """Who answers when the policy asks."""
+
+    ASK = "ask"
+    NEVER = "never"
+
+
+class SandboxChoice(StrEnum):
+    AUTO = "auto"
+    BUBBLEWRAP = "bubblewrap"
+    NONE = "none"
+
+
+TaskArgument = Annotated[
+    str | None, typer.Argument(metavar="[TASK]", help="What to do; `-` reads it from stdin.")
+]
+TaskFile = Annotated[
+    Path | None, typer.Option("-f", "--file", metavar="FILE", help="Read the task from a file.")
+]
+Context = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Text to go with the task; `-` waits for stdin to end."),
+]
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "-m", "--model", metavar="MODEL", help="gguf:PATH, ollama/NAME, openai/NAME, tiny, …"
+    ),
+]
+Url = Annotated[
+    str | None,
+    typer.Option("--base-url", metavar="URL", help="An OpenAI-compatible server to ask."),
+]
+SandboxName = Annotated[
+    SandboxChoice | None,
+    typer.Option("--sandbox", help="Where calls run; with none they have your own rights."),
+]
+PolicyName = Annotated[
+    str | None,
+    typer.Option("--policy", metavar="NAME|FILE", help="What calls are allowed, asked, denied."),
+]
+Workspace = Annotated[
+    Path, typer.Option("-w", "--workspace", metavar="DIR", help="The folder the tools act in.")
+]
+Copy = Annotated[
+    bool, typer.Option("--copy", help="Work on a copy of the workspace and leave it as it is.")
+]
+Tools = Annotated[
+    str | None, typer.Option("--tools", metavar="A,B", help="Only these tools (default: all).")
+]
+MaxSteps = Annotated[int | None, typer.Option(min=1, metavar="N", help="Model replies at most.")]
+MaxToolCalls = Annotated[int | None, typer.Option(min=0, metavar="N", help="Tool calls at most.")]
+MaxTokens = Annotated[int | None, typer.Option(min=1, metavar="N", help="Tokens at most.")]
+MaxCost = Annotated[float | None, typer.Option(min=0, metavar="USD", help="Cost at most.")]
+Timeout = Annotated[
+    float | None, typer.Option(min=0.1, metavar="SECONDS", help="Wall-clock time at most.")
+]
+Temperature = Annotated[
+    float | None, typer.Option(min=0, max=2, metavar="T", help="Sampling temperature.")
+]
+Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Sampling seed.")]
+ApproveWhen = Annotated[
+    When | None,
+    typer.Option(help="Whether you are asked at the terminal; with never (and --json), it ends."),
+]
+OutputSchema = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The answer must be JSON of the schema in this file."),
+]
+AnswerFile = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Also write the answer here.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Stream events as JSON lines on stdout.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Nothing but the answer and errors.")]
+Plain = Annotated[bool, typer.Option("--plain", help="Plain lines: no colour, nothing that moves.")]
+
+
+def read_schema(path: Path | None) -> dict[str, Any] | None:
+    """Raises: UsageError when it cannot be read, ConfigurationError when it is no JSON object."""
+    if path is None:
+        return None
+    try:
+        schema = json.loads(read_file(path))
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(
+            f"{path} is not JSON: {error}.", "Give a file that holds one JSON schema."
+        ) from error
+    if not isinstance(schema, dict):
+        raise ConfigurationError(
+            f"{path} does not hold an object, which a JSON schema is.",
+            'The smallest one is {"type": "object"}.',
+        )
+    return cast("dict[str, Any]", schema)
+
+
+def check_writable(path: Path | None) -> None:
+    """Find out before the work is done whether its answer can be kept. Raises: UsageError."""
+    if path is None:
+        return
+    target = path if path.exists() else path.parent
+    if path.is_dir() or not os.access(target, os.W_OK):
+        raise UsageError(f"The answer cannot be written to {path}.", "Name a writable file.")

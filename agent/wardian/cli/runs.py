@@ -1,0 +1,124 @@
+"""`agent runs`: what was recorded."""
+
+import os
+import sys
+from collections.abc import Iterable
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from wardian.cli.closing import closing_lines
+from wardian.cli.json_lines import event_line, result_line
+from wardian.cli.listing import print_json, print_table
+from wardian.cli.outcome import Outcome
+from wardian.cli.render import PlainRenderer
+from wardian.cli.sanitise import visible
+from wardian.cli.terminal import terminal, write
+from wardian.errors import ExitCode
+from wardian.runs import RunStore, RunSummary, Trajectory
+from wardian.settings import paths
+
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's id, its beginning or end, or `last`.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(no_args_is_help=True, help="List, show and remove recorded runs.")
+    group.command("list", epilog="Example: agent runs list --limit 5")(list_runs)
+    group.command("show", epilog="Example: agent runs show last")(show)
+    group.command("path", epilog="Example: agent runs path last")(path)
+    group.command("rm", epilog="Example: agent runs rm last")(remove)
+    app.add_typer(group, name="runs")
+
+
+def store() -> RunStore:
+    return RunStore(paths(os.environ).runs)
+
+
+def list_runs(
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
+    as_json: JsonOption = False,
+) -> int:
+    """List recorded runs, newest first."""
+    summaries = list(islice(store().list(), limit))
+    if as_json:
+        print_json([facts(summary) for summary in summaries])
+        return ExitCode.DONE
+    rows = [
+        (s.run_id, s.started[:16].replace("T", " "), s.stop, steps(s), s.model, s.prompt)
+        for s in summaries
+    ]
+    headers = ("RUN", "STARTED (UTC)", "END", "STEPS", "MODEL", "TASK")
+    print_table(headers, rows, 'No run is recorded yet. Make one: agent run "…"')
+    return ExitCode.DONE
+
+
+def steps(summary: RunSummary) -> str:
+    return "-" if summary.steps is None else str(summary.steps)
+
+
+def facts(summary: RunSummary) -> dict[str, object]:
+    return {
+        "run_id": summary.run_id,
+        "started": summary.started,
+        "stop": summary.stop,
+        "steps": summary.steps,
+        "model": summary.model,
+        "prompt": summary.prompt,
+        "path": str(summary.path),
+    }
+
+
+def show(run: RunArgument, *, as_json: JsonOption = False) -> int:
+    """Show a run step by step; --json prints the lines of `agent run --json`."""
+    trajectory = store().load(run)
+    warn_of_damage(trajectory)
+    outcome = Outcome(
+        started=trajectory.started, finished=trajectory.finished, path=trajectory.path
+    )
+    if as_json:
+        lines = (line for event in trajectory.events if (line := event_line(event)))
+        for line in (*lines, result_line(outcome)):
+            write(sys.stdout, line + "\n")
+        return ExitCode.DONE
+    screen = terminal(sys.stdout)
+    page = PlainRenderer(screen, sys.stdout)
+    if outcome.started:
+        page.say(f"task: {visible(outcome.started.task.prompt)}")
+    for event in trajectory.events:
+        page.on(event)
+    if outcome.finished and outcome.finished.answer:
+        page.say(f"\n{visible(outcome.finished.answer)}\n")
+    for line in closing_lines(outcome, screen):
+        page.say(line)
+    return ExitCode.DONE
+
+
+def warn_of_damage(trajectory: Trajectory) -> None:
+    for damage in trajectory.damage:
+        text = f"agent: line {damage.line} of the trajectory cannot be read: {damage.problem}"
+        write(sys.stderr, visible(text) + "\n")
+
+
+def path(run: RunArgument) -> int:
+    """Print where a run's trajectory is."""
+    write(sys.stdout, f"{store().path(run)}\n")
+    return ExitCode.DONE
+
+
+def remove(runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs.")]) -> int:
+    """Remove runs, with everything recorded of them."""
+    known = store()
+    for run_id in found(known, runs):
+        known.remove(run_id)
+        write(sys.stderr, f"removed {run_id}\n")
+    return ExitCode.DONE
+
+
+def found(known: RunStore, names: Iterable[str]) -> list[str]:
+    """Their ids, all looked up before any is removed. Raises: RunNotFound."""
+    return list(dict.fromkeys(known.find(name) for name in names))

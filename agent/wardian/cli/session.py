@@ -1,0 +1,105 @@
+"""One `agent run`: the task, what the person says meanwhile, how it ended."""
+
+import asyncio
+import signal
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, cast
+
+from wardian.agent import Agent
+from wardian.cli.approve import Approvals, Person
+from wardian.cli.interrupts import Interrupts
+from wardian.cli.outcome import Outcome, RunBroke
+from wardian.cli.render import Renderer
+from wardian.errors import WardianError
+from wardian.events import Event, RunFinished, RunStarted
+from wardian.loop import Approve
+from wardian.types import Message, Task
+
+
+async def converse(
+    make_agent: Callable[[Approve | None], Agent[Any]],
+    task: Task,
+    renderer: Renderer,
+    person: Person | None,
+    workspace: Path,
+) -> Outcome:
+    """Run the task; after a Ctrl-C, what the person wants instead, until it ends by itself.
+
+    Raises: RunBroke.
+    """
+    with Interrupts() as interrupts:
+        approve = Approvals(person, renderer, interrupts, workspace) if person else None
+        async with make_agent(approve) as agent:
+            earlier: Sequence[Message] = ()
+            while True:
+                outcome = await attempt(agent, task, earlier, renderer, interrupts)
+                if outcome.signal != signal.SIGINT or not person or not outcome.started:
+                    return outcome
+                prompt = await ask_for_direction(person, renderer, interrupts)
+                if not prompt:
+                    return outcome
+                interrupts.forget()
+                task = Task(prompt=prompt, output_schema=task.output_schema)
+                earlier = stored_messages(agent, outcome)
+
+
+async def attempt(
+    agent: Agent[Any],
+    task: Task,
+    earlier: Sequence[Message],
+    renderer: Renderer,
+    interrupts: Interrupts,
+) -> Outcome:
+    """One run of the agent, shown as it goes. A signal ends it and is part of the outcome."""
+    outcome = Outcome()
+
+    async def follow() -> None:
+        stream = cast("AsyncGenerator[Event, None]", agent.stream(task, earlier=earlier))
+        async with aclosing(stream) as events:
+            async for event in events:
+                if isinstance(event, RunStarted):
+                    outcome.started = event
+                    outcome.path = agent.store.path(event.run_id) if agent.store else None
+                elif isinstance(event, RunFinished):
+                    outcome.finished = event
+                renderer.on(event)
+
+    running = asyncio.create_task(follow())
+    interrupts.stop = running.cancel
+    if interrupts.count:
+        running.cancel()
+    try:
+        await asyncio.wait([running])
+    finally:
+        interrupts.stop = lambda: None
+        renderer.pause()
+    if running.cancelled():
+        outcome.signal = interrupts.signal
+        recall_the_end(agent, outcome)
+    elif error := running.exception():
+        raise RunBroke(outcome) from error
+    return outcome
+
+
+def recall_the_end(agent: Agent[Any], outcome: Outcome) -> None:
+    """Read from the trajectory how the cancelled run was recorded to end."""
+    if agent.store and outcome.started and not outcome.finished:
+        try:
+            outcome.finished = agent.store.load(outcome.started.run_id).finished
+        except WardianError:
+            outcome.finished = None
+
+
+def stored_messages(agent: Agent[Any], outcome: Outcome) -> Sequence[Message]:
+    assert outcome.started is not None
+    return agent.store.load(outcome.started.run_id).messages if agent.store else ()
+
+
+async def ask_for_direction(
+    person: Person, renderer: Renderer, interrupts: Interrupts
+) -> str | None:
+    """What to do instead; None or empty to stop."""
+    renderer.say("Stopped; the run is kept. Say what to do instead, or press Enter to end:")
+    return await person.answer(interrupts)

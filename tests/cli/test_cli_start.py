@@ -1,0 +1,119 @@
+"""How `agent` starts: help, version, unknown commands, completion, and what that imports."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wardian._version import __version__
+from wardian.cli.commands import COMMANDS, HELP
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+HEAVY = ["pydantic", "httpx2", "rich", "llama_cpp", "litellm", "asyncio", "typer", "numpy"]
+GROUPS = {
+    "runs": ["list", "show", "path", "rm"],
+    "models": ["list"],
+    "tools": ["list", "show"],
+    "policy": ["show"],
+    "config": ["show", "path", "set"],
+}
+PAGES = [
+    [name, *([sub] if sub else [])]
+    for name in COMMANDS
+    for sub in ([*GROUPS[name]] if name in GROUPS else [""])
+]
+
+
+def test_help_imports_nothing_heavy(environment: dict[str, str]) -> None:
+    code = (
+        "import sys\n"
+        "from wardian.cli.main import main\n"
+        "try:\n    main(['--help'])\n"
+        "except SystemExit as e:\n    assert not e.code\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.strip() == "[]"
+    assert "Commands:" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], []])
+def test_help_lists_every_command(agent: Command, arguments: list[str]) -> None:
+    done = agent(*arguments)
+    assert done.returncode == 0
+    assert done.stdout == HELP
+    assert all(re.search(rf"^  {name} ", done.stdout, re.MULTILINE) for name in COMMANDS)
+
+
+def test_version_is_the_package_s(agent: Command) -> None:
+    assert agent("--version").stdout == f"agent {__version__}\n"
+
+
+def test_an_unknown_command_names_the_nearest_one(agent: Command) -> None:
+    done = agent("rum", "task")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "`agent run`" in done.stderr
+
+
+def test_an_unknown_option_is_a_usage_error_with_a_remedy(agent: Command) -> None:
+    done = agent("run", "--modle", "x", "task")
+    assert done.returncode == 2
+    assert "--modle" in done.stderr
+    assert "agent run --help" in done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=" ".join)
+def test_every_help_page_has_an_example_that_parses(agent: Command, page: list[str]) -> None:
+    done = agent(*page, "--help")
+    assert done.returncode == 0
+    example = re.search(r"Example: (agent .+)", done.stdout)
+    assert example, done.stdout
+    words = shlex.split(example[1])
+    assert words[1 : 1 + len(page)] == page
+    # `--help` at the end parses everything before it and then stops.
+    assert agent(*words[1:], "--help").returncode == 0
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script_that_calls_agent(agent: Command, shell: str) -> None:
+    done = agent("completion", shell)
+    assert done.returncode == 0
+    assert "_AGENT_COMPLETE" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("agent ru", {"run", "runs"}), ("agent runs ", {"list", "show", "path", "rm"})],
+)
+def test_completion_offers_commands(agent: Command, words: str, expected: set[str]) -> None:
+    done = agent(
+        env={
+            "_AGENT_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(words.count(" ")),
+        }
+    )
+    assert set(done.stdout.split()) == expected
+
+
+def test_a_reader_that_leaves_is_not_an_error(environment: dict[str, str], tmp_path: Path) -> None:
+    pipe = subprocess.run(
+        f"{shlex.join([sys.executable, '-P', '-m', 'wardian'])} tools list | true",
+        shell=True,
+        check=False,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert pipe.stderr == ""
