@@ -1,4 +1,5 @@
 import asyncio
+import functools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,6 +89,17 @@ def test_a_sync_function_runs_outside_the_event_loop_s_thread() -> None:
         return threading.current_thread() is threading.main_thread()
 
     assert run(where).content == "false"
+
+
+def test_an_async_function_behind_a_plain_wrapper_is_awaited() -> None:
+    async def inner() -> str:
+        return "inner"
+
+    @functools.wraps(inner)
+    def outer() -> object:
+        return inner()
+
+    assert run(outer).content == "inner"
 
 
 def test_the_result_names_its_call() -> None:

@@ -134,7 +134,9 @@ def _runner(
             return as_output(await function(**values))
         import asyncio  # 30 ms, not paid by whoever only lists tools
 
-        return as_output(await asyncio.to_thread(_in_thread, function, values))
+        value = await asyncio.to_thread(_in_thread, function, values)
+        # A decorated async function may look like a sync one.
+        return as_output(await value if inspect.isawaitable(value) else value)
 
     return run
 
