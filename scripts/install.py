@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import llama_wheel
+import system_packages
 from progress import InstallFailed, duration, run_logged
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,8 +26,6 @@ PYTHON = VENV / "bin" / "python"
 STAMPS = VENV / ".installed"
 LOG = ROOT / "build" / "install.log"
 SOURCES = ("agent", "policies", "tools", "sandbox")
-NEEDED = {"bwrap": "bubblewrap", "rg": "ripgrep", "g++": "g++", "make": "make"}
-"""Program → Debian and Ubuntu package: the sandbox, file search, the compiler, the tests."""
 INSTALL_BYTES = 2_000_000_000
 """Free space wanted where .venv is."""
 EDITABLE = "editable"
@@ -71,7 +70,7 @@ def parse_arguments() -> argparse.Namespace:
 def install(extras: list[str], *, editable: bool) -> None:
     """All steps in order. Raises: InstallFailed."""
     steps: list[tuple[str, Callable[[], None]]] = [
-        ("System packages", install_system_packages),
+        ("System packages", lambda: system_packages.install(LOG)),
         (f"Python {sys.version_info[0]}.{sys.version_info[1]} environment in .venv", create_venv),
     ]
     if "local" in extras:
@@ -110,7 +109,7 @@ def is_current(extras: list[str], *, editable: bool) -> bool:
             for stamp in STAMPS.glob("*")
         )
         and (VENV / "bin" / "agent").exists()
-        and not missing_packages()
+        and not system_packages.missing()
     )
 
 
@@ -135,51 +134,6 @@ def fingerprint(*, editable: bool) -> str:
             digest.update(f"{file.relative_to(ROOT)}\0".encode())
             digest.update(file.read_bytes())
     return digest.hexdigest()
-
-
-def missing_packages() -> list[str]:
-    """Debian packages to install before anything else can work."""
-    packages = [package for program, package in NEEDED.items() if shutil.which(program) is None]
-    if not (PYTHON.exists() or has_ensurepip()):
-        packages.append(f"python{sys.version_info[0]}.{sys.version_info[1]}-venv")
-    return packages
-
-
-def has_ensurepip() -> bool:
-    """Debian leaves ensurepip out of its python3 package: then `venv` cannot install pip."""
-    command = [sys.executable, "-c", "import ensurepip"]
-    check = subprocess.run(command, capture_output=True, check=False)
-    return check.returncode == 0
-
-
-def install_system_packages() -> None:
-    packages = missing_packages()
-    if not packages:
-        print("      all there", file=sys.stderr)
-        return
-    names = " ".join(packages)
-    print(f"      missing: {names}", file=sys.stderr)
-    if shutil.which("apt-get") is None:
-        raise InstallFailed(
-            f"These are missing and there is no apt-get: {names}.",
-            "Install what your system calls them, then run it again.",
-        )
-    as_root = [] if os.geteuid() == 0 else ask_for_sudo(names)
-    apt = [*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]
-    run_logged([*apt, "update"], LOG)
-    run_logged([*apt, "install", "-y", "--no-install-recommends", *packages], LOG)
-
-
-def ask_for_sudo(names: str) -> list[str]:
-    """The sudo command, after its password was asked for. Raises: InstallFailed."""
-    administrator = f"Ask an administrator to run: apt-get install {names}"
-    if shutil.which("sudo") is None:
-        raise InstallFailed(f"Installing {names} needs root, and there is no sudo.", administrator)
-    print(f"      sudo may ask for your password, to run: apt-get install {names}", file=sys.stderr)
-    ask = ["sudo", "-v"] if sys.stdin.isatty() else ["sudo", "-n", "-v"]
-    if subprocess.run(ask, check=False).returncode != 0:
-        raise InstallFailed(f"sudo was refused, and {names} are missing.", administrator)
-    return ["sudo", "-n"]
 
 
 def create_venv() -> None:

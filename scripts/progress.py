@@ -148,22 +148,22 @@ def run_logged(
     recent = deque[str](maxlen=REMEMBERED_LINES)
     with log.open("a", encoding="utf-8", errors="replace") as written:
         print(f"$ {' '.join(command)}", file=written, flush=True)
-        process = subprocess.Popen(
+        with subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environment,
-        )
-        assert process.stdout is not None
-        try:
-            follow(process.stdout, written, status, recent)
-        except BaseException:
-            process.terminate()
-            raise
-        finally:
-            status.clear()
-            code = process.wait()
+        ) as process:
+            assert process.stdout is not None
+            try:
+                follow(process.stdout, written, status, recent)
+            except BaseException:
+                process.terminate()
+                raise
+            finally:
+                status.clear()
+        code = process.returncode
     if code != 0:
         for line in list(recent)[-TAIL_LINES:]:
             print(f"      | {line[:400]}", file=stream, flush=True)
