@@ -1,1 +1,35 @@
 """Where calls run: boxes that confine model-written code."""
+
+from wardian_sandbox.doctor import Finding, probe
+from wardian_sandbox.errors import SandboxError, SandboxLost, SandboxUnavailable
+from wardian_sandbox.opening import BACKENDS, open_sandbox
+from wardian_sandbox.supervised import SupervisedSandbox
+from wardian_sandbox.types import (
+    Confinement,
+    Ending,
+    ExecResult,
+    FileChange,
+    FileFailure,
+    ResourceLimits,
+    Sandbox,
+    SandboxIdentity,
+)
+
+__all__ = [
+    "BACKENDS",
+    "Confinement",
+    "Ending",
+    "ExecResult",
+    "FileChange",
+    "FileFailure",
+    "Finding",
+    "ResourceLimits",
+    "Sandbox",
+    "SandboxError",
+    "SandboxIdentity",
+    "SandboxLost",
+    "SandboxUnavailable",
+    "SupervisedSandbox",
+    "open_sandbox",
+    "probe",
+]

@@ -1,0 +1,207 @@
+"""The embedded sandbox on Linux: bubblewrap, with nothing of the host but what is named here.
+
+Covers: own user, process, network, IPC, host-name and cgroup namespaces; no network; the host's
+`/usr` read-only and nothing else of its files; a generated `/etc`; sized private /tmp, home and
+/dev/shm; a system call filter; resource limits; no way to gain privileges; an empty environment.
+Does not cover: bugs in the kernel's allowed calls; what other users may read in `/usr`; the total
+memory of many processes (each is limited; their number is limited); time spent on the processor by
+several processes at once.
+"""
+
+import os
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+
+from wardian_sandbox import seccomp
+from wardian_sandbox.bootstrap import BOOTSTRAP, inner_files
+from wardian_sandbox.diagnosis import explain_failure, find_bwrap
+from wardian_sandbox.errors import SandboxUnavailable
+from wardian_sandbox.files import WORKSPACE
+from wardian_sandbox.supervised import SupervisedSandbox, start
+from wardian_sandbox.types import Confinement, ResourceLimits, SandboxIdentity
+from wardian_sandbox.workspace import Workspace
+
+PYTHON = Path("/usr/bin/python3")
+UNPRIVILEGED_ID = 60937
+"""User and group that bubblewrap runs as when the host process is root. Started by root it would
+leave /proc/sys writable. Unallocated by convention. Source: systemd, "Users, Groups, UIDs"."""
+HOME = "/home/agent"
+MODULES = "/run/wardian"
+ENFORCED = (
+    "user-namespace",
+    "pid-namespace",
+    "ipc-namespace",
+    "no-network",
+    "read-only-system",
+    "private-tmp",
+    "seccomp",
+    "rlimits",
+    "no-new-privileges",
+)
+ETC_FILES = {
+    "passwd": f"root:x:0:0::/nonexistent:/usr/sbin/nologin\n"
+    f"agent:x:1000:1000::{HOME}:/bin/bash\n"
+    "nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n",
+    "group": "root:x:0:\nagent:x:1000:\nnogroup:x:65534:\n",
+    "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+}
+ETC_FROM_HOST = ("ld.so.cache", "alternatives", "localtime", "ssl/certs", "fonts", "mime.types")
+"""Read-only, where there: what programs in /usr need to start, and nothing personal."""
+TOP_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "HOME": HOME,
+    "LANG": "C.UTF-8",
+    "TERM": "dumb",
+    "AGENT": "wardian",
+}
+
+
+async def open_bubblewrap(workspace: Workspace, confinement: Confinement) -> SupervisedSandbox:
+    """A bubblewrap box around `workspace`. Raises: SandboxUnavailable."""
+    bwrap = find_bwrap()
+    require_python()
+    if confinement.hosts:
+        raise SandboxUnavailable(
+            "This sandbox has no network, but the policy allows hosts.",
+            "Remove the hosts from the policy.",
+        )
+    arguments = Arguments(workspace.path, confinement, bwrap.has_disable_userns, bwrap.has_size)
+
+    def launch(control: int) -> subprocess.Popen[bytes]:
+        try:
+            return _launch(str(bwrap.path), arguments, control)
+        finally:
+            arguments.close()
+
+    settings = {
+        "root": WORKSPACE,
+        "names": [WORKSPACE],
+        "limits": asdict(confinement.limits),
+        "unlimited": [],
+    }
+    process, channel, ready = await start(launch, settings, explain_failure)
+    identity = SandboxIdentity(
+        backend="bubblewrap",
+        enforced=ENFORCED + (("no-nested-namespaces",) if bwrap.has_disable_userns else ()),
+        detail={
+            "bubblewrap": bwrap.version,
+            "python": ready.get("python"),
+            "workspace": workspace.mode,
+            "runs_as": UNPRIVILEGED_ID if os.geteuid() == 0 else os.geteuid(),
+        },
+    )
+    return SupervisedSandbox(process, channel, workspace, identity, WORKSPACE)
+
+
+def require_python() -> None:
+    """Raises: SandboxUnavailable when the system has no Python to run inside."""
+    if not PYTHON.exists():
+        raise SandboxUnavailable(
+            f"The sandbox runs {PYTHON}, which this machine does not have.",
+            "Install it with 'sudo apt-get install python3'.",
+        )
+
+
+def _launch(bwrap: str, arguments: "Arguments", control: int) -> subprocess.Popen[bytes]:
+    """Run bwrap with an empty environment, its arguments by descriptor, never as root."""
+    command = [bwrap, "--args", str(arguments.as_file()), "--"]
+    command += [str(PYTHON), "-I", "-c", BOOTSTRAP, MODULES, str(control)]
+    is_root = os.geteuid() == 0
+    return subprocess.Popen(
+        command,
+        env={},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        pass_fds=(control, *arguments.descriptors),
+        user=UNPRIVILEGED_ID if is_root else None,
+        group=UNPRIVILEGED_ID if is_root else None,
+        extra_groups=[] if is_root else None,
+    )
+
+
+class Arguments:
+    """bwrap's arguments, and the descriptors of the data they speak of."""
+
+    def __init__(
+        self, workspace: Path, confinement: Confinement, has_disable_userns: bool, has_size: bool
+    ) -> None:
+        self.descriptors: list[int] = []
+        self._words: list[str] = []
+        self._has_size = has_size
+        self._isolate(has_disable_userns)
+        self._add_system()
+        self._add_etc()
+        self._add_modules()
+        self._add_scratch(confinement.limits)
+        self._add_workspace(workspace, confinement)
+        self._add("--remount-ro", "/")
+        self._add("--seccomp", str(self._data(seccomp.program())))
+
+    def as_file(self) -> int:
+        """A descriptor of all the arguments, NUL-separated."""
+        return self._data(b"".join(word.encode() + b"\0" for word in self._words))
+
+    def close(self) -> None:
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        self.descriptors.clear()
+
+    def _add(self, *words: str) -> None:
+        self._words += words
+
+    def _data(self, content: bytes) -> int:
+        descriptor = os.memfd_create("wardian", os.MFD_CLOEXEC)
+        self.descriptors.append(descriptor)
+        os.write(descriptor, content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return descriptor
+
+    def _file(self, path: str, content: bytes) -> None:
+        self._add("--perms", "0444", "--file", str(self._data(content)), path)
+
+    def _isolate(self, has_disable_userns: bool) -> None:
+        self._add("--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc")
+        self._add("--unshare-uts", "--unshare-cgroup-try", "--uid", "1000", "--gid", "1000")
+        self._add("--hostname", "sandbox", "--as-pid-1", "--new-session", "--die-with-parent")
+        self._add("--cap-drop", "ALL")
+        if has_disable_userns:
+            self._add("--disable-userns")
+        for name, value in ENVIRONMENT.items():
+            self._add("--setenv", name, value)
+
+    def _add_system(self) -> None:
+        self._add("--ro-bind", "/usr", "/usr")
+        for name in TOP_FOLDERS:
+            top = Path("/") / name
+            if top.is_symlink():
+                self._add("--symlink", str(top.readlink()), str(top))
+            elif top.is_dir():
+                self._add("--ro-bind", str(top), str(top))
+
+    def _add_etc(self) -> None:
+        for name, text in ETC_FILES.items():
+            self._file(f"/etc/{name}", text.encode())
+        for name in ETC_FROM_HOST:
+            self._add("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
+
+    def _add_modules(self) -> None:
+        for name, content in inner_files().items():
+            self._file(f"{MODULES}/{name}", content)
+
+    def _add_scratch(self, limits: ResourceLimits) -> None:
+        self._add("--proc", "/proc", "--dev", "/dev")
+        for path, mode in (("/tmp", "1777"), (HOME, "0700"), ("/dev/shm", "1777")):  # noqa: S108
+            self._add("--perms", mode)
+            if self._has_size:
+                self._add("--size", str(limits.scratch_bytes))
+            self._add("--tmpfs", path)
+        self._add("--remount-ro", "/dev")
+
+    def _add_workspace(self, workspace: Path, confinement: Confinement) -> None:
+        bind = "--bind" if confinement.writable else "--ro-bind"
+        self._add(bind, str(workspace), WORKSPACE, "--chdir", WORKSPACE)

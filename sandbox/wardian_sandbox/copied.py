@@ -1,0 +1,245 @@
+"""A workspace that is a private copy of the user's folder.
+
+Made where the box may not have the folder itself: when its changes wait for `apply`, and when the
+host process is root, whose files the box's unprivileged user could not write. In the second case
+both sides are kept the same: before a call what changed outside is brought in, after it what
+changed inside is brought out.
+"""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from wardian_sandbox.carrying import Owner, Tree, differences, failure, put, remove
+from wardian_sandbox.errors import SandboxError
+from wardian_sandbox.inner.globs import is_match
+from wardian_sandbox.snapshot import (
+    MAX_BYTES,
+    Entry,
+    Snapshot,
+    changes_between,
+    take_snapshot,
+    too_large,
+)
+from wardian_sandbox.types import FileChange
+
+PREFIX = "wardian-box-"
+LOCK = "lock"
+UNLOCKED_SECONDS = 60.0
+"""A folder this old without a lock was left by a process that died while making it."""
+QUICK_ENTRIES = 100
+"""A workspace this small is looked through in less time than handing it to a thread takes."""
+
+
+class CopiedWorkspace:
+    """A private copy, kept the same as the original if `live`, else until `apply`."""
+
+    def __init__(
+        self, source: Path, *, box_user: int | None, live: bool, protected: tuple[str, ...]
+    ) -> None:
+        """`box_user` is who the box runs as, None for the user of this process."""
+        self._source = source
+        self._live = live
+        self._protected = list(protected)
+        self.mode = "synchronised" if live else "copy"
+        outside = source.stat()
+        self._outside_owner: Owner = (outside.st_uid, outside.st_gid)
+        user = os.geteuid() if box_user is None else box_user
+        self._inside_owner: Owner = (user, os.getegid() if box_user is None else box_user)
+        self._base = _make_base(self._inside_owner)
+        self._lock = _lock(self._base)
+        self.path = self._base / "workspace"
+        self.path.mkdir(mode=0o700)
+        os.chown(self.path, *self._inside_owner)
+        self._outside = Snapshot()
+        self._inside = Snapshot()
+        self._opened = Snapshot()
+        self._turn = asyncio.Lock()
+        self._is_closed = False
+
+    async def fill(self) -> None:
+        """Copy the original. Raises: SandboxError when it is too large or cannot be read."""
+        await asyncio.to_thread(self._fill)
+
+    async def before_call(self) -> None:
+        if self._live:
+            await self._in_turn(self._bring_in)
+
+    async def after_call(self) -> None:
+        if self._live:
+            await self._in_turn(self._bring_out)
+
+    async def diff(self) -> tuple[FileChange, ...]:
+        looked_at = self._source if self._live else self.path
+        now = await asyncio.to_thread(take_snapshot, looked_at)
+        return changes_between(self._opened, now)
+
+    async def apply(self) -> tuple[FileChange, ...]:
+        """Raises: SandboxError when a change cannot be brought."""
+        changes = () if self._live else await self.diff()
+        await self._in_turn(self._bring_out)
+        return changes
+
+    async def close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            await self.after_call()
+        finally:
+            await asyncio.to_thread(_delete, self._base)
+            os.close(self._lock)
+
+    async def _in_turn(self, work: Callable[[], None]) -> None:
+        async with self._turn:
+            if len(self._inside.entries) + len(self._outside.entries) <= QUICK_ENTRIES:
+                work()
+            else:
+                await asyncio.shield(asyncio.to_thread(work))
+
+    def _fill(self) -> None:
+        try:
+            self._outside = take_snapshot(self._source)
+        except OSError as problem:
+            raise SandboxError(
+                f"The workspace {self._source} cannot be read: {problem.strerror}.",
+                "Choose another folder with --workspace.",
+            ) from problem
+        if self._outside.total_bytes > MAX_BYTES:
+            raise too_large(self._source, f"more than {MAX_BYTES >> 30} GiB")
+        put_paths, _ = differences(Snapshot(), self._outside)
+        with Tree(self._source) as source, Tree(self.path) as target:
+            for path in put_paths:
+                self._copy_in(source, target, path)
+        self._inside = take_snapshot(self.path)
+        self._opened = self._outside if self._live else self._inside
+
+    def _copy_in(self, source: Tree, target: Tree, path: str) -> None:
+        try:
+            entry = put(source, target, path, self._inside_owner, keep_mode=False)
+        except PermissionError:
+            return  # not ours to read; then the box has no business with it
+        except OSError as problem:
+            raise SandboxError(
+                f"The workspace could not be copied for the sandbox ({path}: {problem.strerror}).",
+                f"Make room in {self._base.parent}, or run as an ordinary user.",
+            ) from problem
+        if entry is not None:
+            self._inside.entries[path] = entry
+
+    def _bring_in(self) -> None:
+        """What changed outside, where the box has not changed the same."""
+        now = take_snapshot(self._source)
+        put_paths, gone = differences(self._outside, now)
+        if put_paths or gone:
+            with Tree(self._source) as source, Tree(self.path) as target:
+                for path in gone:
+                    remove(target, path)
+                    self._inside.entries.pop(path, None)
+                for path in put_paths:
+                    self._copy_in(source, target, path)
+        self._outside = now
+
+    def _bring_out(self) -> None:
+        """What changed inside, whatever happened to the same file outside."""
+        now = take_snapshot(self.path, strict=True)
+        put_paths, gone = differences(self._inside, now)
+        put_paths = [path for path in put_paths if not is_match(path, self._protected)]
+        gone = [path for path in gone if not is_match(path, self._protected)]
+        if not put_paths and not gone:
+            return
+        with Tree(self.path) as source, Tree(self._source) as target:
+            for path in gone:
+                self._take_out(target, path)
+            for path in put_paths:
+                self._put_out(source, target, path, now.entries[path])
+
+    def _take_out(self, target: Tree, path: str) -> None:
+        try:
+            remove(target, path)
+        except OSError as problem:
+            raise failure(path, problem) from problem
+        self._inside.entries.pop(path, None)
+        self._outside.entries.pop(path, None)
+
+    def _put_out(self, source: Tree, target: Tree, path: str, seen: Entry) -> None:
+        before = self._inside.entries.get(path)
+        keep_mode = before is not None and before.mode == seen.mode
+        try:
+            entry = put(source, target, path, self._outside_owner, keep_mode=keep_mode)
+        except FileNotFoundError:
+            return  # gone from inside meanwhile; the next look will see it
+        except OSError as problem:
+            raise failure(path, problem) from problem
+        # Noted one by one, so that after a failure the rest is still known to be outstanding.
+        self._inside.entries[path] = seen
+        if entry is not None:
+            self._outside.entries[path] = entry
+
+
+def _make_base(owner: Owner) -> Path:
+    """A new private folder that `owner` can reach."""
+    for place in dict.fromkeys((tempfile.gettempdir(), "/var/tmp", "/tmp")):  # noqa: S108
+        folder = Path(place)
+        if folder.is_dir() and (owner[0] == os.geteuid() or _can_anybody_enter(folder)):
+            reap_dead(folder, owner[0])
+            base = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder))
+            os.chown(base, *owner)
+            return base
+    raise SandboxError(
+        "There is no temporary folder that the sandbox's user can reach.",
+        "Set TMPDIR to one that everybody may enter.",
+    )
+
+
+def _can_anybody_enter(folder: Path) -> bool:
+    resolved = folder.resolve()
+    return all(place.stat().st_mode & stat.S_IXOTH for place in (resolved, *resolved.parents))
+
+
+def _lock(base: Path) -> int:
+    """Held while this process lives; tells `reap_dead` that the folder is in use."""
+    lock = os.open(base / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return lock
+
+
+def reap_dead(folder: Path, owner: int) -> None:
+    """Delete the copies that processes which died left in `folder`."""
+    for base in folder.glob(f"{PREFIX}*"):
+        try:
+            status = base.lstat()
+            if stat.S_ISDIR(status.st_mode) and status.st_uid == owner and _is_dead(base, status):
+                _delete(base)
+        except OSError:
+            continue  # somebody else's, or gone meanwhile
+
+
+def _is_dead(base: Path, status: os.stat_result) -> bool:
+    try:
+        lock = os.open(base / LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return time.time() - status.st_mtime > UNLOCKED_SECONDS
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(lock)
+    return True
+
+
+def _delete(base: Path) -> None:
+    """Remove a copy, however deep and unreadable the box left it."""
+    try:
+        shutil.rmtree(base)
+    except (OSError, RecursionError):
+        for command in (("chmod", "-R", "u+rwX"), ("rm", "-rf")):
+            subprocess.run([*command, "--", str(base)], check=False, capture_output=True)

@@ -1,0 +1,111 @@
+"""Why a bubblewrap box cannot start here, and what the user can do about it."""
+
+import functools
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from wardian_sandbox.errors import SandboxUnavailable
+
+BWRAP = Path("/usr/bin/bwrap")
+"""The system's own: a bwrap found by PATH could be anybody's."""
+APPARMOR_REMEDY = (
+    "Give bubblewrap its profile: 'sudo apt-get install apparmor-profiles && sudo ln -s "
+    "/usr/share/apparmor/extra-profiles/bwrap-userns-restrict /etc/apparmor.d/ && "
+    "sudo apparmor_parser -r /etc/apparmor.d/bwrap-userns-restrict'."
+)
+SYSCTLS = Path("/proc/sys")
+
+
+@dataclass(frozen=True, slots=True)
+class Bwrap:
+    """The bubblewrap of this machine."""
+
+    path: Path
+    version: str
+
+    @property
+    def _parts(self) -> tuple[int, ...]:
+        return tuple(int(part) for part in re.findall(r"\d+", self.version))
+
+    @property
+    def has_disable_userns(self) -> bool:
+        return self._parts >= (0, 8)
+
+    @property
+    def has_size(self) -> bool:
+        return self._parts >= (0, 7)
+
+
+def find_bwrap(path: Path = BWRAP) -> Bwrap:
+    """Raises: SandboxUnavailable when there is none, or it does not run."""
+    if not path.exists():
+        raise SandboxUnavailable(
+            f"bubblewrap is not installed ({path} is missing).",
+            "Install it with 'sudo apt-get install bubblewrap'.",
+        )
+    return Bwrap(path, _version(path))
+
+
+@functools.cache
+def _version(path: Path) -> str:
+    try:
+        shown = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        raise SandboxUnavailable(
+            f"{path} does not run: {problem}.",
+            "Reinstall it with 'sudo apt-get install --reinstall bubblewrap'.",
+        ) from problem
+    return shown.stdout.strip().rpartition(" ")[2]
+
+
+def read_sysctl(name: str) -> str | None:
+    """Its value; None where this kernel has none of that name."""
+    try:
+        return (SYSCTLS / name.replace(".", "/")).read_text().strip()
+    except OSError:
+        return None
+
+
+def user_namespace_problem() -> tuple[str, str] | None:
+    """(cause, remedy) when this kernel's settings forbid user namespaces."""
+    if read_sysctl("kernel.apparmor_restrict_unprivileged_userns") == "1":
+        return (
+            "AppArmor restricts user namespaces on this machine (as Ubuntu does from 23.10 on)",
+            APPARMOR_REMEDY,
+        )
+    if read_sysctl("kernel.unprivileged_userns_clone") == "0":
+        return (
+            "unprivileged user namespaces are switched off on this machine",
+            "Switch them on with 'sudo sysctl -w kernel.unprivileged_userns_clone=1'.",
+        )
+    if read_sysctl("user.max_user_namespaces") == "0":
+        return (
+            "this machine allows no user namespaces",
+            "Allow them with 'sudo sysctl -w user.max_user_namespaces=15000'.",
+        )
+    return None
+
+
+def explain_failure(complaint: str) -> SandboxUnavailable:
+    """What a bwrap that did not start means."""
+    said = complaint.strip().removeprefix("bwrap: ").rstrip(".")
+    namespaces = re.search(r"namespace|uid map|loopback|RTM_NEWADDR|clone", said)
+    problem = user_namespace_problem()
+    if namespaces and problem is not None:
+        cause, remedy = problem
+        return SandboxUnavailable(f"bubblewrap cannot start: {cause} ({said}).", remedy)
+    if namespaces:
+        return SandboxUnavailable(
+            f"bubblewrap cannot start: it may not make namespaces here ({said}).",
+            "Inside a container, allow them (Docker: --security-opt seccomp=unconfined "
+            "--security-opt apparmor=unconfined); or, if code may run unconfined, use "
+            "--sandbox none.",
+        )
+    return SandboxUnavailable(
+        f"bubblewrap cannot start: {said or 'it said nothing'}.",
+        "Run 'agent doctor' for what this machine lacks.",
+    )

@@ -1,0 +1,126 @@
+"""What this machine can enforce, and how to mend what it cannot."""
+
+import ctypes
+import os
+import platform
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from wardian_sandbox import seccomp
+from wardian_sandbox.bubblewrap import PYTHON, UNPRIVILEGED_ID, require_python
+from wardian_sandbox.diagnosis import find_bwrap, user_namespace_problem
+from wardian_sandbox.errors import SandboxError, SandboxUnavailable
+from wardian_sandbox.opening import open_sandbox
+from wardian_sandbox.types import Confinement
+
+CGROUPS = Path("/sys/fs/cgroup")
+SYS_LANDLOCK_CREATE_RULESET = 444
+LANDLOCK_CREATE_RULESET_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing about this machine."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+    """What to do; empty when nothing need be done."""
+
+
+async def probe() -> tuple[Finding, ...]:
+    """Look at all the sandbox needs, and really start a box."""
+    return (
+        _bubblewrap(),
+        _user_namespaces(),
+        _seccomp(),
+        _python(),
+        _ripgrep(),
+        await _box(),
+        _user(),
+        _landlock(),
+        _cgroups(),
+    )
+
+
+def _bubblewrap() -> Finding:
+    try:
+        found = find_bwrap()
+    except SandboxUnavailable as problem:
+        return _missing("bubblewrap", problem)
+    return Finding(name="bubblewrap", ok=True, detail=f"{found.version} at {found.path}")
+
+
+def _missing(name: str, problem: SandboxError) -> Finding:
+    return Finding(name=name, ok=False, detail=problem.cause, remedy=problem.remedy)
+
+
+def _user_namespaces() -> Finding:
+    problem = user_namespace_problem()
+    if problem is None:
+        return Finding(name="user namespaces", ok=True, detail="not forbidden by this kernel")
+    cause, remedy = problem
+    return Finding(name="user namespaces", ok=False, detail=cause, remedy=remedy)
+
+
+def _seccomp() -> Finding:
+    try:
+        instructions = len(seccomp.program()) // 8
+    except SandboxUnavailable as problem:
+        return _missing("seccomp", problem)
+    detail = f"{instructions} instructions for {platform.machine()}"
+    return Finding(name="seccomp", ok=True, detail=detail)
+
+
+def _python() -> Finding:
+    try:
+        require_python()
+    except SandboxUnavailable as problem:
+        return _missing("python inside", problem)
+    return Finding(name="python inside", ok=True, detail=str(PYTHON.resolve()))
+
+
+def _ripgrep() -> Finding:
+    found = shutil.which("rg", path="/usr/local/bin:/usr/bin:/bin")
+    if found is not None:
+        return Finding(name="ripgrep", ok=True, detail=found)
+    remedy = "Install it with 'sudo apt-get install ripgrep'."
+    return Finding(name="ripgrep", ok=False, detail="search_files cannot work", remedy=remedy)
+
+
+async def _box() -> Finding:
+    """The proof: a box that starts, computes, and cannot reach a network."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="wardian-probe-") as folder:
+            async with await open_sandbox("bubblewrap", Path(folder), Confinement()) as sandbox:
+                answer = await sandbox.python("20 + 22", Confinement())
+    except SandboxError as problem:
+        return _missing("a box starts", problem)
+    enforced = ", ".join(sandbox.identity.enforced)
+    return Finding(name="a box starts", ok=answer.value == "42", detail=enforced)
+
+
+def _user() -> Finding:
+    if os.geteuid() != 0:
+        return Finding(name="user", ok=True, detail=f"uid {os.geteuid()}, not root")
+    detail = f"root; boxes run as uid {UNPRIVILEGED_ID} on a synchronised copy of the workspace"
+    return Finding(name="user", ok=True, detail=detail)
+
+
+def _landlock() -> Finding:
+    """Informative: not needed, since nothing of the host is mounted that it would protect."""
+    version: int = ctypes.CDLL(None, use_errno=True).syscall(
+        SYS_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), LANDLOCK_CREATE_RULESET_VERSION
+    )
+    detail = f"ABI {version}" if version > 0 else "not in this kernel (not needed)"
+    return Finding(name="landlock", ok=True, detail=detail)
+
+
+def _cgroups() -> Finding:
+    """Informative: memory is limited for each process, and by the number of processes."""
+    version = "v2" if (CGROUPS / "cgroup.controllers").exists() else "v1 or none"
+    writable = "writable" if os.access(CGROUPS, os.W_OK) else "not writable"
+    return Finding(name="cgroups", ok=True, detail=f"{version}, {writable} (not needed)")

@@ -1,0 +1,104 @@
+"""Forking, limiting and killing the processes of the box."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+
+LIMITS = {
+    "cpu_seconds": resource.RLIMIT_CPU,
+    "memory_bytes": resource.RLIMIT_AS,
+    "processes": resource.RLIMIT_NPROC,
+    "file_bytes": resource.RLIMIT_FSIZE,
+}
+PR_SET_DUMPABLE = 4
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def prctl(option: int, argument: int) -> None:
+    """prctl(2); does nothing where the system has none."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    ctypes.CDLL(None).prctl(option, argument, 0, 0, 0)
+
+
+def begin_child(limits: dict[str, object]) -> None:
+    """Make a freshly forked process a session of its own, limited, with default signals."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    os.setsid()
+    _offer_to_the_oom_killer()
+    apply_limits(limits)
+
+
+def apply_limits(limits: dict[str, object]) -> None:
+    """Set the resource limits of this process; its children inherit them."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for name, which in LIMITS.items():
+        value = limits.get(name)
+        if isinstance(value, int):
+            hard = resource.getrlimit(which)[1]
+            most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            # The processor limit is soft: a persistent worker moves it on for each call.
+            resource.setrlimit(which, (most, hard if name == "cpu_seconds" else most))
+
+
+def _offer_to_the_oom_killer() -> None:
+    """When the machine runs out of memory, this process goes before anybody else's."""
+    try:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write("1000")
+    except OSError:
+        pass
+
+
+def kill_group(leader: int) -> None:
+    """Kill the session leader and its process group. The leader must not be reaped yet."""
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass  # it has not come to making its group yet
+    kill(leader)
+
+
+def kill(pid: int) -> None:
+    """Kill one process, if it is still there."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def strays(known: set[int]) -> list[int]:
+    """Processes that were orphaned to this one and belong to no session in `known`."""
+    me = str(os.getpid())
+    found: list[int] = []
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return found
+    for name in names:
+        if not name.isdecimal() or name == me:
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                # After the command in parentheses: state, parent, group, session.
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:
+            continue
+        dead = fields[0] in (b"Z", b"X")
+        if fields[1] == me.encode() and not dead and int(fields[3]) not in known:
+            found.append(int(name))
+    return found
+
+
+def exit_code(status: int) -> tuple[str, int]:
+    """(ending, exit code) of a wait status."""
+    if os.WIFSIGNALED(status):
+        return "signalled", 128 + os.WTERMSIG(status)
+    return "exited", os.WEXITSTATUS(status)

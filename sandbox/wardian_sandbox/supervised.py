@@ -1,0 +1,257 @@
+"""A box with our supervisor inside: the calls, the same for every backend."""
+
+import asyncio
+import os
+import socket
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Self
+
+from wardian_sandbox.channel import REMEDY, Channel
+from wardian_sandbox.errors import SandboxLost, SandboxUnavailable
+from wardian_sandbox.types import (
+    Confinement,
+    Ending,
+    ExecResult,
+    FileChange,
+    FileFailure,
+    ResourceLimits,
+    SandboxIdentity,
+)
+from wardian_sandbox.workspace import Workspace
+
+START_SECONDS = 20.0
+HOST_GRACE_SECONDS = 5.0
+"""How much longer than the supervisor the host waits before it ends the whole box."""
+WRITING_OPERATIONS = ("write", "edit")
+
+
+class Process:
+    """The process a box lives in, watched without a thread."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    async def ended(self) -> None:
+        """Wait until it is gone."""
+        if self._process.poll() is not None:
+            return
+        loop = asyncio.get_running_loop()
+        done = asyncio.Event()
+        try:
+            watch = os.pidfd_open(self._process.pid)
+        except (OSError, AttributeError):  # an old kernel, or no Linux
+            await asyncio.to_thread(self._process.wait)
+            return
+        try:
+            loop.add_reader(watch, done.set)
+            await done.wait()
+        finally:
+            loop.remove_reader(watch)
+            os.close(watch)
+        self._process.wait()
+
+    def complaint(self) -> str:
+        """What it wrote to its standard error; once it is gone."""
+        stream = self._process.stderr
+        return "" if stream is None else stream.read(4000).decode(errors="replace").strip()
+
+    def release(self) -> None:
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+
+
+class SupervisedSandbox:
+    """One open box. Satisfies `Sandbox`; made by a backend's `open_…` function."""
+
+    def __init__(
+        self,
+        process: Process,
+        channel: Channel,
+        workspace: Workspace,
+        identity: SandboxIdentity,
+        shown_as: str,
+    ) -> None:
+        self._process = process
+        self._channel = channel
+        self._workspace = workspace
+        self._identity = identity
+        self._shown_as = shown_as
+        self._python_turn = asyncio.Lock()
+        self._closing: asyncio.Task[None] | None = None
+
+    @property
+    def identity(self) -> SandboxIdentity:
+        return self._identity
+
+    @property
+    def workspace_path(self) -> str:
+        """Where code in the box finds the workspace."""
+        return self._shown_as
+
+    async def python(self, code: str, within: Confinement) -> ExecResult:
+        """Run `code` in the persistent interpreter. Raises: SandboxLost."""
+        async with self._python_turn:
+            facts = await self._call("python", within, writes=True, code=code)
+        return _exec_result(facts)
+
+    async def shell(self, command: str, within: Confinement) -> ExecResult:
+        """Run `command` with bash in the workspace; whatever it leaves running is killed.
+
+        Raises: SandboxLost.
+        """
+        return _exec_result(await self._call("shell", within, writes=True, command=command))
+
+    async def file(
+        self, operation: str, arguments: dict[str, Any], within: Confinement
+    ) -> dict[str, Any] | FileFailure:
+        """Do one file operation inside the box; see `wardian_sandbox.files`.
+
+        Raises: SandboxLost.
+        """
+        answer = await self._call(
+            "file",
+            within,
+            writes=operation in WRITING_OPERATIONS,
+            file_operation=operation,
+            arguments=arguments,
+            within={
+                "readable": list(within.readable),
+                "writable": list(within.writable),
+                "protected": list(within.protected),
+            },
+        )
+        if "ok" in answer:
+            return dict(answer["ok"])
+        failure = answer["failure"]
+        return FileFailure(code=str(failure["code"]), message=str(failure["message"]))
+
+    async def diff(self) -> tuple[FileChange, ...]:
+        """What changed in the workspace since the box was opened."""
+        return await self._workspace.diff()
+
+    async def apply(self) -> tuple[FileChange, ...]:
+        """Bring changes made in a private copy to the real workspace; gives what it brought.
+
+        Nothing to do where the workspace is mounted: there changes are there at once.
+        """
+        return await self._workspace.apply()
+
+    async def close(self) -> None:
+        """Kill everything inside and leave nothing behind. May be called twice."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._end())
+        await asyncio.shield(self._closing)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _end(self) -> None:
+        self._channel.end("it was closed")
+        self._process.kill()
+        await self._process.ended()
+        self._process.release()
+        await self._workspace.close()
+
+    async def _call(
+        self, operation: str, limited: Confinement, *, writes: bool, **details: Any
+    ) -> dict[str, Any]:
+        await self._workspace.before_call()
+        limits = asdict(limited.limits)
+        number, answer = self._channel.request(operation, limits=limits, **details)
+        try:
+            return await self._answer(number, answer, limited.limits)
+        finally:
+            if writes:
+                await self._workspace.after_call()
+
+    async def _answer(
+        self, number: int, answer: asyncio.Future[dict[str, Any]], limits: ResourceLimits
+    ) -> dict[str, Any]:
+        seconds = limits.wall_seconds + HOST_GRACE_SECONDS
+        try:
+            done, _ = await asyncio.wait((answer,), timeout=seconds)
+        except asyncio.CancelledError:
+            await self._cancel(number, answer)
+            raise
+        if not done:
+            await self._abandon("it did not keep its time limit")
+        return answer.result()
+
+    async def _cancel(self, number: int, answer: asyncio.Future[dict[str, Any]]) -> None:
+        """End a call and wait until what it started is dead; if that fails, end the box."""
+        try:
+            self._channel.send({"id": number, "op": "cancel"})
+        except SandboxLost:
+            return
+        done, _ = await asyncio.wait((answer,), timeout=HOST_GRACE_SECONDS)
+        if not done:
+            await self._abandon("it did not end a cancelled call")
+
+    async def _abandon(self, why: str) -> None:
+        self._channel.end(why)
+        self._process.kill()
+        await self._process.ended()
+
+
+def _exec_result(facts: dict[str, Any]) -> ExecResult:
+    try:
+        return ExecResult(
+            ending=Ending(facts["ending"]),
+            exit_code=int(facts["exit_code"]),
+            output=str(facts["output"]),
+            dropped_bytes=int(facts["dropped"]),
+            value=None if facts["value"] is None else str(facts["value"]),
+            error=None if facts["error"] is None else str(facts["error"]),
+            state_lost=bool(facts["state_lost"]),
+            seconds=float(facts["seconds"]),
+        )
+    except (KeyError, TypeError, ValueError) as problem:
+        raise SandboxLost(f"The sandbox's answer made no sense: {problem!r}.", REMEDY) from problem
+
+
+async def start(
+    launch: Callable[[int], subprocess.Popen[bytes]],
+    settings: dict[str, Any],
+    explain: Callable[[str], SandboxUnavailable],
+) -> tuple[Process, Channel, dict[str, Any]]:
+    """Launch a supervisor and wait until it serves.
+
+    `launch` gets the descriptor of the supervisor's end. `explain` makes an error of what the
+    process wrote to its standard error. Raises: SandboxUnavailable.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        process = Process(launch(theirs.fileno()))
+    except OSError as problem:
+        ours.close()
+        raise explain(str(problem)) from problem
+    finally:
+        theirs.close()
+    channel = await Channel.connect(ours)
+    try:
+        channel.send(settings)
+        ready = await asyncio.wait_for(channel.ready, START_SECONDS)
+    except (SandboxLost, TimeoutError) as problem:
+        await _discard(process, channel)
+        complaint = process.complaint()
+        process.release()
+        raise explain(complaint or str(problem)) from problem
+    except BaseException:
+        await _discard(process, channel)
+        process.release()
+        raise
+    return process, channel, ready
+
+
+async def _discard(process: Process, channel: Channel) -> None:
+    channel.end("it did not start")
+    process.kill()
+    await process.ended()

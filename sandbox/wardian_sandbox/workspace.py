@@ -1,0 +1,64 @@
+"""The workspace on the host's side: the folder itself, or a private copy of it."""
+
+import asyncio
+from pathlib import Path
+from typing import Protocol
+
+from wardian_sandbox.snapshot import Snapshot, changes_between, take_snapshot
+from wardian_sandbox.types import FileChange
+
+
+class Workspace(Protocol):
+    """The folder a box works in, and what becomes of the changes made there."""
+
+    @property
+    def path(self) -> Path:
+        """What is mounted into the box."""
+        ...
+
+    @property
+    def mode(self) -> str:
+        """mount, synchronised, copy"""
+        ...
+
+    async def before_call(self) -> None: ...
+
+    async def after_call(self) -> None: ...
+
+    async def diff(self) -> tuple[FileChange, ...]: ...
+
+    async def apply(self) -> tuple[FileChange, ...]: ...
+
+    async def close(self) -> None:
+        """The box is dead: take over its last changes, remove what was made for it."""
+        ...
+
+
+class MountedWorkspace:
+    """The user's own folder: what the box changes is changed."""
+
+    mode = "mount"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        # Taken while the box starts; the first call waits for it.
+        self._opened: asyncio.Task[Snapshot] = asyncio.create_task(
+            asyncio.to_thread(take_snapshot, path)
+        )
+
+    async def before_call(self) -> None:
+        if not self._opened.done():
+            await asyncio.shield(self._opened)
+
+    async def after_call(self) -> None:
+        pass
+
+    async def diff(self) -> tuple[FileChange, ...]:
+        before = await asyncio.shield(self._opened)
+        return changes_between(before, await asyncio.to_thread(take_snapshot, self.path))
+
+    async def apply(self) -> tuple[FileChange, ...]:
+        return ()
+
+    async def close(self) -> None:
+        self._opened.cancel()
