@@ -1,0 +1,35 @@
+"""llama.cpp's C functions and llguidance's core, without the Python layers above them.
+
+`import llama_cpp` also imports its chat formats, its disk cache and its server types, and
+`import llguidance` a grammar converter and its command line: together over 0.2 s before the first
+token. Only the compiled parts are used here, so only they are imported. Both are untyped, hence
+`Any`; every call of them is in `llama_*.py`.
+"""
+
+import importlib
+import importlib.util
+import sys
+from types import ModuleType
+from typing import Any
+
+
+def llama() -> Any:
+    """The module of llama.cpp's C functions. Raises: ImportError."""
+    return _submodule("llama_cpp", "llama_cpp")
+
+
+def llguidance() -> Any:
+    """The compiled module of llguidance. Raises: ImportError."""
+    return _submodule("llguidance", "_lib")
+
+
+def _submodule(package: str, module: str) -> Any:
+    if package not in sys.modules:
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.submodule_search_locations is None:
+            raise ImportError(f"{package} is not installed")
+        bare = ModuleType(package)
+        bare.__path__ = list(spec.submodule_search_locations)
+        bare.__spec__ = spec
+        sys.modules[package] = bare
+    return importlib.import_module(f"{package}.{module}")
