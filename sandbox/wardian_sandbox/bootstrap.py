@@ -16,7 +16,7 @@ BOOTSTRAP = (
     "p=types.ModuleType('wardian_sandbox');"  # not the package itself, which is not in the box
     "p.__path__=[sys.argv[1]];"
     "sys.modules[p.__name__]=p;"
-    "from wardian_sandbox.inner.supervisor import main;"
+    "from wardian_sandbox.inner.main import main;"
     "main(int(sys.argv[2]))"
 )
 UNCHECKED_HASH = (1).to_bytes(4, "little")

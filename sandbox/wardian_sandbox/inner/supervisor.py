@@ -7,20 +7,17 @@ that they can read neither its memory nor its descriptors, and as PID 1 it gets 
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import select
 import signal
 import socket
-import sys
 import time
 
-from wardian_sandbox.inner import children, worker
+from wardian_sandbox.inner import answers, children, worker
+from wardian_sandbox.inner.bodies import become_file_operation, become_shell, become_worker
 from wardian_sandbox.inner.calls import Call, CommandCall, FileCall, PythonCall
 from wardian_sandbox.inner.frames import BadFrame, FrameReader, pack
-from wardian_sandbox.inner.operations import perform
-from wardian_sandbox.inner.places import Box
 from wardian_sandbox.inner.values import as_number, as_object, as_texts
 
 READ_BYTES = 1 << 18
@@ -137,79 +134,35 @@ class Supervisor:
         except OSError as problem:
             if number in self._calls:
                 self._drop(self._calls[number])
-            self._answer(number, self._not_started(operation, problem))
+            self._answer(number, answers.of_what_did_not_start(operation, problem))
 
     def _limits_of(self, message: dict[str, object]) -> dict[str, object]:
         limits = as_object(message["limits"])
         return {name: value for name, value in limits.items() if name not in self._unlimited}
 
-    def _not_started(self, operation: object, problem: OSError) -> dict[str, object]:
-        reason = "too many processes" if problem.errno == errno.EAGAIN else str(problem.strerror)
-        text = f"The sandbox could not start this: {reason}."
-        if operation == "file":
-            return {"failure": {"code": "failed", "message": text}}
-        facts: dict[str, object] = {"ending": "exited", "exit_code": 126, "output": text}
-        facts.update(dropped=0, value=None, error=None, state_lost=False, seconds=0.0)
-        return facts
-
     def _start_shell(self, number: int, message: dict[str, object]) -> None:
         limits = self._limits_of(message)
         output, end = os.pipe()
-        call = CommandCall(number, _seconds(limits), output, as_number(limits["output_bytes"]))
-        self._add(call)
+        limit = as_number(limits["output_bytes"])
+        call = self._add(CommandCall(number, _seconds(limits), output, limit))
         try:
-            pid = os.fork()
-            if pid == 0:
-                self._become_shell(str(message["command"]), end, limits)
+            command = str(message["command"])
+            pid = children.fork(lambda: become_shell(command, self._root, end, limits))
         finally:
             os.close(end)
         self._leaders[pid] = call
-
-    def _become_shell(self, command: str, output: int, limits: dict[str, object]) -> None:
-        """In the child: never returns."""
-        try:
-            children.begin_child(limits)
-            null = os.open(os.devnull, os.O_RDONLY)
-            for to, fd in enumerate((null, output, output)):
-                os.dup2(fd, to)
-            os.fchdir(self._root)
-            shell = "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh"
-            os.execve(shell, [shell, "-c", command], dict(os.environ))
-        except BaseException as problem:  # noqa: BLE001 - the child ends here, whatever it was
-            os.write(2, f"The command could not be started: {problem}\n".encode(errors="replace"))
-        finally:
-            os._exit(126)
 
     def _start_file(self, number: int, message: dict[str, object]) -> None:
         limits = self._limits_of(message)
         output, end = os.pipe()
-        call = FileCall(number, _seconds(limits), output, MAX_FILE_RESULT_BYTES)
-        self._add(call)
+        call = self._add(FileCall(number, _seconds(limits), output, MAX_FILE_RESULT_BYTES))
         try:
-            pid = os.fork()
-            if pid == 0:
-                self._become_file_operation(message, end, limits)
+            pid = children.fork(
+                lambda: become_file_operation(message, self._root, self._names, end, limits)
+            )
         finally:
             os.close(end)
         self._leaders[pid] = call
-
-    def _become_file_operation(
-        self, message: dict[str, object], output: int, limits: dict[str, object]
-    ) -> None:
-        """In the child: never returns."""
-        code = 1
-        try:
-            children.begin_child(limits)
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-            within = {name: as_texts(value) for name, value in as_object(message["within"]).items()}
-            box = Box(self._root, self._names, within)
-            result = perform(box, str(message["file_operation"]), as_object(message["arguments"]))
-            with os.fdopen(output, "wb") as file:
-                file.write(json.dumps(result).encode("ascii"))
-            code = 0
-        finally:
-            os._exit(code)
 
     def _start_python(self, number: int, message: dict[str, object]) -> None:
         limits = self._limits_of(message)
@@ -328,28 +281,17 @@ class Supervisor:
     def _finish(self, call: Call) -> None:
         if call.output >= 0:
             self._drain_now(call)
-        answer = _file_answer(call) if isinstance(call, FileCall) else self._facts(call)
+        if isinstance(call, FileCall):
+            answer = answers.of_file(call)
+        else:
+            is_lost = isinstance(call, PythonCall) and self._state_lost
+            answer = answers.of_code(call, is_lost)
+            # Told once: by the next answer that somebody will read.
+            self._state_lost = self._state_lost and not (is_lost and call.forced != "cancelled")
         self._drop(call)
         self._answer(call.number, answer)
         if isinstance(call, PythonCall) and self._worker is None:
             self._start_worker_ahead()
-
-    def _facts(self, call: Call) -> dict[str, object]:
-        facts: dict[str, object] = {"value": None, "error": None, "state_lost": False}
-        if call.status is not None:
-            facts["ending"], facts["exit_code"] = children.exit_code(call.status)
-        if isinstance(call, PythonCall):
-            if call.claim is not None:
-                facts["ending"], facts["exit_code"] = "exited", 1
-                facts.update(_checked(call.claim))
-            facts["state_lost"] = self._state_lost
-            # Told once: by the next answer that somebody will read.
-            self._state_lost = self._state_lost and call.forced == "cancelled"
-        if call.forced is not None:
-            facts["ending"] = call.forced
-        facts["output"], facts["dropped"] = call.sink.text()
-        facts["seconds"] = call.seconds()
-        return facts
 
     def _drain_now(self, call: Call) -> None:
         """Take what is in the pipe; if somebody still holds it, keep it read but unheard."""
@@ -389,10 +331,11 @@ class Supervisor:
 
     # Plumbing
 
-    def _add(self, call: Call) -> None:
+    def _add(self, call: Call) -> Call:
         os.set_blocking(call.output, False)
         self._calls[call.number] = call
         self._watch(call.output, call)
+        return call
 
     def _watch(self, fd: int, what: object) -> None:
         self._ready[fd] = what
@@ -410,9 +353,7 @@ class Supervisor:
     def _start_worker(self) -> Worker:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            pid = os.fork()
-            if pid == 0:
-                self._become_worker(theirs)
+            pid = children.fork(lambda: become_worker(theirs, self._root, self._limits))
         self._worker = Worker(pid, ours)
         self._watch(ours.fileno(), self._worker)
         return self._worker
@@ -422,21 +363,6 @@ class Supervisor:
             self._start_worker()
         except OSError:
             pass  # then the next call says why
-
-    def _become_worker(self, theirs: socket.socket) -> None:
-        """In the child: never returns."""
-        try:
-            children.begin_child(self._limits)
-            signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            children.prctl(children.PR_SET_DUMPABLE, 1)
-            os.fchdir(self._root)
-            os.dup2(theirs.fileno(), 3)
-            os.closerange(4, 1 << 16)
-            os.set_inheritable(3, False)
-            worker.serve(socket.socket(fileno=3))
-        finally:
-            os._exit(1)
 
     def _listen_for_children(self) -> int:
         wake, end = os.pipe()
@@ -458,69 +384,5 @@ def _note_a_signal(number: int, frame: object) -> None:
     """Nothing: the wake-up descriptor tells."""
 
 
-def _checked(claim: dict[str, object]) -> dict[str, object]:
-    """The parts of a claim that are of the right type."""
-    parts: dict[str, object] = {}
-    for name in ("value", "error"):
-        if isinstance(claim.get(name), str):
-            parts[name] = claim[name]
-    if isinstance(claim.get("exit_code"), int):
-        parts["exit_code"] = as_number(claim["exit_code"]) & 0xFF
-    return parts
-
-
-def _file_answer(call: Call) -> dict[str, object]:
-    if call.forced is None and call.status == 0 and call.sink.total <= call.sink.limit:
-        try:
-            return as_object(json.loads(call.sink.raw()))
-        except (ValueError, TypeError):
-            pass
-    reason = {"timed_out": "took too long", "cancelled": "was cancelled"}.get(
-        call.forced or "", "was killed or gave too large a result"
-    )
-    return {"failure": {"code": "failed", "message": f"the file operation {reason}"}}
-
-
 def _seconds(limits: dict[str, object]) -> float:
     return float(str(limits["wall_seconds"]))
-
-
-def main(control_fd: int) -> None:
-    """Serve the host on an inherited socket until it goes away."""
-    children.prctl(children.PR_SET_DUMPABLE, 0)
-    children.prctl(children.PR_SET_CHILD_SUBREAPER, 1)
-    os.umask(0o022)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.set_inheritable(control_fd, False)
-    control = socket.socket(fileno=control_fd)
-    settings = _first_message(control)
-    supervisor = Supervisor(control, settings)
-    _leave_the_hosts_streams()
-    version = ".".join(str(part) for part in sys.version_info[:3])
-    control.sendall(pack({"ready": {"pid": os.getpid(), "python": version}}))
-    try:
-        supervisor.run()
-    except HostGone:
-        pass
-    except Exception as problem:  # noqa: BLE001 - a fault of ours: said to the host, then the end
-        import traceback
-
-        control.sendall(pack({"fault": f"{problem!r}\n{traceback.format_exc()}"[-4000:]}))
-    finally:
-        supervisor.end_everything()
-        os._exit(0)
-
-
-def _first_message(control: socket.socket) -> dict[str, object]:
-    reader = FrameReader()
-    while data := control.recv(READ_BYTES):
-        for message in reader.feed(data):
-            return message
-    raise HostGone
-
-
-def _leave_the_hosts_streams() -> None:
-    null = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(null, fd)
-    os.close(null)

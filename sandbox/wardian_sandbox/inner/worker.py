@@ -21,6 +21,7 @@ CHUNK_BYTES = 32 << 10
 CLAIM_BYTES = 256 << 10
 PARTS = b"+"
 LAST = b"."
+CELL = "<cell "
 
 
 def serve(sock: socket.socket) -> None:
@@ -43,7 +44,7 @@ def serve(sock: socket.socket) -> None:
         os.close(fds[1])
         _allow_processor_seconds(request["cpu_seconds"])
         sys.stdin, sys.stdout, sys.stderr = streams
-        claim = _run(code, f"<cell {number}>", scope, request["text_bytes"])
+        claim = _run(code, f"{CELL}{number}>", scope, request["text_bytes"])
         if os.getpid() != me:
             os._exit(int(str(claim["exit_code"])))  # the code forked and its child came back here
         _flush()
@@ -111,7 +112,7 @@ def _explain(problem: BaseException) -> str:
     import traceback
 
     frames = problem.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+    while frames is not None and not frames.tb_frame.f_code.co_filename.startswith(CELL):
         frames = frames.tb_next
     try:
         shown = traceback.TracebackException(type(problem), problem, frames)

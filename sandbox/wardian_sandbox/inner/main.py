@@ -1,0 +1,56 @@
+"""How the supervisor starts and ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+
+from wardian_sandbox.inner import children
+from wardian_sandbox.inner.frames import FrameReader, pack
+from wardian_sandbox.inner.supervisor import READ_BYTES, HostGone, Supervisor
+
+MAX_FAULT_CHARACTERS = 4000
+
+
+def main(control_fd: int) -> None:
+    """Serve the host on an inherited socket until it goes away."""
+    children.prctl(children.PR_SET_DUMPABLE, 0)
+    children.prctl(children.PR_SET_CHILD_SUBREAPER, 1)
+    os.umask(0o022)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.set_inheritable(control_fd, False)
+    control = socket.socket(fileno=control_fd)
+    settings = _first_message(control)
+    supervisor = Supervisor(control, settings)
+    _leave_the_hosts_streams()
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    control.sendall(pack({"ready": {"pid": os.getpid(), "python": version}}))
+    try:
+        supervisor.run()
+    except HostGone:
+        pass
+    except Exception as problem:  # noqa: BLE001 - a fault of ours: said to the host, then the end
+        import traceback
+
+        said = f"{problem!r}\n{traceback.format_exc()}"
+        control.sendall(pack({"fault": said[-MAX_FAULT_CHARACTERS:]}))
+    finally:
+        supervisor.end_everything()
+        os._exit(0)
+
+
+def _first_message(control: socket.socket) -> dict[str, object]:
+    reader = FrameReader()
+    while data := control.recv(READ_BYTES):
+        for message in reader.feed(data):
+            return message
+    raise HostGone
+
+
+def _leave_the_hosts_streams() -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
