@@ -45,12 +45,11 @@ def memory_mb() -> float:
 
 
 def make_agent(base_url: str, folder: Path, steps: int) -> Agent[str]:
-    model = ChatModel(f"bench-{steps}", base_url=base_url, model_id=f"bench-{steps}")
+    model = ChatModel(f"bench-{steps}", endpoint=base_url, model_id=f"bench-{steps}")
     return Agent(
         model,
         tools=[look],
         workspace=folder,
-        sandbox="none",
         store=RunStore(folder / "runs"),
         budgets=Budgets(steps=None, tool_calls=None, wall_seconds=None),
     )

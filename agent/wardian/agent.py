@@ -26,6 +26,7 @@ from wardian.results import RunResult, T
 from wardian.runs import RunLog, RunStore
 from wardian.settings import paths
 from wardian.types import Message, Model, Role, Sampling, Stop, Task, ToolSpec
+from wardian.unboxed import UnusedSandbox
 from wardian_policies import Policy
 from wardian_policies.types import Budgets
 from wardian_sandbox import Sandbox, SandboxError, open_sandbox
@@ -151,14 +152,19 @@ class Agent(Generic[T]):
             log = self.store.create(run_id) if self.store else None
             if log:
                 stack.callback(log.close)
-            sandbox = await open_sandbox(
-                self.sandbox, self.workspace, self.policy.confinement, mode=self.workspace_mode
-            )
+            sandbox = await self._open_sandbox()
             stack.push_async_callback(sandbox.close)
             run = self._assemble(run_id, log, sandbox, listener)
             await run.recorder.record(self._started(run, task, earlier))
             finished = await self._supervise(run)
         return self._result(run, finished, log)
+
+    async def _open_sandbox(self) -> Sandbox:
+        if not any(t.uses_sandbox for t in self.registry):
+            return UnusedSandbox()
+        return await open_sandbox(
+            self.sandbox, self.workspace, self.policy.confinement, mode=self.workspace_mode
+        )
 
     def _assemble(
         self, run_id: str, log: RunLog | None, sandbox: Sandbox, listener: Callable[[Event], None]

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from wardian.errors import StorageError
 from wardian.events import CallFinished, ModelReplied, Noted, Recorded
 from wardian.runs import RunLog, Trajectory
-from wardian.runs.encode import BLOB_CHARS, BadLine, dumps, from_json, line, parse_line, to_json
+from wardian.runs.encode import (
+    BLOB_CHARS,
+    BadLine,
+    dumps,
+    encode,
+    from_json,
+    line,
+    parse_line,
+    to_json,
+)
 from wardian.types import Finish, Message, Reply, Role, Usage
 from wardian_tools.types import ResultStatus, ToolCall, ToolResult
 
@@ -221,6 +230,45 @@ def test_any_json_value_survives_encoding(value: object) -> None:
 
     stored = json.loads(dumps(to_json(value, lambda _: {})))
     assert from_json(stored, refuse) == value
+
+
+@given(json_values)
+def test_the_quick_way_of_encoding_gives_what_the_careful_way_gives(value: object) -> None:
+    event = Noted(step=1, text=str(value))
+    careful = dumps(to_json(event, lambda _: {}))
+    assert encode(event, lambda _: {}) == careful
+
+
+def test_an_event_that_need_not_be_durable_is_written_before_the_loop_goes_on(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> tuple[int, int]:
+        log = RunLog.create(tmp_path / "run")
+        await log.append([Noted(step=1, text="soon")], durable=False)
+        await asyncio.sleep(0)
+        events = Trajectory.read(tmp_path / "run").events
+        log.close()
+        return len(events), log.path.read_bytes().count(b"\n")
+
+    assert asyncio.run(scenario()) == (1, 2)
+
+
+def test_a_failure_of_a_late_write_is_raised_at_the_next_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(descriptor: int, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async def scenario() -> None:
+        log = RunLog.create(tmp_path / "run")
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", failing)
+            await log.append([Noted(step=1, text="lost")], durable=False)
+            await asyncio.sleep(0)
+        await log.append([Noted(step=2, text="also lost")])
+
+    with pytest.raises(StorageError, match="No space left"):
+        asyncio.run(scenario())
 
 
 @given(st.binary())

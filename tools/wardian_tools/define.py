@@ -87,6 +87,7 @@ def _define(
         idempotent=idempotent,
         validate=arguments.validate,
         function=_runner(function, arguments, injected),
+        uses_sandbox=bool(injected),
     )
 
 

@@ -118,6 +118,8 @@ class Tool:
     """Parsed JSON → arguments. Raises pydantic.ValidationError."""
     function: Callable[..., Awaitable[Output]]
     """Called as `function(context, **arguments)`."""
+    uses_sandbox: bool = True
+    """False for a function that never looks at its context; a run of such tools opens no box."""
 
     @property
     def read_only(self) -> bool:

@@ -32,12 +32,25 @@ LoadBlob = Callable[[dict[str, Any]], str]
 _fields_of: dict[type, tuple[str, ...]] = {}
 
 
-def _plain_fields(value: object, save_blob: SaveBlob) -> dict[str, Any]:
+def _plain(value: object) -> object:
+    """A dataclass by field, not going deeper; a set as a sorted list."""
     kind = type(value)
+    if isinstance(value, frozenset):
+        return sorted(str(item) for item in cast("frozenset[object]", value))
     if kind not in _fields_of:
-        assert is_dataclass(kind)
+        if not is_dataclass(kind):
+            raise TypeError(f"{kind.__name__} cannot be stored in a trajectory")
         _fields_of[kind] = tuple(f.name for f in fields(kind) if f.init)
-    return {name: to_json(getattr(value, name), save_blob) for name in _fields_of[kind]}
+    return {name: getattr(value, name) for name in _fields_of[kind]}
+
+
+def encode(value: object, save_blob: SaveBlob) -> bytes:
+    """`value` as one line of JSON, long strings as blobs."""
+    quick = dumps(value)
+    # Small lines without our own markers, that is nearly all of them, need no walk in Python.
+    if len(quick) <= BLOB_CHARS and b'"$blob"' not in quick and b'"$object"' not in quick:
+        return quick
+    return dumps(to_json(value, save_blob))
 
 
 def to_json(value: object, save_blob: SaveBlob) -> object:
@@ -52,9 +65,7 @@ def to_json(value: object, save_blob: SaveBlob) -> object:
         return {"$object": plain} if "$blob" in plain or "$object" in plain else plain
     if isinstance(value, Sequence):
         return [to_json(item, save_blob) for item in cast("Sequence[object]", value)]
-    if isinstance(value, frozenset):
-        return sorted(str(item) for item in cast("frozenset[object]", value))
-    return _plain_fields(value, save_blob)
+    return to_json(_plain(value), save_blob)
 
 
 def from_json(value: object, load_blob: LoadBlob) -> object:
@@ -71,16 +82,18 @@ def from_json(value: object, load_blob: LoadBlob) -> object:
     return value
 
 
+_encode = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain
+).encode
+_encode_ascii = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_plain).encode
+
+
 def dumps(value: object) -> bytes:
     """Compact UTF-8 JSON; lone surrogates, which UTF-8 cannot hold, are escaped."""
     try:
-        return _encode(value, ascii_only=False).encode()
+        return _encode(value).encode()
     except UnicodeEncodeError:
-        return _encode(value, ascii_only=True).encode()
-
-
-def _encode(value: object, *, ascii_only: bool) -> str:
-    return json.dumps(value, ensure_ascii=ascii_only, separators=(",", ":"), allow_nan=False)
+        return _encode_ascii(value).encode()
 
 
 def line(seq: int, wall: str, mono: float, kind: str, data: bytes) -> bytes:

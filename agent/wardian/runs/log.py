@@ -19,7 +19,7 @@ from typing import Any
 
 from wardian.errors import StorageError
 from wardian.events import Recorded
-from wardian.runs.encode import BLOB_CHARS, SCHEMA, dumps, line, to_json
+from wardian.runs.encode import BLOB_CHARS, SCHEMA, dumps, encode, line
 
 LOG_NAME = "trajectory.jsonl"
 TORN_NAME = "torn"
@@ -38,11 +38,15 @@ def _sync_pool() -> ThreadPoolExecutor:
 class RunLog:
     """Writes one run's events. One owner; `append` calls must not overlap."""
 
-    def __init__(self, folder: Path, descriptor: int, seq: int) -> None:
+    def __init__(self, folder: Path, descriptor: int) -> None:
         self.folder = folder
         self.path = folder / LOG_NAME
         self._descriptor = descriptor
-        self._seq = seq
+        self._seq = 0
+        self._size = 0
+        self._waiting: list[tuple[str, bytes]] = []
+        self._flush: asyncio.Handle | None = None
+        self._failure: StorageError | None = None
         self._began = time.monotonic()
 
     @classmethod
@@ -57,9 +61,10 @@ class RunLog:
             descriptor = os.open(folder / LOG_NAME, flags, 0o600)
         except OSError as error:
             raise _storage_error(folder, error) from error
-        log = cls(folder, descriptor, 0)
+        log = cls(folder, descriptor)
         log._lock()
-        log._write([("header", dumps({"schema": SCHEMA}))])
+        log._waiting.append(("header", dumps({"schema": SCHEMA})))
+        log._write()
         log._sync()
         _sync_folder(folder)
         _sync_folder(folder.parent)
@@ -75,7 +80,7 @@ class RunLog:
             descriptor = os.open(folder / LOG_NAME, os.O_APPEND | os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
             raise _storage_error(folder, error) from error
-        log = cls(folder, descriptor, 0)
+        log = cls(folder, descriptor)
         log._lock()
         content = log.path.read_bytes()
         whole = content.rfind(b"\n") + 1
@@ -83,22 +88,30 @@ class RunLog:
             with (folder / TORN_NAME).open("ab") as torn:
                 torn.write(content[whole:] + b"\n")
             os.ftruncate(descriptor, whole)
-        log._seq = content[:whole].count(b"\n")
+        log._size, log._seq = whole, content[:whole].count(b"\n")
         return log
 
     async def append(self, events: Sequence[Recorded], *, durable: bool = True) -> None:
-        """Write the events in one write; with `durable`, return only once they are on disk.
+        """Write the events; with `durable`, return only once they are on disk.
 
-        Raises: StorageError; nothing of these events is then in the log.
+        Events that need not be durable are written together with those that follow, at the
+        latest before the event loop does anything else.
+        Raises: StorageError; nothing of this write is then in the log.
         """
-        if events:
-            self._write([(e.kind, dumps(to_json(e, self._save_blob))) for e in events])
+        self._waiting += ((e.kind, encode(e, self._save_blob)) for e in events)
         if durable:
+            self._write()
             await asyncio.get_running_loop().run_in_executor(_sync_pool(), self._sync)
+        elif self._flush is None:
+            self._flush = asyncio.get_running_loop().call_soon(self._write_later)
 
     def close(self) -> None:
-        """Release the run. May be called twice."""
+        """Write what waits and release the run. May be called twice.
+
+        Raises: StorageError.
+        """
         if self._descriptor >= 0:
+            self._write()
             os.close(self._descriptor)
             self._descriptor = -1
 
@@ -112,24 +125,38 @@ class RunLog:
                 "Wait until it ends, or stop it.",
             ) from error
 
-    def _write(self, records: Sequence[tuple[str, bytes]]) -> None:
-        """All the records (kind, data) in one write, or none of them."""
+    def _write_later(self) -> None:
+        try:
+            self._write()
+        except StorageError as error:
+            self._failure = error  # raised where the next event is appended
+
+    def _write(self) -> None:
+        """All that waits in one write, or none of it."""
+        if self._flush:
+            self._flush.cancel()
+            self._flush = None
+        if self._failure:
+            raise self._failure
+        if not self._waiting:
+            return
         wall = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         mono = time.monotonic() - self._began
         content = b"".join(
             line(seq, wall, mono, kind, data)
-            for seq, (kind, data) in enumerate(records, start=self._seq)
+            for seq, (kind, data) in enumerate(self._waiting, start=self._seq)
         )
-        before = os.fstat(self._descriptor).st_size
+        count, self._waiting = len(self._waiting), []
         try:
             written = os.write(self._descriptor, content)
             while written < len(content):
                 # A short write means that the disk is about to say no; ask it.
                 written += os.write(self._descriptor, content[written:])
         except OSError as error:
-            os.ftruncate(self._descriptor, before)
+            os.ftruncate(self._descriptor, self._size)
             raise _storage_error(self.path, error) from error
-        self._seq += len(records)
+        self._size += len(content)
+        self._seq += count
 
     def _sync(self) -> None:
         try:
