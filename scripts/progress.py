@@ -3,6 +3,7 @@
 import os
 import re
 import selectors
+import shlex
 import subprocess
 import sys
 import time
@@ -45,6 +46,11 @@ REMEDIES = (
         re.compile(r"CERTIFICATE_VERIFY_FAILED"),
         "The package index's certificate is not trusted here.",
         "Install ca-certificates, or point PIP_CERT at your organisation's certificate file.",
+    ),
+    (
+        re.compile(r"E: Unable to locate package|has no installation candidate"),
+        "apt does not know a package that is needed.",
+        "Check the network and the sources of apt (on Ubuntu: universe), then run it again.",
     ),
     (
         re.compile(r"Could not get lock|Unable to acquire the dpkg"),
@@ -96,7 +102,7 @@ def diagnose(output: str, command: Sequence[str]) -> tuple[str, str]:
         if pattern.search(output):
             return cause, remedy
     return (
-        f"`{Path(command[0]).name}` failed.",
+        f"`{shlex.join(command)}` failed.",
         "The end of its log is above; mend that, then run it again.",
     )
 
@@ -118,7 +124,7 @@ class StatusLine:
     def draw(self) -> None:
         if self.stream.isatty():
             elapsed = duration(time.monotonic() - self.started)
-            width = os.get_terminal_size(self.stream.fileno()).columns - 1
+            width = (os.get_terminal_size(self.stream.fileno()).columns or 80) - 1
             line = f"      {self.text}  {elapsed}"
             print(f"\r\x1b[K{line[:width]}", end="", file=self.stream, flush=True)
 

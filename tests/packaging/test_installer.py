@@ -48,7 +48,8 @@ def test_the_log_holds_the_whole_output(tmp_path: Path) -> None:
         ),
         ("sudo: a password is required", "sudo needs a password"),
         ("c++: fatal error: Killed signal terminated program", "ran out of memory"),
-        ("something else", "`false` failed."),
+        ("E: Unable to locate package ripgrep", "apt does not know a package"),
+        ("something else", "`/usr/bin/false` failed."),
     ],
 )
 def test_a_failure_is_said_in_one_sentence_of_cause_and_one_of_remedy(
