@@ -112,11 +112,10 @@ class CallPieces:
         return None if is_another else call
 
     def _start(self, given_id: str, name: str) -> _Call:
-        call_id = given_id or f"call_{len(self._taken)}"
-        number = len(self._taken)
-        while call_id in self._taken:
-            number += 1
+        call_id, number = given_id, len(self._taken)
+        while not call_id or call_id in self._taken:
             call_id = f"call_{number}"
+            number += 1
         self._taken.add(call_id)
         call = _Call(place=len(self._calls), id=call_id, given_id=given_id, name=name)
         self._calls.append(call)

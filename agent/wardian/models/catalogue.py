@@ -86,7 +86,13 @@ def _local_file(spelling: str, environ: Mapping[str, str]) -> Path:
         return _cached_file(rest, environ)
     if kind == "gguf" and not rest:
         raise ModelUnavailable("'gguf:' names no file.", "Write gguf:PATH.")
-    path = TINY_PATH if kind == "tiny" else Path(rest).expanduser().absolute()
+    if kind == "tiny":
+        if not TINY_PATH.is_file():
+            raise ModelUnavailable(
+                f"The built-in model is missing: {TINY_PATH}.", "Install wardian again."
+            )
+        return TINY_PATH
+    path = Path(rest).expanduser().absolute()
     check_gguf(path)
     return path
 

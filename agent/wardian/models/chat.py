@@ -15,8 +15,9 @@ from urllib.parse import unquote, urlsplit
 
 from wardian._version import __version__
 from wardian.errors import ModelUnavailable
-from wardian.models.accumulate import Accumulator, ReplyTooLarge, parse_chunks
+from wardian.models.accumulate import Accumulator
 from wardian.models.block import check_real_model_allowed
+from wardian.models.chat_stream import ErrorInStream, NotAStream, read_deltas
 from wardian.models.http import (
     FailureKind,
     HttpEndpoint,
@@ -37,11 +38,9 @@ from wardian.models.refusals import (
     web_page,
 )
 from wardian.models.retrying import AskAgain, Retryable, Retrying
-from wardian.models.sse import DONE, EventParser, EventTooLarge
 from wardian.models.wire import Dialect, RequestEncoder
 from wardian.types import Delta, Reply, Request
 
-WHOLE_REPLY_LIMIT_BYTES = 32 * 1024 * 1024
 ERROR_BODY_SECONDS = 10.0
 
 
@@ -136,10 +135,14 @@ class ChatModel:
             ) as response:
                 if response.status != 200:
                     raise await self._refusal(response, encoder.dialect, key)
-                async with aclosing(self._read(response, heard, key)) as deltas:
+                async with aclosing(read_deltas(response, heard)) as deltas:
                     async for delta in deltas:
                         first_at = first_at or time.monotonic()
                         yield delta
+        except NotAStream as e:
+            raise self._no_stream(e.body, key) from e
+        except ErrorInStream as e:
+            raise refusal(_status_in(e.body), {}, e.body, self._asked(key)) from e
         except HttpFailure as e:
             if heard.is_empty and not heard.has_finished:
                 raise self._failure(e, key) from e
@@ -152,75 +155,6 @@ class ChatModel:
             )
         seconds = None if first_at is None else first_at - asked_at
         yield heard.reply(model=self._model_id, seconds_to_first_token=seconds)
-
-    async def _read(
-        self, response: HttpResponse, heard: Accumulator, key: str
-    ) -> AsyncGenerator[Delta]:
-        """The deltas of a stream, until it is done, broken, or no longer makes sense."""
-        content_type = response.headers.get("content-type", "").lower()
-        if content_type.startswith("text/html"):
-            raise web_page(200, self._asked(key))
-        if content_type.startswith("application/json"):
-            body = await response.read(WHOLE_REPLY_LIMIT_BYTES, 3600.0)
-            payloads = [body] if body.strip() else []
-            for delta in self._take(payloads, heard, key):
-                yield delta
-            return
-        parser = EventParser()
-        head = b""
-        try:
-            async for chunk in response.chunks:
-                head = head or chunk[:512]
-                payloads = parser.feed(chunk)
-                for delta in self._take(payloads, heard, key):
-                    yield delta
-                if payloads and payloads[-1] == DONE:
-                    await response.drain()
-                    return
-        except (EventTooLarge, ReplyTooLarge, _Garbage) as e:
-            if heard.is_empty:
-                raise self._no_stream(response, str(e).encode(), key) from e
-            heard.finish_reason = None  # whatever came before, this is not the end it meant
-            return
-        payloads = parser.finish()
-        if head.strip() and not parser.has_given:
-            raise self._no_stream(response, head, key)
-        for delta in self._take_last(payloads, heard, key):
-            yield delta
-
-    def _take(self, payloads: list[bytes], heard: Accumulator, key: str) -> list[Delta]:
-        """What these events add. Raises: _Garbage, ReplyTooLarge; ModelError, Retryable."""
-        deltas: list[Delta] = []
-        for payload in payloads:
-            if payload == DONE:
-                break
-            try:
-                chunks = parse_chunks(payload)
-            except ValueError as e:
-                raise _Garbage(payload[:200].decode("utf-8", "replace")) from e
-            for chunk in chunks:
-                if chunk.get("error"):
-                    self._stop_at_error(chunk, heard, key, is_first=not deltas)
-                deltas += heard.add(chunk)
-        return deltas
-
-    def _take_last(self, payloads: list[bytes], heard: Accumulator, key: str) -> list[Delta]:
-        """The same for what a stream left unfinished, where garbage means only: it was cut."""
-        try:
-            return self._take(payloads, heard, key)
-        except (_Garbage, ReplyTooLarge):
-            return []
-
-    def _stop_at_error(
-        self, chunk: dict[str, Any], heard: Accumulator, key: str, *, is_first: bool
-    ) -> None:
-        """An error in the middle of a stream: raised while nothing was said, else a cut."""
-        error = chunk["error"]
-        if not heard.is_empty or not is_first:
-            raise _Garbage(server_message(json.dumps(chunk).encode(), key))
-        code = error.get("code") if is_object(error) else None
-        status = code if isinstance(code, int) and 400 <= code < 600 else 500
-        raise refusal(status, {}, json.dumps(chunk).encode(), self._asked(key))
 
     async def _refusal(self, response: HttpResponse, dialect: Dialect, key: str) -> Exception:
         """What a status other than 200 becomes."""
@@ -293,9 +227,9 @@ class ChatModel:
                 cause = f"The server at {url} broke off: {said or 'connection lost'}."
                 return Retryable(ModelUnavailable(cause, "Look at the server's log."))
 
-    def _no_stream(self, response: HttpResponse, body: bytes, key: str) -> ModelUnavailable:
-        if is_html(response.headers, body):
-            return web_page(response.status, self._asked(key))
+    def _no_stream(self, body: bytes, key: str) -> ModelUnavailable:
+        if is_html({}, body):
+            return web_page(200, self._asked(key))
         said = sanitize(body[:200].decode("utf-8", "replace"), key)
         return ModelUnavailable(
             f"What {self._shown_url} answers is no chat-completions stream: {said}",
@@ -325,5 +259,8 @@ class ChatModel:
         )
 
 
-class _Garbage(Exception):
-    """An event that is not JSON, or an error after the first delta."""
+def _status_in(body: bytes) -> int:
+    """The HTTP status an error inside a stream names; 500 where it names none."""
+    error = json.loads(body)["error"]
+    code = error.get("code") if is_object(error) else None
+    return code if isinstance(code, int) and 400 <= code < 600 else 500

@@ -176,6 +176,9 @@ class HttpEndpoint:
     def _open(self) -> _Transport:
         import httpx2
 
+        problem = _url_problem(self.base_url)
+        if problem:
+            raise HttpFailure(FailureKind.REQUEST, problem)
         proxy = proxy_for(self.base_url)
         if proxy is not None and proxy.startswith("socks") and not find_spec("socksio"):
             raise HttpFailure(FailureKind.REQUEST, "a SOCKS proxy needs the package socksio")
@@ -224,6 +227,18 @@ def _tls_context() -> ssl.SSLContext:
 def _no_tls_context() -> ssl.SSLContext:
     """For plain HTTP: trusts nobody, so it could not be used for TLS by mistake."""
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _url_problem(url: str) -> str:
+    """Why no server can be at `url`, so far as its form tells; "" when nothing does."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # read for its range check
+    except ValueError as e:
+        return str(e)
+    if parts.scheme not in ("http", "https"):
+        return "the URL does not begin with http:// or https://"
+    return "" if parts.hostname else "the URL names no host"
 
 
 def is_loopback(url: str) -> bool:

@@ -7,12 +7,11 @@ and not to print.
 
 import asyncio
 import importlib
-import importlib.metadata
 import json
 import os
 import re
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import cache
@@ -88,7 +87,7 @@ class LitellmModel:
 
     async def _attempt(self, request: Request) -> AsyncGenerator[Delta | Reply]:
         """One exchange. Raises: Retryable before the first delta; ModelError."""
-        litellm = await asyncio.to_thread(load_litellm)
+        litellm = await asyncio.to_thread(load_litellm)  # seconds, when it is the first time
         taken = (call.id for message in request.messages for call in message.calls)
         heard = Accumulator(taken)
         asked_at = time.monotonic()
@@ -174,8 +173,9 @@ class LitellmModel:
             remedy = "Check the connection, the model's name and the provider's settings."
             unavailable = ModelUnavailable(cause, remedy)
             return Retryable(unavailable) if kind == "APIConnectionError" else unavailable
-        response = getattr(error, "response", None)
-        headers = {k.lower(): v for k, v in getattr(response, "headers", {}).items()}
+        # `error.response` is made up and has no headers.
+        sent: Mapping[str, str] = getattr(error, "litellm_response_headers", None) or {}
+        headers = {name.lower(): value for name, value in sent.items()}
         body = json.dumps({"error": {"message": said}}).encode()
         return refusal(status, headers, body, self._asked(key))
 
@@ -213,9 +213,11 @@ def load_litellm() -> Any:
 
 
 def _installed_version() -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return importlib.metadata.version("litellm")
-    except importlib.metadata.PackageNotFoundError:
+        return version("litellm")
+    except PackageNotFoundError:
         return None
 
 

@@ -18,17 +18,18 @@ from wardian.models.retrying import Retryable, is_retried, retry_after_seconds
 BODY_LIMIT_BYTES = 65536
 MESSAGE_LIMIT_CHARS = 400
 
-_KEY_LIKE = re.compile(
+# Patterns are strings: `re` compiles and keeps each when first used, which most runs never do.
+_KEY_LIKE = (
     r"(?i)\b(?:sk|pk|rk|gsk|hf|xai|key|api)[-_][A-Za-z0-9*_\-.]{6,}|(?<=bearer )\S+|\bAIza[\w-]{8,}"
 )
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
-_CONTEXT = re.compile(
+_CONTROL = r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+"
+_CONTEXT = (
     r"(?i)context[ _]?(?:length|window|size)|maximum (?:context|model) length|max_model_len"
     r"|prompt (?:is|was)? ?too long|input (?:is|was)? ?too long|too many (?:input )?tokens"
     r"|exceeds? .{0,40}(?:context|token limit)|reduce the length of the (?:messages|prompt)"
 )
-_QUOTA = re.compile(r"(?i)insufficient_quota|billing|exceeded your current quota|credit balance")
-_HTML = re.compile(rb"\s*(?:<!--.*?-->\s*)?<(?:!doctype|html|head|body)", re.IGNORECASE | re.DOTALL)
+_QUOTA = r"(?i)insufficient_quota|billing|exceeded your current quota|credit balance"
+_HTML = rb"(?is)\s*(?:<!--.*?-->\s*)?<(?:!doctype|html|head|body)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, asked: Asked) 
     error = _error(status, headers, body, said, asked)
     if isinstance(error, ContextOverflow) or not is_retried(status):
         return error
-    if status == HTTPStatus.TOO_MANY_REQUESTS and _QUOTA.search(said):
+    if status == HTTPStatus.TOO_MANY_REQUESTS and re.search(_QUOTA, said):
         return error
     return Retryable(error, retry_after_seconds=retry_after_seconds(headers))
 
@@ -65,7 +66,7 @@ def _error(
         return _key_refused(status, tail, asked)
     if status == 429:
         return _limited(headers, tail, said, asked)
-    if (status in (400, 413, 422) or status >= 500) and _CONTEXT.search(said):
+    if (status in (400, 413, 422) or status >= 500) and re.search(_CONTEXT, said):
         return ContextOverflow(
             f"The conversation does not fit the context of {asked.name}{tail}",
             "Use a model with a larger context, or give it less to read.",
@@ -111,7 +112,7 @@ def _key_refused(status: int, tail: str, asked: Asked) -> ModelRefused:
 
 
 def _limited(headers: Mapping[str, str], tail: str, said: str, asked: Asked) -> ModelRefused:
-    if _QUOTA.search(said):
+    if re.search(_QUOTA, said):
         remedy = "Look at the plan and billing of that account."
     else:
         wait = retry_after_seconds(headers)
@@ -131,12 +132,12 @@ def web_page(status: int, asked: Asked) -> ModelUnavailable:
 
 def is_html(headers: Mapping[str, str], body: bytes) -> bool:
     is_declared = headers.get("content-type", "").lower().startswith("text/html")
-    return is_declared or _HTML.match(body) is not None
+    return is_declared or re.match(_HTML, body) is not None
 
 
 def server_message(body: bytes, key: str = "") -> str:
     """The sentence in an error body, fit to be shown; "" when it holds none."""
-    if _HTML.match(body):
+    if re.match(_HTML, body):
         title = re.search(rb"(?is)<title[^>]*>(.*?)</title>", body)
         return sanitize(title[1].decode("utf-8", "replace"), key) if title else ""
     text = body.decode("utf-8", "replace")
@@ -166,8 +167,8 @@ def sanitize(text: str, key: str = "") -> str:
     """One bounded line without control characters and without keys."""
     if len(key) >= 4:
         text = text.replace(key, "[key]")
-    text = _CONTROL.sub(" ", text[: MESSAGE_LIMIT_CHARS * 8])
-    text = " ".join(_KEY_LIKE.sub("[key]", text).split())
+    text = re.sub(_CONTROL, " ", text[: MESSAGE_LIMIT_CHARS * 8])
+    text = " ".join(re.sub(_KEY_LIKE, "[key]", text).split())
     return text if len(text) <= MESSAGE_LIMIT_CHARS else f"{text[:MESSAGE_LIMIT_CHARS]}…"
 
 

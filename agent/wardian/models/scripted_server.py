@@ -186,7 +186,8 @@ def call_then_answer(steps: int, tool: str, arguments: Mapping[str, Any], text: 
 class ScriptedServer:
     """Serves a script on a free port: `with` runs it in a thread, `async with` in this loop.
 
-    A script is answers in order, or a function of the request. `/models` is answered apart.
+    A script is answers in order, or a function of the request. `models` are what `/models`
+    lists; without them that request is one for the script, as any other.
     """
 
     def __init__(
@@ -202,7 +203,7 @@ class ScriptedServer:
         self._thread: threading.Thread | None = None
         self._stop: Callable[[], None] = _do_nothing
         self.received: list[Received] = []
-        """Requests in order, those for `/models` left out"""
+        """Requests the script answered, in order"""
         self.connections = 0
         """How many were accepted"""
 
@@ -252,8 +253,8 @@ class ScriptedServer:
 
     def respond(self, received: Received) -> tuple[Answer, bytes]:
         """The answer to one request, and its bytes."""
-        if received.method == "GET" and received.path.endswith("/models"):
-            answer = list_models(*self._models) if self._models else refuse(404, "no such page")
+        if self._models and received.method == "GET":
+            answer = list_models(*self._models)
             return answer, answer.encode()
         if self._records:
             self.received.append(received)
