@@ -1,5 +1,6 @@
 """Keeps a run's events: applies them, writes them, and passes them to who listens."""
 
+import asyncio
 from collections.abc import Callable
 
 from wardian.events import CallDecided, Event, Recorded
@@ -32,9 +33,13 @@ class RunRecorder:
         for event in events:
             self._conversation.apply(event)
             self._meter.apply(event)
-            self._listener(event)
             if isinstance(event, CallDecided):
                 self._note_question(event)
+            if durable:
+                self._listener(event)
+            else:
+                # After the log's own late write, so that nobody is shown what may yet be lost.
+                asyncio.get_running_loop().call_soon(self._listener, event)
 
     def _note_question(self, event: CallDecided) -> None:
         if isinstance(event.decision, Ask) and event.answer is None:

@@ -25,8 +25,10 @@ real, count = getattr(os, call), 0
 
 def deadly(*arguments):
     global count
+    if call == "write" and not arguments[1].startswith(b'{"seq"'):
+        return real(*arguments)
     count += 1
-    if count == k and moment == "half" :
+    if count == k and moment == "half":
         real(arguments[0], arguments[1][: len(arguments[1]) // 2])
     if count == k and moment != "after":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -76,7 +78,7 @@ def stored(root: Path) -> Trajectory | None:
 
 @pytest.mark.parametrize(
     ("call", "moment"),
-    [("fdatasync", "before"), ("fdatasync", "after"), ("write", "before"), ("write", "half")],
+    [("fdatasync", "before"), ("fdatasync", "after"), ("write", "half")],
 )
 def test_a_kill_at_any_point_loses_no_acknowledged_event(
     tmp_path: Path, call: str, moment: str
