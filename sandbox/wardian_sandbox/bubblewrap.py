@@ -3,9 +3,11 @@
 Covers: own user, process, network, IPC, host-name and cgroup namespaces; no network; the host's
 `/usr` read-only and nothing else of its files; a generated `/etc`; sized private /tmp, home and
 /dev/shm; a system call filter; resource limits; no way to gain privileges; an empty environment.
-Does not cover: bugs in the kernel's allowed calls; what other users may read in `/usr`; the total
-memory of many processes (each is limited; their number is limited); time spent on the processor by
-several processes at once.
+Protected paths that exist when the box is opened are mounted read-only.
+Does not cover: `readable` and `writable` globs for code (only file operations obey them);
+protected paths that do not exist yet or are named by wildcards, for code; bugs in the kernel's
+allowed calls; what anybody may read in `/usr`; the total memory of many processes (each is limited,
+and their number); time spent on the processor by several processes at once.
 """
 
 import os
@@ -18,6 +20,7 @@ from wardian_sandbox.bootstrap import BOOTSTRAP, inner_files
 from wardian_sandbox.diagnosis import explain_failure, find_bwrap
 from wardian_sandbox.errors import SandboxUnavailable
 from wardian_sandbox.files import WORKSPACE
+from wardian_sandbox.inner.globs import segments_of
 from wardian_sandbox.supervised import SupervisedSandbox, start
 from wardian_sandbox.types import Confinement, ResourceLimits, SandboxIdentity
 from wardian_sandbox.workspace import Workspace
@@ -205,3 +208,9 @@ class Arguments:
     def _add_workspace(self, workspace: Path, confinement: Confinement) -> None:
         bind = "--bind" if confinement.writable else "--ro-bind"
         self._add(bind, str(workspace), WORKSPACE, "--chdir", WORKSPACE)
+        for path in confinement.protected:
+            plain = "/".join(segments_of(path.removesuffix("/**")))
+            place = workspace / plain
+            # Only what is there, by its own name: bwrap would follow a link.
+            if plain and place.exists() and place.resolve() == place:
+                self._add("--ro-bind", str(place), f"{WORKSPACE}/{plain}")

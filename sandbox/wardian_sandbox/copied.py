@@ -151,8 +151,10 @@ class CopiedWorkspace:
         """What changed inside, whatever happened to the same file outside."""
         now = take_snapshot(self.path, strict=True)
         put_paths, gone = differences(self._inside, now)
-        put_paths = [path for path in put_paths if not is_match(path, self._protected)]
-        gone = [path for path in gone if not is_match(path, self._protected)]
+        put_paths = [
+            path for path in put_paths if not is_match(path, self._protected, ignore_case=True)
+        ]
+        gone = [path for path in gone if not is_match(path, self._protected, ignore_case=True)]
         if not put_paths and not gone:
             return
         with Tree(self.path) as source, Tree(self._source) as target:

@@ -1,43 +1,127 @@
-"""Globs over workspace-relative paths: `*` and `?` stay within a name, `**` spans folders."""
+"""Globs over workspace-relative paths.
+
+In a confinement: `*` and `?` stay within a name, `**` stands for any number of folders (none too,
+so `.git/hooks/**` names `.git/hooks` as well), a backslash takes the next character literally.
+For listing also `[abc]` and `{a,b}`, as in a shell.
+"""
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 import re
+from collections.abc import Callable
+
+MAX_ALTERNATIVES = 64
+FOLDERS = "**"
+STAR, ANY = object(), object()
+"""Pieces of a glob that are not single characters."""
 
 
-@functools.lru_cache(maxsize=512)
-def compiled(pattern: str) -> re.Pattern[str]:
-    """The expression that matches whole relative paths. `a/**` matches `a` too."""
-    pieces: list[str] = []
-    for name in pattern.strip("/").split("/"):
-        if name in ("", "."):
-            continue
-        if name == "**":
-            pieces.append("(?:[^/]+/)*")
+def is_match(relative: str, patterns: list[str], ignore_case: bool = False) -> bool:
+    """Does any pattern name the path? The workspace itself is the empty path."""
+    if ignore_case:
+        return is_match(relative.lower(), [pattern.lower() for pattern in patterns])
+    names = relative.split("/") if relative else []
+    return any(_reaches(segments_of(pattern), names, is_name_match) for pattern in patterns)
+
+
+def segments_of(pattern: str) -> list[str]:
+    return [part for part in pattern.split("/") if part not in ("", ".")]
+
+
+class ListPattern:
+    """What a listing asks for."""
+
+    def __init__(self, pattern: str) -> None:
+        self._alternatives = [segments_of(one) for one in _without_braces(pattern)]
+        self.is_recursive = any(FOLDERS in segments for segments in self._alternatives)
+        self.depth = max(len(segments) for segments in self._alternatives)
+        self.names_hidden = any(
+            part.startswith(".") for segments in self._alternatives for part in segments
+        )
+
+    def is_match(self, below: str) -> bool:
+        names = below.split("/")
+        return any(_reaches(segments, names, _is_shell_match) for segments in self._alternatives)
+
+
+def _reaches(segments: list[str], names: list[str], is_name: Callable[[str, str], bool]) -> bool:
+    """Whether the segments take up all the names; `states` are the places they may stand at."""
+    states = _closed({0}, segments)
+    for name in names:
+        after = {state for state in states if segments[state : state + 1] == [FOLDERS]}
+        for state in states - after:
+            if state < len(segments) and is_name(segments[state], name):
+                after.add(state + 1)
+        states = _closed(after, segments)
+    return len(segments) in states
+
+
+def _closed(states: set[int], segments: list[str]) -> set[int]:
+    """With the places reached by letting a `**` stand for nothing."""
+    reached = set(states)
+    for state in states:
+        following = state
+        while segments[following : following + 1] == [FOLDERS]:
+            following += 1
+            reached.add(following)
+    return reached
+
+
+def is_name_match(glob: str, name: str) -> bool:
+    """One name against one segment, in time proportional to both."""
+    pieces = _pieces(glob)
+    at = piece = 0
+    star, retry = -1, 0
+    while at < len(name):
+        if piece < len(pieces) and (pieces[piece] is ANY or pieces[piece] == name[at]):
+            at, piece = at + 1, piece + 1
+        elif piece < len(pieces) and pieces[piece] is STAR:
+            star, retry = piece, at
+            piece += 1
+        elif star >= 0:
+            # The last star takes one more character; earlier ones need not be tried again.
+            retry += 1
+            at, piece = retry, star + 1
         else:
-            pieces.append("".join(_token(piece) for piece in _TOKENS.findall(name)) + "/")
-    # Paths are matched with a slash at the end, so that every name ends in one.
-    return re.compile("".join(pieces), re.DOTALL)
+            return False
+    return all(rest is STAR for rest in pieces[piece:])
 
 
-_TOKENS = re.compile(r"\[!?\]?[^\]/]*\]|.", re.DOTALL)
+@functools.lru_cache(maxsize=1024)
+def _pieces(glob: str) -> list[object]:
+    pieces: list[object] = []
+    characters = iter(glob)
+    for character in characters:
+        if character == "*":
+            pieces.append(STAR)
+        elif character == "?":
+            pieces.append(ANY)
+        else:
+            pieces.append(next(characters, "\\") if character == "\\" else character)
+    return pieces
 
 
-def _token(piece: str) -> str:
-    if piece == "*":
-        return "[^/]*"
-    if piece == "?":
-        return "[^/]"
-    if len(piece) > 1:
-        body = piece[1:-1].replace("\\", r"\\").replace("[", r"\[")
-        if body.startswith("!"):
-            return f"[^/{body[1:]}]"
-        return f"[{body.replace('^', chr(92) + '^')}]"
-    return re.escape(piece)
+def _is_shell_match(glob: str, name: str) -> bool:
+    return _shell_regex(glob).match(name) is not None
 
 
-def is_match(relative: str, patterns: list[str]) -> bool:
-    """Does any pattern match the path? The workspace itself is the empty path."""
-    subject = f"{relative}/" if relative else ""
-    return any(compiled(pattern).fullmatch(subject) for pattern in patterns)
+@functools.lru_cache(maxsize=1024)
+def _shell_regex(glob: str) -> re.Pattern[str]:
+    return re.compile(fnmatch.translate(glob))
+
+
+def _without_braces(pattern: str) -> list[str]:
+    """`a.{b,c}` as `a.b` and `a.c`."""
+    done: list[str] = []
+    waiting = [pattern]
+    while waiting and len(done) + len(waiting) <= MAX_ALTERNATIVES:
+        one = waiting.pop()
+        found = re.search(r"\{([^{}]*,[^{}]*)\}", one)
+        if found is None:
+            done.append(one)
+        else:
+            before, after = one[: found.start()], one[found.end() :]
+            waiting += [before + choice + after for choice in found[1].split(",")]
+    return done or [pattern]

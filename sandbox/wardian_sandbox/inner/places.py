@@ -64,10 +64,19 @@ class Box:
             raise Refused("denied", f"the policy does not let {path!r} be read")
         return place
 
+    def to_look(self, path: str) -> Place:
+        """As `to_read`, but a folder may be looked into whatever its name: what is shown of it is
+        then to be checked entry by entry.
+        """
+        place = self._find(path)
+        status = place.status()
+        is_folder = status is not None and stat.S_ISDIR(status.st_mode)
+        return place if is_folder else self.to_read(path)
+
     def to_write(self, path: str) -> Place:
         """Raises: Refused when it leads outside, is protected, or may not be written."""
         place = self._find(path)
-        if is_match(place.relative, self.within["protected"]):
+        if is_match(place.relative, self.within["protected"], ignore_case=True):
             raise Refused("protected", f"{path!r} is protected by the policy")
         if not is_match(place.relative, self.within["writable"]):
             raise Refused("denied", f"the policy does not let {path!r} be written")

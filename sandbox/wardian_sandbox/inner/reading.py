@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from wardian_sandbox.inner.globs import compiled
+from wardian_sandbox.inner.globs import ListPattern
 from wardian_sandbox.inner.places import Box, Place, Refused
 
 BOM = b"\xef\xbb\xbf"
@@ -134,7 +134,7 @@ def _binary(path: str, size: int) -> Refused:
 
 def describe(box: Box, path: str) -> object:
     """What is at a path."""
-    place = box.to_read(path)
+    place = box.to_look(path)
     status = place.status()
     if status is None:
         raise missing(box, place, path)
@@ -149,7 +149,7 @@ def describe(box: Box, path: str) -> object:
 
 def list_entries(box: Box, path: str, pattern: str | None, max_entries: int) -> object:
     """Names under a folder, sorted; below its own entries only if the pattern says so."""
-    place = box.to_read(path)
+    place = box.to_look(path)
     if place.missing or place.status() is None:
         raise missing(box, place, path)
     listing = _Listing(box, pattern, max_entries)
@@ -163,11 +163,9 @@ def list_entries(box: Box, path: str, pattern: str | None, max_entries: int) -> 
 
 class _Listing:
     def __init__(self, box: Box, pattern: str | None, limit: int) -> None:
-        names = [] if pattern is None else [n for n in pattern.split("/") if n not in ("", ".")]
         self._box = box
-        self._pattern = compiled(pattern) if names and pattern is not None else None
-        self._depth = MAX_DEPTH if "**" in names else max(len(names), 1)
-        self._hidden = any(name.startswith(".") for name in names)
+        self._pattern = ListPattern(pattern or "*")
+        self._depth = MAX_DEPTH if self._pattern.is_recursive else self._pattern.depth
         self._limit = limit
         self._visited = 0
         self.entries: list[dict[str, object]] = []
@@ -181,7 +179,7 @@ class _Listing:
                 self.truncated = True
             if self.truncated:
                 return
-            if name.startswith(".") and not self._hidden:
+            if name.startswith(".") and not self._pattern.names_hidden:
                 continue
             try:
                 status = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -191,8 +189,7 @@ class _Listing:
 
     def _see(self, folder: int, inside: str, below: str, status: os.stat_result) -> None:
         is_folder = stat.S_ISDIR(status.st_mode)
-        wanted = self._pattern is None or self._pattern.fullmatch(f"{below}/") is not None
-        if wanted and (is_folder or self._box.is_readable(inside)):
+        if self._pattern.is_match(below) and (is_folder or self._box.is_readable(inside)):
             entry = {"path": printable(inside), "kind": kind_of(status.st_mode)}
             if len(self.entries) >= self._limit:
                 self.truncated = True

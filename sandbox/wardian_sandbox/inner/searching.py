@@ -23,7 +23,7 @@ def search(
     """Lines that match a regular expression, sorted by path."""
     if "\0" in pattern or (glob is not None and "\0" in glob):
         raise Refused("invalid", "a pattern has no NUL")
-    place = box.to_read(path)
+    place = box.to_look(path)
     status = place.status()
     if status is None:
         raise missing(box, place, path)

@@ -1,0 +1,243 @@
+"""Opening, cancelling, losing and closing a box."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wardian_sandbox import (
+    Confinement,
+    Ending,
+    ExecResult,
+    ResourceLimits,
+    SandboxError,
+    SandboxLost,
+    SandboxUnavailable,
+    SupervisedSandbox,
+    open_sandbox,
+    probe,
+)
+
+PLENTY = Confinement(limits=ResourceLimits(wall_seconds=30.0))
+
+
+def processes() -> set[int]:
+    return {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()}
+
+
+def is_descended(pid: int, ancestor: int) -> bool:
+    while pid > 1:
+        if pid == ancestor:
+            return True
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        except OSError:
+            return False
+        pid = int(fields[1])
+    return False
+
+
+def descendants() -> list[int]:
+    """Of this process, that are alive."""
+    return [pid for pid in processes() if pid != os.getpid() and is_descended(pid, os.getpid())]
+
+
+def test_closing_leaves_no_process_and_no_file(work: Callable[..., Any], staging: Path) -> None:
+    async def do(box: SupervisedSandbox) -> int:
+        await box.python("import subprocess; p = subprocess.Popen(['sleep', '60'])", PLENTY)
+        return len(descendants())
+
+    assert work(do) >= 2
+    assert descendants() == []
+    assert list(staging.iterdir()) == []
+
+
+def test_closing_twice_and_calling_after_is_clear(work: Callable[..., Any]) -> None:
+    async def do(box: SupervisedSandbox) -> None:
+        await box.close()
+        await box.close()
+        with pytest.raises(SandboxLost, match="it was closed"):
+            await box.python("1", PLENTY)
+
+    work(do)
+
+
+def test_closing_ends_the_calls_that_run(work: Callable[..., Any]) -> None:
+    async def do(box: SupervisedSandbox) -> None:
+        call = asyncio.create_task(box.shell("sleep 60", PLENTY))
+        await box.file("list", {}, PLENTY)  # by its answer, the call before it has begun
+        await box.close()
+        with pytest.raises(SandboxLost):
+            await call
+
+    work(do)
+
+
+@pytest.mark.parametrize("kind", ["python", "shell"])
+def test_cancelling_kills_what_was_started_and_leaves_the_box_usable(
+    work: Callable[..., Any], workspace: Path, kind: str
+) -> None:
+    async def do(box: SupervisedSandbox) -> tuple[ExecResult, ExecResult]:
+        await box.python("kept = 1", PLENTY)
+        start: Callable[[str], Coroutine[Any, Any, ExecResult]] = (
+            (lambda c: box.python(f"import os; os.system({c!r})", PLENTY))
+            if kind == "python"
+            else (lambda c: box.shell(c, PLENTY))
+        )
+        call = asyncio.create_task(start("touch begun; sleep 60; touch ended"))
+        while (await box.shell("test -e begun", PLENTY)).exit_code != 0:
+            pass
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        alive = await box.shell("cat /proc/[0-9]*/cmdline | tr '\\0' ' '", PLENTY)
+        return alive, await box.python("1", PLENTY)
+
+    alive, after = work(do)
+    assert "touch ended" not in alive.output
+    assert (after.value, after.state_lost) == ("1", kind == "python")
+
+
+def test_a_lost_box_says_so_to_every_call(work: Callable[..., Any]) -> None:
+    async def do(box: SupervisedSandbox) -> None:
+        call = asyncio.create_task(box.shell("sleep 60", PLENTY))
+        await box.file("list", {}, PLENTY)
+        for pid in descendants():
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(SandboxLost):
+            await call
+        with pytest.raises(SandboxLost):
+            await box.python("1", PLENTY)
+
+    work(do)
+
+
+HOST = """
+import asyncio, sys
+from pathlib import Path
+from wardian_sandbox import Confinement, ResourceLimits, open_sandbox
+
+async def main():
+    within = Confinement(limits=ResourceLimits(wall_seconds=60.0))
+    box = await open_sandbox(sys.argv[1], Path(sys.argv[2]), within)
+    for call in (box.shell("(setsid sleep 987654 &); sleep 987654", within),
+                 box.python("import time; time.sleep(987654)", within)):
+        asyncio.create_task(call)
+    while "987654" not in (await box.shell("cat /proc/[0-9]*/cmdline", within)).output:
+        pass
+    print("running", flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+def test_nothing_survives_a_host_that_is_killed(
+    backend: str, workspace: Path, staging: Path
+) -> None:
+    command = [sys.executable, "-c", HOST, backend, str(workspace)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as host:
+        assert host.stdout is not None
+        assert host.stdout.readline() == "running\n"
+        family = [pid for pid in processes() if is_descended(pid, host.pid)]
+        watches = [os.pidfd_open(pid) for pid in family if pid != host.pid]
+        assert watches
+        host.kill()
+    for watch in watches:
+        wait_for_end(watch)
+    # The copy a dead process left is removed by the next to open one.
+    asyncio.run(open_and_close(backend, workspace))
+    assert list(staging.iterdir()) == []
+
+
+def wait_for_end(pidfd: int) -> None:
+    import select
+
+    readable, _, _ = select.select([pidfd], [], [], 30)
+    assert readable, "a process is still alive"
+    os.close(pidfd)
+
+
+async def open_and_close(backend: str, workspace: Path, mode: str = "mount") -> None:
+    async with await open_sandbox(backend, workspace, PLENTY, mode=mode):
+        pass
+
+
+def test_many_boxes_run_at_once(backend: str, workspace: Path) -> None:
+    async def scenario() -> list[str | None]:
+        boxes = [await open_sandbox(backend, workspace, PLENTY) for _ in range(8)]
+        results = await asyncio.gather(
+            *(box.python(f"{n} * 2", PLENTY) for n, box in enumerate(boxes))
+        )
+        await asyncio.gather(*(box.close() for box in boxes))
+        return [result.value for result in results]
+
+    assert asyncio.run(scenario()) == [str(n * 2) for n in range(8)]
+
+
+def test_an_unknown_backend_names_the_known_ones(workspace: Path) -> None:
+    with pytest.raises(SandboxUnavailable, match="auto, bubblewrap, none"):
+        asyncio.run(open_and_close("chroot", workspace))
+
+
+def test_auto_confines(workspace: Path) -> None:
+    async def scenario() -> str:
+        async with await open_sandbox("auto", workspace, PLENTY) as box:
+            return box.identity.backend
+
+    assert asyncio.run(scenario()) == "bubblewrap"
+
+
+@pytest.mark.parametrize("name", ["missing", "notes.txt"])
+def test_a_workspace_that_is_no_folder_is_refused_with_a_remedy(workspace: Path, name: str) -> None:
+    with pytest.raises(SandboxError, match="--workspace"):
+        asyncio.run(open_and_close("bubblewrap", workspace / name))
+
+
+def test_an_unknown_mode_is_refused(workspace: Path) -> None:
+    with pytest.raises(SandboxError, match="mount or copy"):
+        asyncio.run(open_and_close("bubblewrap", workspace, mode="overlay"))
+
+
+def test_hosts_cannot_be_promised_without_a_network(workspace: Path) -> None:
+    async def scenario() -> None:
+        await open_sandbox("bubblewrap", workspace, Confinement(hosts=("example.com",)))
+
+    with pytest.raises(SandboxUnavailable, match="no network"):
+        asyncio.run(scenario())
+
+
+def test_the_probe_starts_a_real_box() -> None:
+    findings = {finding.name: finding for finding in asyncio.run(probe())}
+    assert findings["a box starts"].ok
+    assert "no-network" in findings["a box starts"].detail
+    assert all(finding.ok or finding.remedy for finding in findings.values())
+
+
+def test_the_time_of_the_host_backs_up_that_of_the_supervisor(work: Callable[..., Any]) -> None:
+    """A supervisor that is stopped keeps no time; the host then ends the box."""
+
+    async def do(box: SupervisedSandbox) -> None:
+        supervisor = next(
+            pid
+            for pid in descendants()
+            if b"bwrap" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+        )
+        parents = [pid for pid in descendants() if is_descended(supervisor, pid)]
+        os.kill(max(parents), signal.SIGSTOP)
+        with pytest.raises(SandboxLost, match="time limit"):
+            await box.shell("true", Confinement(limits=ResourceLimits(wall_seconds=0.1)))
+
+    work(do)
+
+
+def test_a_timeout_is_an_ending(work: Callable[..., Any]) -> None:
+    brief = Confinement(limits=ResourceLimits(wall_seconds=0.2))
+    result = work(lambda box: box.shell("sleep 60", brief))
+    assert result.ending is Ending.TIMED_OUT
