@@ -18,7 +18,7 @@ from wardian.errors import ModelUnavailable
 from wardian.models.accumulate import Accumulator
 from wardian.models.block import check_real_model_allowed
 from wardian.models.chat_stream import ErrorInStream, NotAStream, read_deltas
-from wardian.models.http import (
+from wardian.models.http_endpoint import (
     FailureKind,
     HttpEndpoint,
     HttpFailure,

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Any
 
 from wardian.models.accumulate import Accumulator, ReplyTooLarge, parse_chunks
-from wardian.models.http import HttpResponse
+from wardian.models.http_endpoint import HttpResponse
 from wardian.models.sse import DONE, EventParser, EventTooLarge
 from wardian.types import Delta
 

@@ -20,7 +20,7 @@ from typing import Any
 from wardian.errors import ContextOverflow, ModelError, ModelUnavailable
 from wardian.models.accumulate import Accumulator, ReplyTooLarge
 from wardian.models.block import check_real_model_allowed
-from wardian.models.http import is_loopback, without_userinfo
+from wardian.models.http_endpoint import is_loopback, without_userinfo
 from wardian.models.keys import ApiKey, key_variable
 from wardian.models.refusals import Asked, refusal, sanitize
 from wardian.models.retrying import Retryable, Retrying
