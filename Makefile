@@ -51,8 +51,10 @@ docs: wheel  ## run the commands and examples of the documentation
 	PYTHONPATH=$(CURDIR)/$(WHEEL_TREE) WARDIAN_TESTED_WHEEL=$$(realpath build/dist/wardian-*.whl) \
 	    $(BIN)/python -P -m pytest tests/docs
 
-bench:  ## measure what docs/benchmarks.md lists
-	PYTHONPATH=$(CURDIR)/$(WHEEL_TREE) $(BIN)/python -P bench/run.py
+bench: wheel  ## measure what docs/benchmarks.md lists
+	@for script in $(filter-out %_server.py,$(wildcard bench/*.py)); do \
+	    echo "== $$script"; PYTHONPATH=$(CURDIR)/$(WHEEL_TREE) $(BIN)/python -P "$$script"; \
+	done
 
 pins:  ## write constraints.txt anew
 	$(BIN)/python scripts/pin.py

@@ -25,7 +25,7 @@ from wardian.recorder import RunRecorder
 from wardian.results import RunResult, T
 from wardian.runs import RunLog, RunStore
 from wardian.settings import paths
-from wardian.types import Message, Model, Role, Sampling, Stop, Task, ToolSpec
+from wardian.types import Message, Model, Role, Sampling, Startable, Stop, Task, ToolSpec
 from wardian.unboxed import UnusedSandbox
 from wardian_policies import Policy
 from wardian_policies.types import Budgets
@@ -72,7 +72,7 @@ class Agent(Generic[T]):
         base_url: str | None = None,
         tags: Sequence[str] = (),
     ) -> None:
-        self.policy = policy if isinstance(policy, Policy) else Policy.load(policy)
+        self.policy = policy if isinstance(policy, Policy) else load_policy(policy)
         if budgets is not None:
             self.policy = self.policy.with_budgets(budgets)
         self.registry = Registry(_as_tools(tools))
@@ -149,11 +149,14 @@ class Agent(Generic[T]):
             )
         run_id = str(ULID())
         async with AsyncExitStack() as stack:
+            starting = asyncio.create_task(_start(self.model))
+            stack.push_async_callback(_end, starting)
+            sandbox = await self._open_sandbox()
+            stack.push_async_callback(sandbox.close)
+            await starting
             log = self.store.create(run_id) if self.store else None
             if log:
                 stack.callback(log.close)
-            sandbox = await self._open_sandbox()
-            stack.push_async_callback(sandbox.close)
             run = self._assemble(run_id, log, sandbox, listener)
             await run.recorder.record(self._started(run, task, earlier))
             finished = await self._supervise(run)
@@ -249,6 +252,17 @@ class Agent(Generic[T]):
         )
 
 
+async def _start(model: Model) -> None:
+    if isinstance(model, Startable):
+        await model.start()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Nobody needs the task any more; an error of its own was raised or comes too late."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def _finish(run: Run, stop: Stop, error: str) -> RunFinished:
     """Record the run's end: its last text, its changes to the workspace, what it consumed."""
     changes = await run.sandbox.diff() if stop is not Stop.FAILED else ()
@@ -292,6 +306,11 @@ def _why(stop: Stop, run: Run, policy: Policy) -> str:
             return run.recorder.open_question
         case Stop.CANCELLED | Stop.FAILED:
             return stop.value
+
+
+def load_policy(name_or_path: str | Path) -> Policy:
+    """A preset, one of the user's own policies by name, or a policy file."""
+    return Policy.load(name_or_path, folder=paths(os.environ).policies)
 
 
 def _as_tools(tools: Sequence[Tool | Callable[..., object] | str] | None) -> list[Tool]:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from wardian_tools.types import ToolCall
 
@@ -191,6 +191,15 @@ class Model(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Startable(Protocol):
+    """A model that takes time to get ready and can do so while other things are prepared."""
+
+    async def start(self) -> None:
+        """Get ready; at once when it is. Raises: ModelError."""
+        ...
 
 
 class Stop(StrEnum):

@@ -29,8 +29,8 @@ class Person:
     def __init__(self, fd: int) -> None:
         self.fd = fd
 
-    async def answer(self, interrupts: Interrupts) -> str | None:
-        """One line typed from now on; None for Ctrl-C, Ctrl-D or a terminal that went away."""
+    async def answer(self, interrupts: Interrupts, ask: Callable[[], None]) -> str | None:
+        """The line typed after `ask`; None for Ctrl-C, Ctrl-D or a terminal that went away."""
         loop = asyncio.get_running_loop()
         line: asyncio.Future[str | None] = loop.create_future()
 
@@ -49,6 +49,7 @@ class Person:
         interrupts.decline = lambda: settle(None)
         loop.add_reader(self.fd, readable)
         try:
+            ask()
             return await line
         finally:
             loop.remove_reader(self.fd)
@@ -79,8 +80,7 @@ class Approvals:
         for line in particulars(ask, call, self.workspace):
             self.renderer.say(line)
         while True:
-            self.renderer.say(f"  {CHOICES}", "bold")
-            answer = await self.person.answer(self.interrupts)
+            answer = await self.person.answer(self.interrupts, self._show_choices)
             match (answer or "n").lower():
                 case "y" | "yes":
                     return True
@@ -92,6 +92,9 @@ class Approvals:
                     return False
                 case _:
                     self.renderer.say("  Please answer y, s or n.")
+
+    def _show_choices(self) -> None:
+        self.renderer.say(f"  {CHOICES}", "bold")
 
 
 def particulars(ask: Ask, call: ToolCall, workspace: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """`agent policy`: what calls are allowed, asked and denied."""
 
+import os
 import sys
 from dataclasses import asdict
 from typing import Annotated
@@ -9,6 +10,7 @@ import typer
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.terminal import write
 from wardian.errors import ExitCode
+from wardian.settings import paths
 from wardian_policies import Policy
 
 
@@ -24,22 +26,22 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Show a policy's rules with where each stands, its paths and its budgets."""
-    policy = Policy.load(name)
+    policy = Policy.load(name, folder=paths(os.environ).policies)
     facts = policy.as_json()
     if as_json:
         print_json(facts)
         return ExitCode.DONE
-    rows = [(r["rule"], r["source"]) for layer in facts["layers"] for r in layer["rules"]]
+    rows = [(rule["text"], rule["source"]) for layer in facts["layers"] for rule in layer["rules"]]
     print_table(("RULE", "FROM"), rows, "The policy has no rules.")
     write(sys.stdout, "\n")
     within = policy.confinement
-    paths = [
+    places = [
         ("readable", " ".join(within.readable) or "nothing"),
         ("writable", " ".join(within.writable) or "nothing"),
         ("protected", " ".join(within.protected) or "nothing"),
         ("hosts", " ".join(within.hosts) or "no network"),
     ]
-    print_table(("WORKSPACE", "WHAT"), paths, "")
+    print_table(("WORKSPACE", "WHAT"), places, "")
     write(sys.stdout, "\n")
     budgets = [
         (key, "no limit" if value is None else f"{value:g}")

@@ -41,6 +41,7 @@ class LiveRenderer:
         )
         self.bullet = screen.text("●", "*")
         self.bar = screen.text("│", "|")
+        self.dot = screen.text("·", "-")
         self.corner = screen.text("└", "`-")
         self.spinner = screen.text("dots", "line")
         self.status: Status | None = None
@@ -59,7 +60,7 @@ class LiveRenderer:
         match event:
             case RunStarted():
                 self.model = one_line(str(event.model.get("name")), 40)
-                self.say(f"run {event.run_id} · {run_facts(event)}", "dim")
+                self.say(f"run {event.run_id} {self.dot} {run_facts(event)}", "dim")
             case ModelAsked():
                 self._wait(f"{self.model} is thinking")
             case TextDelta(text=text):

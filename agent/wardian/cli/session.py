@@ -101,5 +101,8 @@ async def ask_for_direction(
     person: Person, renderer: Renderer, interrupts: Interrupts
 ) -> str | None:
     """What to do instead; None or empty to stop."""
-    renderer.say("Stopped; the run is kept. Say what to do instead, or press Enter to end:")
-    return await person.answer(interrupts)
+
+    def ask() -> None:
+        renderer.say("Stopped; the run is kept. Say what to do instead, or press Enter to end:")
+
+    return await person.answer(interrupts, ask)

@@ -8,6 +8,7 @@ cache is full, the conversation unused for longest makes room and will be evalua
 Recurrent and hybrid models cannot drop part of a sequence; theirs is cleared and evaluated again.
 """
 
+import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -57,6 +58,7 @@ class Engine:
         self._abort = api.ggml_abort_callback(self._is_stopped)
         self._no_abort = api.ggml_abort_callback()
         self.vocabulary = Vocabulary(api, loaded.vocab)
+        self._row = ctypes.c_float * self.vocabulary.size
         self.context_tokens: int = api.llama_n_ctx(loaded.context)
         self.trained_context_tokens: int = api.llama_model_n_ctx_train(loaded.model)
 
@@ -95,7 +97,8 @@ class Engine:
         pointer = self._api.llama_get_logits_ith(self._context, -1)
         if not pointer:
             raise EngineFailed("llama.cpp has no logits for the last token")
-        return np.array(np.ctypeslib.as_array(pointer, shape=(self.vocabulary.size,)))
+        row = self._row.from_address(ctypes.addressof(pointer.contents))
+        return np.frombuffer(row, np.float32).copy()
 
     def _decode(self, sequence: _Sequence, ids: Sequence[int], *, last: bool) -> None:
         self._fill(sequence, ids, last=last)

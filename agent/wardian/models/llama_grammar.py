@@ -15,7 +15,7 @@ the validation that every call goes through anyway).
 import ctypes
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -109,14 +109,14 @@ class Constraint:
 
     def __init__(
         self,
-        maker: GrammarMaker | None,
+        maker: Callable[[], GrammarMaker],
         vocabulary: Vocabulary,
         *,
         tools: Sequence[Mapping[str, Any]] = (),
         schema: Mapping[str, Any] | None = None,
         thinking: bool = False,
     ) -> None:
-        """`thinking`: the prompt ends inside a reasoning block."""
+        """`maker` is called when first needed. `thinking`: the prompt ends inside reasoning."""
         self._maker = maker
         self._vocabulary = vocabulary
         self._tools = tools
@@ -126,7 +126,7 @@ class Constraint:
         self._matcher: Any = None
         self._may_think = vocabulary.named(THINK_OPENS)
         """A model that reasons may begin its reply with that instead of the grammar."""
-        self._whole = maker is not None and schema is not None
+        self._whole = schema is not None
         if self._whole and not thinking:
             self._begin_whole()
 
@@ -177,7 +177,7 @@ class Constraint:
                 break
             rest = rest[at + len(opened) :]
             if opened == CALL_OPENS:
-                if self._tools and self._maker is not None:
+                if self._tools:
                     return self._begin_call(rest)
             else:
                 thinking = opened == THINK_OPENS
@@ -187,19 +187,18 @@ class Constraint:
         return True
 
     def _begin_call(self, rest: bytes) -> bool:
-        assert self._maker is not None
-        matcher = self._maker.call_body(self._tools)
+        maker = self._maker()
+        matcher = maker.call_body(self._tools)
         if matcher.is_error():
             return True
-        if rest and not matcher.consume_tokens(self._maker.tokenizer.tokenize_bytes(rest)):
+        if rest and not matcher.consume_tokens(maker.tokenizer.tokenize_bytes(rest)):
             return False
         self._matcher, self._tail = matcher, b""
         return True
 
     def _begin_whole(self) -> None:
-        assert self._maker is not None
         assert self._schema is not None
-        self._matcher = self._maker.whole_reply(self._tools, self._schema)
+        self._matcher = self._maker().whole_reply(self._tools, self._schema)
         self._tail = b""
 
 
@@ -251,10 +250,9 @@ def _tokenizer(module: Any, vocabulary: Vocabulary) -> Any:
     named = {*vocabulary.control.values()} | {
         i for s, i in vocabulary.user_defined.items() if s[:1] == "<" and s[-1:] == ">"
     }
-    tokens = [
-        b"\xff" + vocabulary.piece(i) if i in named else vocabulary.piece(i)
-        for i in range(vocabulary.size)
-    ]
+    tokens = vocabulary.all_pieces()
+    for i in named:
+        tokens[i] = b"\xff" + tokens[i]
     tokenize = ctypes.cast(vocabulary.api._lib.llama_tokenize, ctypes.c_void_p).value  # noqa: SLF001
     return module.LLTokenizer.from_llamacpp(
         tokens=tokens,

@@ -125,7 +125,7 @@ class _Reader:
         if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
             raise HeaderDamaged(f"has an impossible alignment ({alignment})")
         begin = (self._at + alignment - 1) // alignment * alignment
-        end = begin + max(ends, default=0)
+        end = begin + max(ends) if ends else self._at
         if end > self._size:
             raise HeaderDamaged(
                 f"is cut short: its tensors end at byte {end} and the file at byte {self._size}"
@@ -185,7 +185,7 @@ class _Reader:
 
     def _expect(self, count: int, each_bytes: int, what: str) -> None:
         if count * each_bytes > self._size - self._at:
-            raise HeaderDamaged(f"has a damaged header: {count} {what} do not fit in the file")
+            raise HeaderDamaged(f"is cut short or damaged: {count} {what} do not fit in it")
 
     def _move(self, step: int) -> None:
         if step > self._size - self._at:

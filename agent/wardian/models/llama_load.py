@@ -2,18 +2,20 @@
 
 import ctypes
 import os
+import re
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 DEFAULT_CONTEXT_TOKENS = 8192
-SMALL_FILE_BYTES = 64 * 2**20
-"""Below this, all tensors are checked at load, and one thread decodes fastest: the work of one
-token is smaller than what waking a second thread costs."""
+SMALL_FILE_BYTES = 16 * 2**20
+"""Below this, all tensors are checked at load, and one thread computes: llama.cpp's threads wait
+for each other many times a token, which on a busy machine costs more than the work itself."""
 BATCH_TOKENS = 512
 SEQUENCES = 8
 """Conversations whose cache is kept at once, in one unified KV cache."""
+_FUNCTION = re.compile(r"^(\w+: )+")
 _ALL_LAYERS = 10_000
 
 
@@ -62,8 +64,8 @@ class LlamaLog:
         for line in reversed(self.lines):
             _, found, reason = line.partition("error loading model: ")
             if found:
-                return reason
-        return self.lines[-1].split(": ", 1)[-1] if self.lines else "llama.cpp gave no reason"
+                return _FUNCTION.sub("", reason)
+        return _FUNCTION.sub("", self.lines[-1]) if self.lines else "llama.cpp gave no reason"
 
 
 def load(api: Any, options: LoadOptions) -> Loaded:
@@ -104,8 +106,9 @@ def _context_params(
     params.n_batch = params.n_ubatch = BATCH_TOKENS
     params.n_seq_max = 2 if recurrent else SEQUENCES
     params.kv_unified = True
-    params.n_threads = options.threads or (1 if small else physical_cores())
-    params.n_threads_batch = options.threads or physical_cores()
+    params.n_threads = params.n_threads_batch = options.threads or (
+        1 if small else physical_cores()
+    )
     params.flash_attn_type = (
         api.LLAMA_FLASH_ATTN_TYPE_AUTO if offload else api.LLAMA_FLASH_ATTN_TYPE_DISABLED
     )

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -26,6 +27,7 @@ _BOOTSTRAP = (
     "sys.path[:] = first + sys.path + [p for p in last if p not in sys.path];"
     "from wardian.models.llama_child import main; main()"
 )
+_BUILD_FOLDER = re.compile(r"/\S*/(?=[\w.-]+:\d+: )")
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _PASSED_ON_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_", "GGML_", "LLAMA_", "VK_", "OMP_")
 """The child reads a stranger's file; it gets no key and no token from the environment."""
@@ -134,7 +136,8 @@ class LlamaProcess:
         size = self._output.seek(0, os.SEEK_END)
         self._output.seek(max(0, size - TAIL_BYTES))
         lines = self._output.read().decode(errors="replace").splitlines()
-        return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return _BUILD_FOLDER.sub("", last)[:300]
 
 
 def _how(code: int) -> str:

@@ -102,7 +102,13 @@ class Session:
         evaluated = self._engine.evaluate(
             conversation, ids, lambda: self._parent.is_cancelled(number)
         )
-        constraint = self._constraint(tools, request["output_schema"], thinking=thinking)
+        constraint = Constraint(
+            self._grammars,
+            self._vocabulary,
+            tools=tools,
+            schema=request["output_schema"],
+            thinking=thinking,
+        )
         draft, finish = self._write(number, conversation, request, constraint, len(ids))
         transcript = Transcript(
             prompt=_unmarked(rendered),
@@ -197,18 +203,15 @@ class Session:
         except MemoryError:
             raise Refused("template", "it needs too much memory") from None
 
-    def _constraint(
-        self, tools: Sequence[dict[str, Any]], schema: dict[str, Any] | None, *, thinking: bool
-    ) -> Constraint:
-        maker = None
-        if tools or schema is not None:
-            self._making.join()
-            maker = self._maker
-        return Constraint(maker, self._vocabulary, tools=tools, schema=schema, thinking=thinking)
-
     def _make_grammars(self) -> None:
         """Beside the first prompt: a large vocabulary takes half a second to index."""
         self._maker = GrammarMaker(self._vocabulary)
+
+    def _grammars(self) -> GrammarMaker:
+        self._making.join()
+        if self._maker is None:
+            raise EngineFailed("llguidance could not read its vocabulary")
+        return self._maker
 
 
 class Shown:

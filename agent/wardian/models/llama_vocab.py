@@ -8,7 +8,7 @@ _PIECE_BYTES = 4096
 
 
 class Vocabulary:
-    """Read-only; safe to use from several threads, since llama.cpp's tokeniser is."""
+    """Belongs to one thread, but for `all_pieces`."""
 
     def __init__(self, api: Any, vocab: int) -> None:
         self.api = api
@@ -17,6 +17,7 @@ class Vocabulary:
         control, user = api.LLAMA_TOKEN_ATTR_CONTROL, api.LLAMA_TOKEN_ATTR_USER_DEFINED
         attributes: list[int] = [api.llama_vocab_get_attr(vocab, i) for i in range(self.size)]
         self._pieces: dict[int, bytes] = {}
+        self._room = _room()
         self.control = {
             self.piece(i).decode(errors="replace"): i
             for i, a in enumerate(attributes)
@@ -79,11 +80,22 @@ class Vocabulary:
         return buffer[:count]
 
     def _read_piece(self, token: int) -> bytes:
-        buffer = ctypes.create_string_buffer(_PIECE_BYTES)
-        length: int = self.api.llama_token_to_piece(
-            self.handle, token, buffer, _PIECE_BYTES, 0, True
-        )
-        return buffer.raw[:length] if length > 0 else b""
+        room = _PIECE_BYTES
+        length: int = self.api.llama_token_to_piece(self.handle, token, self._room, room, 0, True)
+        return ctypes.string_at(self._room, length) if length > 0 else b""
+
+    def all_pieces(self) -> list[bytes]:
+        """Of every token, in order. May run beside the rest: it has room of its own."""
+        read, handle, room = self.api.llama_token_to_piece, self.handle, _room()
+        pieces: list[bytes] = []
+        for token in range(self.size):
+            length: int = read(handle, token, room, _PIECE_BYTES, 0, True)
+            pieces.append(ctypes.string_at(room, length) if length > 0 else b"")
+        return pieces
+
+
+def _room() -> Any:
+    return ctypes.create_string_buffer(_PIECE_BYTES)
 
 
 _MARKUP = frozenset(

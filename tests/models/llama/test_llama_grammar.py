@@ -169,7 +169,9 @@ def test_a_random_model_only_writes_valid_calls(
     tools = [{"name": name, "parameters": schema}]
     whole = 0
     for seed in range(6):
-        written = written_call(engine, Constraint(maker, engine.vocabulary, tools=tools), seed)
+        written = written_call(
+            engine, Constraint(lambda: maker, engine.vocabulary, tools=tools), seed
+        )
         if written is not None:
             call = parsed(written)
             assert call["name"] == name
@@ -183,7 +185,7 @@ def test_a_model_without_marker_tokens_is_constrained_all_the_same(textual_engin
     maker = GrammarMaker(textual_engine.vocabulary)
     tools = [{"name": name, "parameters": SCHEMAS[name][1]} for name in ("percent", "enum")]
     for seed in range(10):
-        constraint = Constraint(maker, textual_engine.vocabulary, tools=tools)
+        constraint = Constraint(lambda: maker, textual_engine.vocabulary, tools=tools)
         written = written_call(textual_engine, constraint, seed)
         assert written is not None
         call = parsed(written)
@@ -195,7 +197,7 @@ def test_the_training_format_is_what_the_constraint_allows(
 ) -> None:
     arguments = json.dumps({"code": "print('é', \"x\")\n"}, ensure_ascii=False)
     text = f'<tool_call>\n{{"name": "python", "arguments": {arguments}}}\n</tool_call>'
-    constraint = Constraint(maker, engine.vocabulary, tools=[PYTHON])
+    constraint = Constraint(lambda: maker, engine.vocabulary, tools=[PYTHON])
     for token in engine.vocabulary.encode([text], first=True):
         allowed = constraint.allowed()
         assert allowed is None or allowed[token]
@@ -221,7 +223,7 @@ def test_the_training_format_is_what_the_constraint_allows(
 def test_what_is_no_valid_call_is_not_allowed(
     engine: Engine, maker: GrammarMaker, wrong: str
 ) -> None:
-    constraint = Constraint(maker, engine.vocabulary, tools=[PYTHON])
+    constraint = Constraint(lambda: maker, engine.vocabulary, tools=[PYTHON])
     assert constraint.take(engine.vocabulary.named("<tool_call>") or -1)
     refused = False
     for token in engine.vocabulary.encode([wrong], first=False):
@@ -235,7 +237,7 @@ def test_what_is_no_valid_call_is_not_allowed(
 
 
 def test_prose_and_reasoning_are_free(engine: Engine, maker: GrammarMaker) -> None:
-    constraint = Constraint(maker, engine.vocabulary, tools=[PYTHON])
+    constraint = Constraint(lambda: maker, engine.vocabulary, tools=[PYTHON])
     text = 'I {"say": <tool_cal l>.\n<think>perhaps <tool_call>x</tool_call></think> so'
     for token in engine.vocabulary.encode([text], first=True):
         assert constraint.take(token)
@@ -243,7 +245,7 @@ def test_prose_and_reasoning_are_free(engine: Engine, maker: GrammarMaker) -> No
 
 
 def test_a_marker_in_letters_opens_a_call_too(engine: Engine, maker: GrammarMaker) -> None:
-    constraint = Constraint(maker, engine.vocabulary, tools=[PYTHON])
+    constraint = Constraint(lambda: maker, engine.vocabulary, tools=[PYTHON])
     for token in engine.vocabulary.encode(["see <", "tool_call", ">"], first=True):
         assert constraint.take(token)
     assert constraint.in_force
@@ -254,7 +256,7 @@ def test_a_token_that_runs_past_the_marker_into_nonsense_is_refused(
 ) -> None:
     vocabulary = textual_engine.vocabulary
     maker = GrammarMaker(vocabulary)
-    constraint = Constraint(maker, vocabulary, tools=[PYTHON])
+    constraint = Constraint(lambda: maker, vocabulary, tools=[PYTHON])
     for token in vocabulary.encode(["<tool_call"], first=True):
         assert constraint.take(token)
     (closing,) = vocabulary.encode([">"], first=False)
@@ -267,7 +269,7 @@ def test_an_answer_schema_leaves_calls_or_that_answer(engine: Engine, maker: Gra
     schema = {"type": "object", "properties": {"n": digit}, "required": ["n"]}
     seen = set[str]()
     for seed in range(30):
-        constraint = Constraint(maker, engine.vocabulary, tools=[PYTHON], schema=schema)
+        constraint = Constraint(lambda: maker, engine.vocabulary, tools=[PYTHON], schema=schema)
         ids = engine.vocabulary.encode(["x"], first=True)
         engine.evaluate("", ids, lambda: False)
         sampler, text = Sampler(temperature=1.0, seed=seed), ""
@@ -291,7 +293,7 @@ def test_an_answer_schema_leaves_calls_or_that_answer(engine: Engine, maker: Gra
 def test_reasoning_may_come_before_a_constrained_answer(
     engine: Engine, maker: GrammarMaker
 ) -> None:
-    constraint = Constraint(maker, engine.vocabulary, schema={"type": "boolean"})
+    constraint = Constraint(lambda: maker, engine.vocabulary, schema={"type": "boolean"})
     assert constraint.in_force
     for token in engine.vocabulary.encode(["<think>well, a</think>"], first=True):
         allowed = constraint.allowed()
@@ -317,7 +319,7 @@ def test_a_schema_that_cannot_be_enforced_is_named_and_the_rest_still_holds(
 ) -> None:
     maker = GrammarMaker(engine.vocabulary)
     constraint = Constraint(
-        maker, engine.vocabulary, tools=[{"name": "odd", "parameters": schema}, PYTHON]
+        lambda: maker, engine.vocabulary, tools=[{"name": "odd", "parameters": schema}, PYTHON]
     )
     constraint.take(engine.vocabulary.named("<tool_call>") or -1)
     assert constraint.in_force

@@ -291,10 +291,12 @@ def test_a_crash_is_an_error_line_and_the_next_request_is_served(
     async def main() -> None:
         async with model_of(small_gguf) as model:
             endless = request(sampling=Sampling(temperature=2.0, seed=3))
+            stream = model.stream(endless)
+            await anext(stream)
+            assert model._process is not None
+            os.kill(model._process.pid, blow)
             with pytest.raises(ModelError, match=blow.name) as caught:
-                async for _ in model.stream(endless):
-                    assert model._process is not None
-                    os.kill(model._process.pid, blow)
+                [_ async for _ in stream]
             assert caught.value.remedy
             reply, _ = await asked(model, request())
             assert reply.usage.completion_tokens
