@@ -1,7 +1,6 @@
-"""The user's folders, their settings file, and their keys."""
+"""The user's folders and their settings file."""
 
 import dataclasses
-import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +9,6 @@ import pytest
 
 from wardian.errors import ConfigurationError
 from wardian.settings import (
-    Secret,
-    api_key,
     config_set,
     load_settings,
     make_folder,
@@ -105,55 +102,3 @@ def test_a_change_that_does_not_fit_leaves_the_file(
         config_set(file, key, value)
     assert said in str(caught.value)
     assert file.read_text() == before
-
-
-def test_a_key_comes_from_the_providers_own_variable() -> None:
-    environ = {"OPENAI_API_KEY": " sk-1 \n", "HF_TOKEN": "hf-1", "MY_HOST_API_KEY": "x"}
-    found = [api_key(name, environ) for name in ("openai", "huggingface", "my-host")]
-    assert [secret.reveal() for secret in found if secret] == ["sk-1", "hf-1", "x"]
-    assert api_key("anthropic", environ) is None
-
-
-@dataclasses.dataclass
-class Holder:
-    key: Secret
-
-
-def test_a_secret_is_not_pickled() -> None:
-    with pytest.raises(TypeError, match="not pickled"):
-        pickle.dumps(Holder(Secret("sk-very-secret")))
-
-
-def test_a_secret_is_not_shown() -> None:
-    secret = Secret("sk-very-secret")
-    holder = Holder(secret)
-    for shown in (
-        repr(secret),
-        str(secret),
-        f"{secret}",
-        f"{holder}",
-        f"{dataclasses.asdict(holder)}",
-    ):
-        assert "very" not in shown
-
-
-def test_a_key_is_taken_from_the_keyring_when_there_is_one(tmp_path: Path) -> None:
-    package = tmp_path / "keyring"
-    package.mkdir()
-    (package / "__init__.py").write_text(
-        "from keyring.errors import KeyringError\n"
-        "def get_password(service, name):\n"
-        "    if name == 'locked': raise KeyringError('locked')\n"
-        "    return {('wardian', 'openai'): 'sk-ring'}.get((service, name))\n"
-    )
-    (package / "errors.py").write_text("class KeyringError(Exception): pass\n")
-    program = (
-        "from wardian.settings import api_key\n"
-        "print(api_key('openai', {}).reveal(), api_key('none', {}), api_key('locked', {}),"
-        " api_key('openai', {'OPENAI_API_KEY': 'sk-variable'}).reveal())"
-    )
-    env = {"PYTHONPATH": ":".join([str(tmp_path), *sys.path]), "PATH": "/usr/bin"}
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=env, check=False
-    )
-    assert (done.stdout, done.stderr) == ("sk-ring None None sk-variable\n", "")

@@ -3,13 +3,10 @@
 from wardian.settings.edit import config_set
 from wardian.settings.load import Settings, load_settings
 from wardian.settings.places import Paths, make_folder, paths
-from wardian.settings.secrets import Secret, api_key
 
 __all__ = [
     "Paths",
-    "Secret",
     "Settings",
-    "api_key",
     "config_set",
     "load_settings",
     "make_folder",
