@@ -149,6 +149,7 @@ def test_a_template_that_refuses_system_messages_gets_them_as_the_users() -> Non
         "{{ messages.append(1) }}",
         "{{ cycler.__init__.__globals__.os.system('true') }}",
         "{{ 10 ** 10 ** 8 }}",
+        "{% set n = namespace(x=9) %}{% for i in range(60) %}{% set n.x = n.x * n.x %}{% endfor %}",
         f"{{{{ 'a' * {MAX_REPEAT + 1} }}}}",
         f"{{{{ {MAX_REPEAT + 1} * [0] }}}}",
         "{% for i in range(10 ** 9) %}x{% endfor %}",

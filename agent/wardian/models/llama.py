@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import logging
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator
@@ -40,6 +41,7 @@ LOAD_BYTES_PER_SECOND = 20e6
 """A slow disk. The wait for a load is bounded by both."""
 PROMPT_SECONDS = 60.0
 """For rendering and tokenising; the child bounds the template itself more tightly."""
+_log = logging.getLogger(__name__)
 _INSTALL = "Install it with: pip install 'wardian[local]'."
 
 
@@ -75,6 +77,8 @@ class LlamaModel:
         self._loaded: dict[str, Any] = {}
         self._header: Header | None = None
         self._hash: tuple[tuple[int, int], dict[str, Any]] | None = None
+        self._refused: dict[str, str] = {}
+        """Tool, or `answer` → what llguidance said of a schema it could not take in full."""
         self._asked = 0
         self._turns = _Turns()
 
@@ -101,6 +105,7 @@ class LlamaModel:
             "template_sha256": hashlib.sha256((header.template or "").encode()).hexdigest(),
             "context_tokens": self._loaded.get("context_tokens") or self._planned_context(header),
             "trained_context_tokens": header.trained_context_tokens,
+            "schemas_not_enforced": dict(self._refused),
         }
 
     async def start(self) -> None:
@@ -175,6 +180,9 @@ class LlamaModel:
         parser: ReplyParser,
         first: float | None,
     ) -> Reply:
+        for name, complaint in end["refused"].items():
+            if self._refused.setdefault(name, complaint) is complaint:
+                _log.info("The schema of %s is not enforced in full: %s", name, complaint)
         finish = Finish.LENGTH if end["finish"] == "length" else Finish.STOP
         if finish is Finish.STOP and parser.calls:
             finish = Finish.CALLS

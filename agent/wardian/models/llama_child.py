@@ -83,6 +83,7 @@ def bounded() -> Generator[None]:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGALRM, _too_slow)
     line = Line(socket.socket(fileno=int(sys.argv[1])))
     options = LoadOptions(**line.next()["options"])
@@ -105,8 +106,10 @@ def main() -> None:
 def _load(options: LoadOptions, outcome: list[Loaded | Exception]) -> None:
     try:
         outcome.append(load(llama(), options))
-    except (LoadFailed, ImportError, OSError, ValueError) as e:
+    except LoadFailed as e:
         outcome.append(e)
+    except Exception as e:  # noqa: BLE001  told to the parent, which raises it
+        outcome.append(LoadFailed(f"{type(e).__name__}: {e}"))
 
 
 def _too_slow(signal_number: int, frame: FrameType | None) -> None:

@@ -58,7 +58,7 @@ class Engine:
         self._abort = api.ggml_abort_callback(self._is_stopped)
         self._no_abort = api.ggml_abort_callback()
         self.vocabulary = Vocabulary(api, loaded.vocab)
-        self._row = ctypes.c_float * self.vocabulary.size
+        self._logits = np.empty(self.vocabulary.size, np.float32)
         self.context_tokens: int = api.llama_n_ctx(loaded.context)
         self.trained_context_tokens: int = api.llama_model_n_ctx_train(loaded.model)
 
@@ -93,12 +93,12 @@ class Engine:
         self._decode(sequence, (token,), last=True)
 
     def logits(self) -> NDArray[np.float32]:
-        """A copy, one number a token of the vocabulary."""
+        """One number a token of the vocabulary; free to change, good until the next call."""
         pointer = self._api.llama_get_logits_ith(self._context, -1)
         if not pointer:
             raise EngineFailed("llama.cpp has no logits for the last token")
-        row = self._row.from_address(ctypes.addressof(pointer.contents))
-        return np.frombuffer(row, np.float32).copy()
+        ctypes.memmove(self._logits.ctypes.data, pointer, self._logits.nbytes)
+        return self._logits
 
     def _decode(self, sequence: _Sequence, ids: Sequence[int], *, last: bool) -> None:
         self._fill(sequence, ids, last=last)

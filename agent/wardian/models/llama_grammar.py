@@ -14,14 +14,14 @@ the validation that every call goes through anyway).
 
 import ctypes
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wardian.models.llama_api import llguidance
+from wardian.models.llama_schema import enforceable
 from wardian.models.llama_vocab import Vocabulary
 
 CALL_OPENS, CALL_CLOSES = "<tool_call>", "</tool_call>"
@@ -81,7 +81,7 @@ class GrammarMaker:
         return enforced
 
     def _strictest(self, schema: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-        schema = _with_named_keys(dict(schema), schema)
+        schema = enforceable(schema)
         strict = {**schema, "x-guidance": _EXACTLY}
         complaint = self._complaint(strict)
         if not complaint:
@@ -203,41 +203,10 @@ class Constraint:
 
 
 def _arguments_schema(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """An object, without arguments the tool does not name unless it says it takes them."""
-    schema = {"type": "object", **parameters}
-    if "properties" in schema or "$ref" not in schema:
-        schema.setdefault("additionalProperties", False)
-    return schema
-
-
-def _with_named_keys(schema: Any, root: Mapping[str, Any]) -> Any:
-    """`propertyNames`, which pydantic writes for `dict[Literal[...], X]` and llguidance does not
-    know, said with `patternProperties`."""
-    if isinstance(schema, list):
-        return [_with_named_keys(s, root) for s in cast("list[object]", schema)]
-    if not isinstance(schema, dict):
-        return schema
-    found = cast("dict[str, Any]", schema)
-    made = {k: _with_named_keys(v, root) for k, v in found.items()}
-    pattern = _key_pattern(found.get("propertyNames"), root)
-    if pattern is not None and "patternProperties" not in made:
-        del made["propertyNames"]
-        made["patternProperties"] = {pattern: made.pop("additionalProperties", {})}
-        made["additionalProperties"] = False
-    return made
-
-
-def _key_pattern(names: Any, root: Mapping[str, Any]) -> str | None:
-    """A pattern for keys out of a list, or of the pattern given; None for anything else."""
-    if not isinstance(names, dict):
-        return None
-    wanted = cast("dict[str, Any]", names)
-    if str(wanted.get("$ref", "")).startswith("#/$defs/"):
-        wanted = root.get("$defs", {}).get(wanted["$ref"].removeprefix("#/$defs/"), {})
-    keys: list[Any] = wanted.get("enum", [wanted["const"]] if "const" in wanted else [])
-    if keys and all(isinstance(k, str) for k in keys):
-        return f"^({'|'.join(re.escape(k) for k in keys)})$"
-    return wanted.get("pattern") if set(wanted) <= {"type", "pattern"} else None
+    """A tool without parameters takes none."""
+    if "$ref" in parameters or "additionalProperties" in parameters:
+        return {"type": "object", **parameters}
+    return {"type": "object", "properties": {}, **parameters}
 
 
 def _literal(vocabulary: Vocabulary, spelling: str) -> str:

@@ -56,6 +56,7 @@ class LlamaProcess:
                 pass_fds=(theirs.fileno(),),
                 env=_environment(),
                 process_group=0,
+                cwd="/",
             )
 
     @property
@@ -110,12 +111,17 @@ class LlamaProcess:
 
     async def close(self) -> None:
         """Ask it to end by closing the line, then make it."""
-        self._connection.close()
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)  # a request in flight sees it end, too
         try:
             await asyncio.to_thread(self._child.wait, END_SECONDS)
         except subprocess.TimeoutExpired:
             pass
         finally:
+            self.kill()
+
+    def __del__(self) -> None:
+        if not self._output.closed:
             self.kill()
 
     async def _died(self) -> ProcessDied:
@@ -147,6 +153,8 @@ def _how(code: int) -> str:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
+    if name == "SIGPROF":
+        return "was stopped: its chat template computed for too long"
     if name == "SIGKILL":
         return "was killed (SIGKILL; perhaps the machine is out of memory)"
     return f"crashed ({name})"

@@ -30,6 +30,8 @@ MAX_RENDERED_CHARS = 20_000_000
 MAX_REPEAT = 1_000_000
 """Most characters or items `*` may make."""
 
+MAX_PRODUCT_BITS = 4096
+
 MARK = "\U0010fffd"
 """Last private-use character: put inside a control token's spelling. Doubled, it is itself."""
 
@@ -201,6 +203,10 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             raise SecurityError("a power is too large")
         if operator == "*":
             for one, other in ((left, right), (right, left)):
+                if isinstance(one, int) and isinstance(other, int):
+                    if one.bit_length() + other.bit_length() > MAX_PRODUCT_BITS:
+                        raise SecurityError("a product is too large")
+                    break
                 many = isinstance(one, str | list | tuple) and isinstance(other, int)
                 if many and len(cast("Sized", one)) * other > MAX_REPEAT:
                     raise SecurityError("a repetition is too long")

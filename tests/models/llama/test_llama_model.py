@@ -2,7 +2,10 @@
 
 import asyncio
 import os
+import select
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -313,6 +316,37 @@ def test_a_child_that_died_between_requests_is_replaced(small_gguf: Path) -> Non
             os.waitid(os.P_PID, model._process.pid, os.WEXITED | os.WNOWAIT)
             reply, _ = await asked(model, request())
             assert reply.usage.completion_tokens
+
+    asyncio.run(main())
+
+
+def test_the_child_ends_with_its_parent(small_gguf: Path) -> None:
+    code = (
+        "import asyncio, os, pathlib, signal, sys\n"
+        "from wardian.models.llama import LlamaModel\n"
+        "model = LlamaModel(pathlib.Path(sys.argv[1]), name='m', threads=1)\n"
+        "asyncio.run(model.start())\n"
+        "print(model._process.pid, flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-P", "-c", code, str(small_gguf)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        child = os.pidfd_open(int(parent.stdout.readline()))
+        parent.kill()
+        ended, _, _ = select.select([child], [], [], 30)
+        os.close(child)
+    assert ended
+
+
+def test_closing_a_model_ends_a_request_in_flight(small_gguf: Path) -> None:
+    async def main() -> None:
+        async with model_of(small_gguf) as model:
+            stream = model.stream(request(sampling=Sampling(temperature=2.0)))
+            await anext(stream)
+            await model.close()
+            with pytest.raises(ModelError):
+                [_ async for _ in stream]
 
     asyncio.run(main())
 
