@@ -87,15 +87,29 @@ def kill(pid: int) -> None:
 
 
 def strays(known: set[int]) -> list[int]:
-    """Processes that were orphaned to this one and belong to no session in `known`."""
-    me = str(os.getpid())
+    """Processes orphaned to this one that belong to no session in `known`, and all below them."""
+    me = os.getpid()
+    by_parent: dict[int, list[int]] = {}
     found: list[int] = []
+    for pid, parent, session in _processes():
+        if parent != me:
+            by_parent.setdefault(parent, []).append(pid)
+        elif session not in known:
+            found.append(pid)
+    for pid in found:  # grows while it is gone through
+        found += by_parent.pop(pid, [])
+    return found
+
+
+def _processes() -> list[tuple[int, int, int]]:
+    """(process, parent, session) of all that are seen and alive."""
+    seen: list[tuple[int, int, int]] = []
     try:
         names = os.listdir("/proc")
     except OSError:
-        return found
+        return seen
     for name in names:
-        if not name.isdecimal() or name == me:
+        if not name.isdecimal():
             continue
         try:
             with open(f"/proc/{name}/stat", "rb") as file:
@@ -103,10 +117,9 @@ def strays(known: set[int]) -> list[int]:
                 fields = file.read().rpartition(b")")[2].split()
         except OSError:
             continue
-        dead = fields[0] in (b"Z", b"X")
-        if fields[1] == me.encode() and not dead and int(fields[3]) not in known:
-            found.append(int(name))
-    return found
+        if fields[0] not in (b"Z", b"X"):
+            seen.append((int(name), int(fields[1]), int(fields[3])))
+    return seen
 
 
 def exit_code(status: int) -> tuple[str, int]:

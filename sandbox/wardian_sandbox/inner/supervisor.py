@@ -24,7 +24,8 @@ READ_BYTES = 1 << 18
 MAX_FILE_RESULT_BYTES = 16 << 20
 MAX_STRAY_PACKETS = 10_000
 MAX_LEFTOVER_PIPES = 16
-SWEEPS = 100
+SWEEP_SECONDS = 0.5
+MAX_GENERATIONS = 3
 SWEEP_PAUSE_SECONDS = 0.001
 
 
@@ -315,19 +316,24 @@ class Supervisor:
                 self._forget(self._leftovers.pop(0))
 
     def _sweep(self) -> None:
-        """Kill what left its session and its parent to outlive its call."""
+        """Kill what left its session and its parent to outlive its call, and see it gone."""
         self._must_sweep = False
-        for _ in range(SWEEPS):
+        killed: set[int] = set()
+        generations = 0
+        until = time.monotonic() + SWEEP_SECONDS
+        while time.monotonic() < until:
             known = {*self._leaders, *([self._worker.pid] if self._worker else [])}
-            found = children.strays(known)
+            found = set(children.strays(known))
             if not found:
                 return
-            for pid in found:
+            generations += not found <= killed
+            if generations > MAX_GENERATIONS and os.getpid() == 1:
+                os.kill(-1, signal.SIGKILL)  # they breed faster than we kill: everybody goes
+            for pid in found - killed:
                 children.kill(pid)
+            killed |= found
             time.sleep(SWEEP_PAUSE_SECONDS)
             self._reap()
-        if os.getpid() == 1:
-            os.kill(-1, signal.SIGKILL)  # they breed faster than we kill: everybody goes
 
     # Plumbing
 

@@ -1,0 +1,245 @@
+"""Parts of the sandbox by themselves: filter, frames, globs, output, diagnosis, exports."""
+
+import ast
+import json
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import wardian_sandbox
+from wardian_sandbox import SandboxUnavailable, diagnosis, inner, seccomp
+from wardian_sandbox.inner.frames import MAX_FRAME_BYTES, BadFrame, FrameReader, pack
+from wardian_sandbox.inner.globs import is_match
+from wardian_sandbox.inner.sink import Sink
+
+
+def test_exports_are_sorted_and_there() -> None:
+    assert list(wardian_sandbox.__all__) == sorted(wardian_sandbox.__all__)
+    assert all(hasattr(wardian_sandbox, name) for name in wardian_sandbox.__all__)
+
+
+@pytest.mark.parametrize("path", sorted(Path(str(inner.__file__)).parent.glob("*.py")), ids=str)
+def test_what_runs_inside_is_python_3_9_and_imports_only_itself(path: Path) -> None:
+    tree = ast.parse(path.read_text(), feature_version=(3, 9))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("wardian"):
+            assert str(node.module).startswith("wardian_sandbox.inner")
+
+
+class Filter:
+    """Runs a classic BPF program as the kernel does."""
+
+    def __init__(self, machine: str) -> None:
+        code = seccomp.program(machine)
+        self.program = list(struct.iter_unpack("=HBBI", code))
+        self.arch = seccomp.ARCHITECTURES[machine][1]
+
+    def verdict(self, number: int, *arguments: int, arch: int | None = None) -> int:
+        values = [*arguments, *[0] * (6 - len(arguments))]
+        data = struct.pack("=IIQ6Q", number, self.arch if arch is None else arch, 0, *values)
+        at = accumulator = 0
+        while True:
+            code, yes, no, operand = self.program[at]
+            at += 1
+            if code == seccomp.RETURN:
+                return int(operand)
+            if code == seccomp.LOAD:
+                accumulator = struct.unpack_from("=I", data, operand)[0]
+                continue
+            holds = {
+                seccomp.EQUAL: accumulator == operand,
+                seccomp.GREATER: accumulator > operand,
+                seccomp.AT_LEAST: accumulator >= operand,
+                seccomp.ANY_BIT: bool(accumulator & operand),
+            }[code]
+            at += yes if holds else no
+
+
+ALLOWED = seccomp.ALLOW
+REFUSED = seccomp.ERRNO | seccomp.EPERM
+ABSENT = seccomp.ERRNO | seccomp.ENOSYS
+NO_FAMILY = seccomp.ERRNO | seccomp.EAFNOSUPPORT
+
+
+@pytest.mark.parametrize(("machine", "column"), [("x86_64", 0), ("aarch64", 1)])
+def test_the_filter_refuses_the_table_and_allows_ordinary_work(machine: str, column: int) -> None:
+    box = Filter(machine)
+    for numbers in seccomp.DENIED.values():
+        number = numbers[column]
+        assert number is None or box.verdict(number) == REFUSED
+    ordinary = {"x86_64": (0, 1, 9, 59, 202, 231, 262), "aarch64": (63, 64, 93, 98, 221, 222)}
+    assert {box.verdict(number) for number in ordinary[machine]} == {ALLOWED}
+    assert box.verdict(435) == box.verdict(437) == box.verdict(463) == ABSENT
+    assert box.verdict(0, arch=0x40000003) == seccomp.KILL
+
+
+@pytest.mark.parametrize(
+    ("number", "arguments", "expected"),
+    [
+        (41, (1, 1, 0), ALLOWED),
+        (41, (2, 1, 0), ALLOWED),
+        (41, (10, 1, 0), ALLOWED),
+        (41, (16, 3, 0), ALLOWED),
+        (41, (16, 3, 15), NO_FAMILY),
+        (41, (40, 1, 0), NO_FAMILY),
+        (41, (38, 5, 0), NO_FAMILY),
+        (41, (2 | 1 << 32, 1, 0), ALLOWED),
+        (53, (40, 1, 0), NO_FAMILY),
+        (56, (17,), ALLOWED),
+        (56, (0x003D0F00,), ALLOWED),
+        (56, (0x10000000 | 17,), REFUSED),
+        (56, (0x00020000,), REFUSED),
+        (90, (0, 0o755), ALLOWED),
+        (90, (0, 0o4755), REFUSED),
+        (91, (0, 0o2755), REFUSED),
+        (268, (0, 0, 0o4755), REFUSED),
+        (452, (0, 0, 0o4755), REFUSED),
+        (257, (0, 0, 0, 0o7777), ALLOWED),
+        (257, (0, 0, 0o100, 0o644), ALLOWED),
+        (257, (0, 0, 0o100, 0o4755), REFUSED),
+        (257, (0, 0, 0o20200000, 0o4755), REFUSED),
+        (2, (0, 0o101, 0o4755), REFUSED),
+        (85, (0, 0o4755), REFUSED),
+        (133, (0, 0o104755, 0), REFUSED),
+        (16, (0, 0x5412), REFUSED),
+        (16, (0, 0x541C), REFUSED),
+        (16, (0, 0x5412 | 1 << 32), REFUSED),
+        (16, (0, 0x5401), ALLOWED),
+        (135, (0xFFFFFFFF,), ALLOWED),
+        (135, (0x0040000,), REFUSED),
+        (0x40000000 + 1, (), ABSENT),
+    ],
+)
+def test_the_filter_looks_at_arguments(
+    number: int, arguments: tuple[int, ...], expected: int
+) -> None:
+    assert Filter("x86_64").verdict(number, *arguments) == expected
+
+
+def test_a_machine_without_a_table_is_refused_with_a_remedy() -> None:
+    with pytest.raises(SandboxUnavailable, match="riscv64"):
+        seccomp.program("riscv64")
+
+
+MESSAGES = st.dictionaries(st.text(max_size=5), st.text() | st.integers() | st.none(), max_size=4)
+
+
+@given(st.lists(MESSAGES, max_size=5), st.integers(1, 50))
+def test_frames_survive_being_cut_anywhere(messages: list[dict[str, object]], size: int) -> None:
+    data = b"".join(pack(message) for message in messages)
+    reader = FrameReader()
+    read = [m for at in range(0, len(data), size) for m in reader.feed(data[at : at + size])]
+    assert read == json.loads(json.dumps(messages))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (MAX_FRAME_BYTES + 1).to_bytes(4, "big"),
+        b"\xff\xff\xff\xff",
+        b"\x00\x00\x00\x02[]",
+        b"\x00\x00\x00\x00",
+        b"\x00\x00\x00\x03{\xff}",
+        b"\x00\x00\x40\x00" + b"[" * 0x4000,
+    ],
+)
+def test_what_is_no_frame_is_refused(data: bytes) -> None:
+    with pytest.raises(BadFrame):
+        FrameReader().feed(data)
+
+
+@given(st.lists(st.binary(max_size=300), max_size=20), st.integers(128, 600))
+def test_output_is_kept_whole_or_within_the_limit(parts: list[bytes], limit: int) -> None:
+    sink = Sink(limit)
+    for part in parts:
+        sink.write(part)
+    everything = b"".join(parts).decode("utf-8", "replace")
+    text, dropped = sink.text()
+    assert len(text.encode()) <= limit
+    assert (dropped == 0) == (text == everything)
+
+
+@given(st.text(max_size=400), st.integers(128, 300))
+def test_the_kept_ends_are_really_the_ends(text: str, limit: int) -> None:
+    sink = Sink(limit)
+    sink.write(text.encode("utf-8", "replace"))
+    kept, dropped = sink.text()
+    if dropped:
+        head, _, tail = kept.partition("\n[... ")
+        whole = text.encode("utf-8", "replace").decode()
+        assert whole.startswith(head)
+        assert whole.endswith(tail.partition("...]\n")[2])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "expected"),
+    [
+        ("**", "", True),
+        ("**", "a/b", True),
+        ("*", "a", True),
+        ("*", "a/b", False),
+        ("a/**", "a", True),
+        ("a/**", "ab", False),
+        ("**/*.py", "x.py", True),
+        ("**/*.py", "a/b/x.py", True),
+        ("**/a/**", "x/a", True),
+        ("a?c", "abc", True),
+        ("a?c", "a/c", False),
+        ("[ab]", "a", False),
+        ("\\*", "*", True),
+        ("\\*", "a", False),
+        ("*a*a*a*a*a*a*b", "a" * 250, False),
+        ("./a//b", "a/b", True),
+    ],
+)
+def test_globs_name_the_paths_they_should(pattern: str, path: str, expected: bool) -> None:
+    assert is_match(path, [pattern]) is expected
+
+
+def test_case_counts_only_where_it_should() -> None:
+    assert not is_match("A", ["a"])
+    assert is_match(".GIT/Config", [".git/**"], ignore_case=True)
+
+
+def test_a_missing_bubblewrap_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(SandboxUnavailable, match="apt-get install bubblewrap"):
+        diagnosis.find_bwrap(tmp_path / "bwrap")
+
+
+@pytest.mark.parametrize(
+    ("sysctl", "value", "complaint", "remedy"),
+    [
+        ("kernel/apparmor_restrict_unprivileged_userns", "1", "setting up uid map", "apparmor"),
+        ("kernel/unprivileged_userns_clone", "0", "No permissions to create new namespace",
+         "unprivileged_userns_clone=1"),
+        ("user/max_user_namespaces", "0", "Creating new namespace failed",
+         "max_user_namespaces="),
+        ("kernel/other", "0", "Creating new namespace failed", "seccomp=unconfined"),
+        ("kernel/other", "0", "out of luck", "agent doctor"),
+    ],
+)  # fmt: skip
+def test_a_box_that_does_not_start_is_diagnosed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sysctl: str,
+    value: str,
+    complaint: str,
+    remedy: str,
+) -> None:
+    setting = tmp_path / sysctl
+    setting.parent.mkdir()
+    setting.write_text(value + "\n")
+    monkeypatch.setattr(diagnosis, "SYSCTLS", tmp_path)
+    problem = diagnosis.explain_failure(f"bwrap: {complaint}\n")
+    assert complaint in problem.cause
+    assert remedy in problem.remedy
+
+
+def test_old_versions_of_bubblewrap_are_known_for_what_they_lack() -> None:
+    old, new = (diagnosis.Bwrap(Path("/usr/bin/bwrap"), version) for version in ("0.6.1", "0.11.0"))
+    assert not old.has_disable_userns
+    assert new.has_disable_userns
+    assert new.has_size
