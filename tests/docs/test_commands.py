@@ -61,7 +61,7 @@ def commands(block: Block) -> list[Command]:
             continue
         assert found, f"line {block.line + offset}: output before any command"
         last = found[-1]
-        if line.startswith("> "):
+        if line == ">" or line.startswith("> "):
             text = f"{last.text}\n{line[2:]}"
             found[-1] = Command(line=last.line, text=text, shown=last.shown)
         else:
