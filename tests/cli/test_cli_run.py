@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -218,6 +220,21 @@ def test_a_call_nobody_can_allow_is_named_with_the_rule_that_asked(
     done = agent("run", "x", *serve(shell("touch x")), "--policy", "ask.toml")
     assert "touch x" in done.stderr
     assert "ask shell(touch*)" in done.stderr
+    assert f"change the rule at {workspace}/ask.toml:3" in done.stderr
+
+
+def test_what_is_said_to_allow_the_call_does_allow_it(
+    agent: Command, serve: Serve, workspace: Path
+) -> None:
+    answers = [shell("touch made"), stream_text("ok")]
+    denied = agent("run", "x", *serve(*answers), "--policy", "strict")
+    assert denied.returncode == 6
+    advice = re.search(r'extends = .*allow = \["\w+"\]', denied.stderr, re.DOTALL)
+    assert advice, denied.stderr
+    (workspace / "mine.toml").write_text(advice[0].replace("\n    ", "\n"))
+    allowed = agent("run", "x", *serve(*answers), "--policy", "mine.toml")
+    assert allowed.returncode == 0, allowed.stderr
+    assert (workspace / "made").exists()
 
 
 def test_an_unreachable_server_is_a_model_error(agent: Command) -> None:
@@ -233,6 +250,20 @@ def test_a_home_that_cannot_be_written_is_a_storage_error(
     done = agent("run", "x", *serve(stream_text("no")), env={"WARDIAN_HOME": str(home)})
     assert done.returncode == 8, done.stderr
     assert_cause_and_remedy(done.stderr)
+
+
+def test_a_disk_that_fills_up_ends_the_run_with_the_storage_code(
+    agent: Command, serve: Serve
+) -> None:
+    limit_bytes = 2_000  # of any file written, which is what a full disk looks like to the log
+
+    def fill() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+
+    done = agent("run", "x", "--json", *serve(stream_text("no")), preexec_fn=fill)
+    assert done.returncode == 8, done.stderr
+    assert_cause_and_remedy(done.stderr)
+    assert lines_of(done)[-1]["error"]["kind"] == "StorageError"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 from wardian.cli.outcome import Outcome
 from wardian.cli.sanitise import one_line, visible
 from wardian.cli.terminal import Terminal
-from wardian.events import RunFinished
+from wardian.events import CallDecided, RunFinished
 from wardian.types import Stop, Usage
 
 REMEDIES = {
@@ -15,7 +15,6 @@ REMEDIES = {
     Stop.COST: "Raise it with --max-cost, or choose a cheaper model.",
     Stop.TIME: "Raise it with --timeout, or give a smaller task.",
     Stop.MALFORMED: "The model does not write usable tool calls; try another one with -m.",
-    Stop.APPROVAL: "Run it on a terminal to be asked, or allow the call in a policy file.",
 }
 
 
@@ -24,7 +23,25 @@ def failure(outcome: Outcome) -> tuple[str, str]:
     finished = outcome.finished
     if finished is None or finished.stop in (Stop.DONE, Stop.CANCELLED):
         return "", ""
-    return finished.error or f"The run ended: {finished.stop}.", REMEDIES.get(finished.stop, "")
+    cause = finished.error or f"The run ended: {finished.stop}."
+    if finished.stop is Stop.APPROVAL:
+        return cause, how_to_allow(outcome.unanswered)
+    return cause, REMEDIES.get(finished.stop, "")
+
+
+def how_to_allow(asked: CallDecided | None) -> str:
+    """What the person can write so that the call needs no yes."""
+    terminal = "Run it on a terminal to be asked"
+    if asked is None:
+        return f"{terminal}, or allow the call in a policy file."
+    source = asked.decision.rule.source
+    kind, _, preset = source.partition(" ")
+    if kind != "preset":
+        return f"{terminal}, or change the rule at {source}."
+    return (
+        f"{terminal}, or allow it: --policy FILE, and in the file\n"
+        f'extends = "{preset}"\n[tools]\nallow = ["{asked.call.name}"]'
+    )
 
 
 def closing_lines(outcome: Outcome, screen: Terminal) -> list[str]:

@@ -11,5 +11,6 @@ def complain(cause: str, remedy: str) -> None:
     arrow = terminal(sys.stderr).text("→", "->")
     lines = [f"agent: {visible(cause)}"]
     if remedy:
-        lines += [f"  {arrow} {line}" for line in visible(remedy).splitlines()]
+        first, *rest = visible(remedy).splitlines()
+        lines += [f"  {arrow} {first}", *(f"    {line}" for line in rest)]
     write(sys.stderr, "\n".join(lines) + "\n")

@@ -6,15 +6,13 @@ finds a `result`.
 """
 
 import errno
-import os
 import sys
 import traceback
 from difflib import get_close_matches
-from importlib import import_module
 
 import typer
 
-from wardian._version import __version__
+from wardian.cli.application import application
 from wardian.cli.commands import COMMANDS
 from wardian.cli.complaint import complain
 from wardian.cli.json_lines import error_fields, result_line
@@ -73,31 +71,6 @@ def run_command(argv: list[str]) -> int:
     if isinstance(result, typer.Exit):
         return result.exit_code
     return result if isinstance(result, int) else ExitCode.DONE
-
-
-def application(argv: list[str]) -> typer.Typer:
-    """The typer application, with only the command asked for imported; the others are names."""
-    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.callback()(root)
-    words = os.environ.get("COMP_WORDS", "").split()
-    wanted = {*argv[:1], *words[1:2]}
-    for name, (module, summary) in COMMANDS.items():
-        if name in wanted:
-            import_module(module).register(app)
-        else:
-            app.command(name, help=summary)(not_loaded)
-    return app
-
-
-def root(*, version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
-    """An agent that runs on your own machine and gets better from its own work."""
-    if version:
-        typer.echo(f"agent {__version__}")
-        raise typer.Exit
-
-
-def not_loaded() -> None:
-    """Stands in the list of commands for one that was not asked for."""
 
 
 def unknown_command(name: str) -> int:

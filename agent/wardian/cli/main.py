@@ -27,8 +27,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def start(argv: list[str]) -> int:
-    is_completing = "_AGENT_COMPLETE" in os.environ  # how a shell asks, without arguments
-    if not is_completing and (not argv or argv[0] in ("--help", "-h", "help")):
+    if "_AGENT_COMPLETE" in os.environ:  # how a shell asks, without arguments
+        import_module("wardian.cli.application").complete()
+    if not argv or argv[0] in ("--help", "-h", "help"):
         sys.stdout.write(HELP)
         return ExitCode.DONE
     if argv == ["--version"]:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wardian.errors import ExitCode
-from wardian.events import RunFinished, RunStarted
+from wardian.events import CallDecided, Event, RunFinished, RunStarted
 from wardian.results import EXIT_CODES
 from wardian.types import Stop
+from wardian_policies.types import Ask
 
 
 @dataclass(slots=True)
@@ -17,8 +18,21 @@ class Outcome:
     finished: RunFinished | None = None
     path: Path | None = None
     """The trajectory"""
+    unanswered: CallDecided | None = None
+    """The call that needed a person's yes when there was nobody to ask"""
     signal: int = 0
     """The signal that stopped it, if one did"""
+
+    def note(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self.started = event
+            case CallDecided(decision=Ask(), answer=None):
+                self.unanswered = event
+            case RunFinished():
+                self.finished = event
+            case _:
+                pass
 
     @property
     def exit_code(self) -> int:

@@ -17,6 +17,7 @@ from wardian.events import (
     RunStarted,
 )
 from wardian.types import Message
+from wardian_policies.types import Ask
 from wardian_tools.types import ResultStatus, ToolCall, ToolResult
 
 
@@ -134,6 +135,6 @@ def never_ran(result: ToolResult) -> bool:
 
 def unanswered(event: CallDecided) -> str:
     """What to say of a call that a person had to allow when there was none; else nothing."""
-    if not hasattr(event.decision, "granted") or event.answer is not None:
+    if not isinstance(event.decision, Ask) or event.answer is not None:
         return ""
     return f"agent: {visible(event.call.name)} needs a person's yes: {preview.title(event.call)}"

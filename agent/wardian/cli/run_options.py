@@ -26,7 +26,7 @@ class SandboxChoice(StrEnum):
 
 
 TaskArgument = Annotated[
-    str | None, typer.Argument(metavar="[TASK]", help="What to do; `-` reads it from stdin.")
+    str | None, typer.Argument(metavar="TASK", help="What to do; `-` reads it from stdin.")
 ]
 TaskFile = Annotated[
     Path | None, typer.Option("-f", "--file", metavar="FILE", help="Read the task from a file.")

@@ -13,7 +13,7 @@ from wardian.cli.interrupts import Interrupts
 from wardian.cli.outcome import Outcome, RunBroke
 from wardian.cli.render import Renderer
 from wardian.errors import WardianError
-from wardian.events import Event, RunFinished, RunStarted
+from wardian.events import Event, RunStarted
 from wardian.loop import Approve
 from wardian.types import Message, Task
 
@@ -59,11 +59,9 @@ async def attempt(
         stream = cast("AsyncGenerator[Event, None]", agent.stream(task, earlier=earlier))
         async with aclosing(stream) as events:
             async for event in events:
-                if isinstance(event, RunStarted):
-                    outcome.started = event
-                    outcome.path = agent.store.path(event.run_id) if agent.store else None
-                elif isinstance(event, RunFinished):
-                    outcome.finished = event
+                outcome.note(event)
+                if isinstance(event, RunStarted) and agent.store:
+                    outcome.path = agent.store.path(event.run_id)
                 renderer.on(event)
 
     running = asyncio.create_task(follow())
