@@ -4,9 +4,12 @@ import io
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 sys.path.insert(0, str(SCRIPTS))
@@ -132,15 +135,16 @@ def test_the_python_asked_for_is_taken() -> None:
     assert ended.stdout.strip() == sys.executable
 
 
-def test_the_pins_cover_every_dependency_by_name() -> None:
-    import tomllib
-
+def test_every_dependency_is_pinned_within_its_bounds() -> None:
     root = SCRIPTS.parent
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
-    wanted = [*project["dependencies"]]
-    for extra in project["optional-dependencies"].values():
-        wanted += extra
-    names = {name.split("[")[0].split(">")[0].strip().lower().replace("_", "-") for name in wanted}
     lines = (root / "constraints.txt").read_text("utf-8").splitlines()
-    pins = {line.split("==")[0] for line in lines if not line.startswith("#")}
-    assert names <= pins
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    extras = project["optional-dependencies"].values()
+    wanted = [Requirement(text) for group in (project["dependencies"], *extras) for text in group]
+    wrong = [
+        f"{one} is pinned to {pins.get(canonicalize_name(one.name))}"
+        for one in wanted
+        if pins.get(canonicalize_name(one.name), "none") not in one.specifier
+    ]
+    assert not wrong
