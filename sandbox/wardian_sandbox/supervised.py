@@ -1,6 +1,7 @@
 """A box with our supervisor inside: the calls, the same for every backend."""
 
 import asyncio
+import functools
 import os
 import socket
 import subprocess
@@ -164,7 +165,7 @@ class SupervisedSandbox:
         self, operation: str, limited: Confinement, *, writes: bool, **details: Any
     ) -> dict[str, Any]:
         await self._workspace.before_call()
-        limits = asdict(limited.limits)
+        limits = _as_json(limited.limits)
         number, answer = self._channel.request(operation, limits=limits, **details)
         try:
             return await self._answer(number, answer, limited.limits)
@@ -199,6 +200,11 @@ class SupervisedSandbox:
         self._channel.end(why)
         self._process.kill()
         await self._process.ended()
+
+
+@functools.lru_cache(maxsize=16)
+def _as_json(limits: ResourceLimits) -> dict[str, Any]:
+    return asdict(limits)
 
 
 def _exec_result(facts: dict[str, Any]) -> ExecResult:

@@ -48,7 +48,8 @@ class MountedWorkspace:
 
     async def before_call(self) -> None:
         if not self._opened.done():
-            await asyncio.shield(self._opened)
+            # Whatever came of it is told by `diff`, which is the only one to need it.
+            await asyncio.wait((self._opened,))
 
     async def after_call(self) -> None:
         pass
@@ -62,3 +63,6 @@ class MountedWorkspace:
 
     async def close(self) -> None:
         self._opened.cancel()
+        await asyncio.wait((self._opened,))
+        if not self._opened.cancelled():
+            self._opened.exception()  # marked as seen

@@ -33,9 +33,6 @@ def backend() -> str:
     return "bubblewrap"
 
 
-# Secrets and the host
-
-
 def test_the_hosts_environment_is_nowhere(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WARDIAN_TEST_SECRET", "sk-wardian-secret")
     result = shell("cat /proc/*/environ /proc/*/cmdline | tr '\\0' '\\n'; env")
@@ -47,6 +44,16 @@ def test_the_supervisor_cannot_be_looked_into(shell: Shell) -> None:
     for secret in ("environ", "mem", "maps", "fd", "root", "cwd"):
         assert shell(f"ls -l /proc/1/{secret}/ || cat /proc/1/{secret}").exit_code != 0
     assert shell("cat /proc/self/maps; ls /proc/self/fd").exit_code == 0
+
+
+def test_no_descriptor_of_the_host_is_inherited(shell: Shell, python: Python) -> None:
+    assert shell("cd /proc/self/fd; echo *").output == "0 1 2 3\n"  # 3 is the folder itself
+    held = python("import os\n[os.readlink(f'/proc/self/fd/{n}') for n in (0, 1, 2, 3)]")[0].value
+    assert held is not None
+    assert [kind in held for kind in ("/dev/null", "pipe:", "socket:", "memfd")] == [
+        *(True, True, True),
+        False,
+    ]
 
 
 def test_the_users_files_are_not_there(shell: Shell, tmp_path: Path, workspace: Path) -> None:
@@ -113,9 +120,6 @@ def test_a_racer_that_swaps_links_gets_nothing_out(
     assert (tmp_path / "target" / "f").read_text() == "private"
 
 
-# Network
-
-
 def test_no_network_is_reached(python: Python) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -155,9 +159,6 @@ def test_sockets_that_pass_network_namespaces_are_refused(python: Python, family
 def test_raw_sockets_are_refused(python: Python) -> None:
     code = "import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)"
     assert "Operation not permitted" in str(python(code)[0].error)
-
-
-# The system
 
 
 @pytest.mark.parametrize(
@@ -272,9 +273,6 @@ def test_no_file_becomes_set_user_id(shell: Shell, workspace: Path) -> None:
     assert os.access(workspace / "good", os.X_OK)
 
 
-# Resources
-
-
 def test_a_fork_bomb_stays_in_its_box(work: Callable[..., Any]) -> None:
     few = Confinement(limits=ResourceLimits(wall_seconds=2.0, processes=64))
 
@@ -337,8 +335,6 @@ def test_a_file_larger_than_the_limit_is_cut_off(shell: Shell) -> None:
     assert shell("head -c 1M /dev/zero > fits", within=small).exit_code == 0
 
 
-# The channel
-
 FORGE = """
 import json, os
 def frame(message):
@@ -390,6 +386,28 @@ def test_a_flood_of_claims_ends_the_interpreter_and_not_the_box(python: Python) 
     assert after.value == "2"
 
 
+@pytest.mark.parametrize(
+    "claim",
+    ["[]", "no json", '{"value": "\\ud800"}', '{"value": 3, "error": {}, "exit_code": 1e9}',
+     '{"exit_code": ' + "9" * 100 + "}", '{"value": "' + "v" * 200_000 + '"}', "[" * 30_000],
+)  # fmt: skip
+def test_a_claim_is_taken_for_no_more_than_it_is(python: Python, claim: str) -> None:
+    """Code can find the nonce in the interpreter it runs in, and so can lie about its own value."""
+    forge = (
+        "import sys\nframe = sys._getframe()\n"
+        "while 'sock' not in frame.f_locals: frame = frame.f_back\n"
+        "sock, nonce = frame.f_locals['sock'], frame.f_locals['data'][:16]\n"
+        f"body = {claim!r}.encode()\n"
+        "for at in range(0, len(body), 30000):\n"
+        "    last = at + 30000 >= len(body)\n"
+        "    sock.send((b'.' if last else b'+') + nonce + body[at:at + 30000])\n"
+    )
+    forged, after = python(forge, "1 + 1")
+    assert len((forged.value or "").encode()) <= PLENTY.limits.output_bytes + 100
+    assert 0 <= forged.exit_code <= 255
+    assert after.value == "2"
+
+
 def test_signals_from_inside_do_not_reach_the_supervisor(shell: Shell) -> None:
     result = shell("for s in HUP INT TERM KILL STOP CHLD USR1 SEGV; do kill -$s 1; done; echo on")
     assert result.output.endswith("on\n")
@@ -403,9 +421,6 @@ def test_a_command_that_kills_everything_kills_only_its_box(work: Callable[..., 
     killed, after = work(do)
     assert killed.ending in (Ending.EXITED, Ending.SIGNALLED)
     assert (after.value, after.state_lost) == ("2", True)
-
-
-# The workspace on the host
 
 
 def test_a_protected_path_cannot_be_written_by_code(

@@ -14,6 +14,9 @@ from wardian_sandbox.inner.calls import Call, PythonCall
 from wardian_sandbox.inner.children import exit_code
 from wardian_sandbox.inner.values import as_number, as_object
 
+MARKER_CHARACTERS = 100
+"""Room for saying that something was left out."""
+
 
 def of_code(call: Call, state_lost: bool) -> dict[str, object]:
     """The answer to a cell or a command."""
@@ -22,7 +25,7 @@ def of_code(call: Call, state_lost: bool) -> dict[str, object]:
         facts["ending"], facts["exit_code"] = exit_code(call.status)
     if isinstance(call, PythonCall) and call.claim is not None:
         facts["ending"], facts["exit_code"] = "exited", 1
-        facts.update(_checked(call.claim))
+        facts.update(_checked(call.claim, call.sink.limit + MARKER_CHARACTERS))
     if call.forced is not None:
         facts["ending"] = call.forced
     facts["output"], facts["dropped"] = call.sink.text()
@@ -30,12 +33,13 @@ def of_code(call: Call, state_lost: bool) -> dict[str, object]:
     return facts
 
 
-def _checked(claim: dict[str, object]) -> dict[str, object]:
-    """The parts of a claim that are of the right type."""
+def _checked(claim: dict[str, object], limit: int) -> dict[str, object]:
+    """The parts of a claim that are of the right type and size, and valid Unicode."""
     parts: dict[str, object] = {}
     for name in ("value", "error"):
-        if isinstance(claim.get(name), str):
-            parts[name] = claim[name]
+        text = claim.get(name)
+        if isinstance(text, str):
+            parts[name] = text[:limit].encode("utf-8", "replace").decode("utf-8")
     if isinstance(claim.get("exit_code"), int):
         parts["exit_code"] = as_number(claim["exit_code"]) & 0xFF
     return parts

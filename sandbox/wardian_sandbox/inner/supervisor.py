@@ -24,6 +24,7 @@ READ_BYTES = 1 << 18
 MAX_FILE_RESULT_BYTES = 16 << 20
 MAX_STRAY_PACKETS = 10_000
 MAX_LEFTOVER_PIPES = 16
+MAX_PATIENCE_SECONDS = 3600.0
 SWEEP_SECONDS = 0.5
 MAX_GENERATIONS = 3
 SWEEP_PAUSE_SECONDS = 0.001
@@ -85,7 +86,7 @@ class Supervisor:
         if not self._calls:
             return -1
         soonest = min(call.wakes_at() for call in self._calls.values())
-        return max(soonest - time.monotonic(), 0)
+        return min(max(soonest - time.monotonic(), 0), MAX_PATIENCE_SECONDS)
 
     def _attend(self, fd: int) -> None:
         what = self._ready.get(fd)
@@ -101,8 +102,6 @@ class Supervisor:
         elif what == "leftover" and self._read(fd) == b"":
             self._leftovers.remove(fd)
             self._forget(fd)
-
-    # Requests
 
     def _read_control(self) -> None:
         try:
@@ -188,8 +187,6 @@ class Supervisor:
         finally:
             os.close(end)
 
-    # Output and claims
-
     def _read(self, fd: int) -> bytes | None:
         try:
             return os.read(fd, READ_BYTES)
@@ -228,10 +225,8 @@ class Supervisor:
         elif mark == worker.LAST:
             try:
                 call.claimed(as_object(json.loads(bytes(call.parts))))
-            except (ValueError, RecursionError):
+            except (ValueError, TypeError, RecursionError):
                 self._kill_worker()
-
-    # Endings
 
     def _force(self, call: Call, why: str) -> None:
         if call.forced is not None or call.settle_by is not None:
@@ -334,8 +329,6 @@ class Supervisor:
             killed |= found
             time.sleep(SWEEP_PAUSE_SECONDS)
             self._reap()
-
-    # Plumbing
 
     def _add(self, call: Call) -> Call:
         os.set_blocking(call.output, False)
