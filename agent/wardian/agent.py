@@ -11,8 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Generic, Self
 
-from ulid import ULID
-
 from wardian._version import __version__
 from wardian.answers import AnswerCheck, answer_check
 from wardian.errors import ConfigurationError, WardianError
@@ -23,7 +21,7 @@ from wardian.models.catalogue import resolve_model
 from wardian.prompt import Conversation, system_prompt
 from wardian.recorder import RunRecorder
 from wardian.results import RunResult, T
-from wardian.runs import RunLog, RunStore
+from wardian.runs import RunLog, RunStore, new_run_id
 from wardian.settings import paths
 from wardian.types import Message, Model, Role, Sampling, Startable, Stop, Task, ToolSpec
 from wardian.unboxed import UnusedSandbox
@@ -147,7 +145,7 @@ class Agent(Generic[T]):
                 f"The workspace {self.workspace} is not a folder that can be read.",
                 "Name one with --workspace.",
             )
-        run_id = str(ULID())
+        run_id = new_run_id()
         async with AsyncExitStack() as stack:
             starting = asyncio.create_task(_start(self.model))
             stack.push_async_callback(_end, starting)
