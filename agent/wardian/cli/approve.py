@@ -20,7 +20,7 @@ from wardian_policies.types import Ask
 from wardian_tools.types import ToolCall
 
 DIFF_LIMIT_BYTES = 1 << 20
-CHOICES = "y = yes, once   s = yes, and to whatever this rule asks in this session   n = no"
+CHOICES = "y = yes, once   s = yes, to every {tool} this rule asks about, until agent ends   n = no"
 
 
 class Person:
@@ -79,8 +79,12 @@ class Approvals:
         self.renderer.say(f"? {visible(ask.question)}", "bold yellow")
         for line in particulars(ask, call, self.workspace):
             self.renderer.say(line)
+
+        def show_choices() -> None:
+            self.renderer.say(f"  {CHOICES.format(tool=visible(call.name))}", "bold")
+
         while True:
-            answer = await self.person.answer(self.interrupts, self._show_choices)
+            answer = await self.person.answer(self.interrupts, show_choices)
             match (answer or "n").lower():
                 case "y" | "yes":
                     return True
@@ -92,9 +96,6 @@ class Approvals:
                     return False
                 case _:
                     self.renderer.say("  Please answer y, s or n.")
-
-    def _show_choices(self) -> None:
-        self.renderer.say(f"  {CHOICES}", "bold")
 
 
 def particulars(ask: Ask, call: ToolCall, workspace: Path) -> list[str]:

@@ -68,7 +68,7 @@ def figures(finished: RunFinished) -> list[str]:
         tokens(finished.usage),
         f"{finished.seconds:.1f} s",
     ]
-    if finished.usage.cost_usd is not None:
+    if finished.usage.cost_usd:
         facts.insert(3, f"${finished.usage.cost_usd:.4f}")
     return facts
 
