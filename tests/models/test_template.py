@@ -56,7 +56,7 @@ def test_the_training_markers_are_transparent() -> None:
 
 
 def test_a_call_is_rendered_exactly_as_the_model_wrote_it() -> None:
-    source = "{# tools, <tool_call> #}{{ messages[0].tool_calls[0].function.arguments | tojson }}"
+    source = "{# <tool_call> #}{{ messages[0].tool_calls[0].function.arguments | tojson }}"
     written = '{"n": 1.0e5,  "s": "\\u00e9"}'
     call = {"id": "1", "name": "f", "arguments": written}
     assert rendered(source, message("assistant", "", calls=[call])) == written
@@ -127,10 +127,21 @@ def test_a_model_that_knows_its_tools_is_not_told_them() -> None:
 
 
 def test_a_template_that_takes_tools_gets_them() -> None:
-    source = "<tool_call>{% for t in tools %}{{ t.function.name }}{% endfor %}{{ tools | length }}"
-    assert (
-        rendered(source, tools=[{"type": "function", "function": TOOL}]) == "<tool_call>read_file1"
+    source = "{# tool_calls <tool_call> #}{% for t in tools %}{{ t.function.name }}{% endfor %}"
+    assert rendered(source, tools=[{"type": "function", "function": TOOL}]) == "read_file"
+
+
+def test_a_template_that_writes_calls_but_describes_no_tools_keeps_its_own_way() -> None:
+    source = (
+        "{# <tool_call> #}{% for m in messages %}[{{ m.role }}: {{ m.content }}"
+        "{% for c in m.tool_calls or [] %}{{ c.function.name }}{% endfor %}]{% endfor %}"
     )
+    call = {"id": "1", "name": "read_file", "arguments": "{}"}
+    chat = [message("assistant", "", calls=[call]), message("tool", "a"), message("tool", "b")]
+    assert rendered(source, *chat) == "[assistant: read_file][tool: a][tool: b]"
+    told = rendered(source, *chat, tools=[{"type": "function", "function": TOOL}])
+    assert told.startswith("[system: # Tools")
+    assert told.endswith("[assistant: read_file][tool: a][tool: b]")
 
 
 def test_a_template_that_refuses_system_messages_gets_them_as_the_users() -> None:

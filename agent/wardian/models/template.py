@@ -84,7 +84,10 @@ class ChatTemplate:
         Raises: TemplateFailed.
         """
         self.source = CHATML if source is None else source
-        self.takes_tools = speaks_hermes(self.source)
+        self.writes_calls = _writes_hermes_calls(self.source)
+        self.describes_tools = (
+            self.writes_calls and re.search(r"\btools\b", self.source) is not None
+        )
         self._quoted = _any_of(specials)
         if len(self.source) > MAX_SOURCE_CHARS:
             raise TemplateFailed(f"it is longer than {MAX_SOURCE_CHARS} characters")
@@ -105,8 +108,10 @@ class ChatTemplate:
         """The prompt, ready for the assistant's next words, with marks. Raises: TemplateFailed."""
         chat = [self._message(m) for m in messages]
         described = [self._quote_leaves(t) for t in tools] if describe_tools else []
-        if not self.takes_tools:
-            chat, described = _in_plain_words(chat, described), []
+        if not self.writes_calls:
+            chat = _in_plain_words(chat)
+        if not self.describes_tools:
+            chat, described = _with_tools_told(chat, described), []
         given = {"tools": described or None, "bos_token": bos, "eos_token": eos}
         try:
             return self._run(chat, given)
@@ -182,13 +187,9 @@ def pieces(rendered: str) -> list[str]:
     return [p for p in made if p]
 
 
-def speaks_hermes(source: str) -> bool:
-    """Does the template itself describe tools and write calls as JSON in `<tool_call>`?"""
-    return (
-        re.search(r"\btools\b", source) is not None
-        and "<tool_call>" in source
-        and "<function=" not in source
-    )
+def _writes_hermes_calls(source: str) -> bool:
+    """Does the template itself write calls as JSON in `<tool_call>`?"""
+    return "tool_calls" in source and "<tool_call>" in source and "<function=" not in source
 
 
 class _Refused(Exception):
@@ -257,10 +258,8 @@ def _raise_exception(message: str) -> str:
     raise _Refused(str(message)[:500])
 
 
-def _in_plain_words(
-    chat: list[dict[str, Any]], tools: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """Tools, calls and results as text, for a template that has no place for them."""
+def _in_plain_words(chat: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Calls and results as text, for a template that has no place for them."""
     plain: list[dict[str, Any]] = []
     for message in chat:
         role, content = message["role"], message["content"]
@@ -275,13 +274,19 @@ def _in_plain_words(
             written = f"<tool_call>\n{head}{function['arguments'].text}}}\n</tool_call>"
             content = f"{content}\n{written}" if content else written
         plain.append({"role": role, "content": content, "results": message["role"] == "tool"})
-    if tools:
-        text = TOOLS_TEXT.format(tools="\n".join(_tojson(t) for t in tools))
-        if plain and plain[0]["role"] == "system":
-            plain[0]["content"] = f"{plain[0]['content']}\n\n{text}"
-        else:
-            plain.insert(0, {"role": "system", "content": text})
     return plain
+
+
+def _with_tools_told(
+    chat: list[dict[str, Any]], tools: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The tools described in the system message, for a template that does not describe them."""
+    if not tools:
+        return chat
+    text = TOOLS_TEXT.format(tools="\n".join(_tojson(t) for t in tools))
+    if chat and chat[0]["role"] == "system":
+        return [{**chat[0], "content": f"{chat[0]['content']}\n\n{text}"}, *chat[1:]]
+    return [{"role": "system", "content": text}, *chat]
 
 
 def _strictly_alternating(chat: list[dict[str, Any]]) -> list[dict[str, Any]]:
