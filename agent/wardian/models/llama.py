@@ -4,13 +4,9 @@ import asyncio
 import hashlib
 import json
 import logging
-import threading
-from collections import deque
 from collections.abc import AsyncGenerator
-from concurrent.futures import Future
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import asdict
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,8 +15,11 @@ from wardian.errors import ContextOverflow, ModelError, ModelUnavailable
 from wardian.models.block import check_real_model_allowed
 from wardian.models.calling import ReplyParser
 from wardian.models.llama_header import Header, HeaderDamaged, read_header
+from wardian.models.llama_identity import file_hash, version_of
 from wardian.models.llama_load import DEFAULT_CONTEXT_TOKENS, LoadOptions
 from wardian.models.llama_process import LlamaProcess, ProcessDied
+from wardian.models.llama_request import encoded
+from wardian.models.llama_turns import Turns
 from wardian.types import (
     Delta,
     Finish,
@@ -32,10 +31,6 @@ from wardian.types import (
     Usage,
 )
 
-WHOLE_HASH_BYTES = 256 * 2**20
-"""Up to this size all of a file is hashed (a sixth of a second); of a larger one the first and the
-last `EDGE_HASH_BYTES`, which hold its metadata and its last tensors, and its size."""
-EDGE_HASH_BYTES = 16 * 2**20
 LOAD_SECONDS = 60.0
 LOAD_BYTES_PER_SECOND = 20e6
 """A slow disk. The wait for a load is bounded by both."""
@@ -80,7 +75,7 @@ class LlamaModel:
         self._refused: dict[str, str] = {}
         """Tool, or `answer` → what llguidance said of a schema it could not take in full."""
         self._asked = 0
-        self._turns = _Turns()
+        self._turns = Turns()
 
     @property
     def name(self) -> str:
@@ -96,8 +91,8 @@ class LlamaModel:
         header = self._checked()
         return {
             "engine": "llama.cpp",
-            "llama_cpp_python": _version("llama_cpp_python"),
-            "llguidance": _version("llguidance"),
+            "llama_cpp_python": version_of("llama_cpp_python"),
+            "llguidance": version_of("llguidance"),
             "path": str(self._path),
             **self._hashed(),
             "architecture": header.architecture,
@@ -121,7 +116,7 @@ class LlamaModel:
             self._asked += 1
             number, replied = self._asked, False
             try:
-                await self._send(process, _encoded(request, number))
+                await self._send(process, encoded(request, number))
                 async with aclosing(self._answers(process, request, number)) as answers:
                     async for item in answers:
                         replied = isinstance(item, Reply)
@@ -297,7 +292,7 @@ class LlamaModel:
         stat = self._path.stat()
         key = (stat.st_size, stat.st_mtime_ns)
         if self._hash is None or self._hash[0] != key:
-            self._hash = key, _file_hash(self._path, stat.st_size)
+            self._hash = key, file_hash(self._path, stat.st_size)
         return self._hash[1]
 
     def _refusal(self, kind: str, cause: Any) -> ModelError:
@@ -331,90 +326,3 @@ class LlamaModel:
             f"The process running {self._name} {e}.",
             "Run the task again or resume it: the model is loaded afresh.",
         )
-
-
-class _Turns:
-    """One request at a time, first come first served, across event loops and threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._busy = False
-        self._waiting: deque[Future[None]] = deque()
-
-    @asynccontextmanager
-    async def mine(self) -> AsyncGenerator[None]:
-        with self._lock:
-            turn = Future[None]() if self._busy else None
-            if turn is not None:
-                self._waiting.append(turn)
-            self._busy = True
-        if turn is not None:
-            await self._wait(turn)
-        try:
-            yield
-        finally:
-            self._pass_on()
-
-    async def _wait(self, turn: Future[None]) -> None:
-        try:
-            await asyncio.wrap_future(turn)
-        except BaseException:
-            if not turn.cancel():
-                self._pass_on()
-            raise
-
-    def _pass_on(self) -> None:
-        with self._lock:
-            while self._waiting:
-                turn = self._waiting.popleft()
-                if turn.set_running_or_notify_cancel():
-                    turn.set_result(None)
-                    return
-            self._busy = False
-
-
-def _encoded(request: Request, number: int) -> bytes:
-    """The request as one line; each message is encoded once in its life."""
-    head = {
-        "op": "ask",
-        "id": number,
-        "conversation": request.conversation,
-        "tools": [asdict(t) for t in sorted(request.tools, key=lambda t: t.name)],
-        "sampling": asdict(request.sampling),
-        "output_schema": request.output_schema,
-    }
-    messages = b",".join(_encoded_message(m) for m in request.messages)
-    return json.dumps(head).encode()[:-1] + b', "messages": [' + messages + b"]}"
-
-
-def _encoded_message(message: Message) -> bytes:
-    found = message.encoded.get("llama")
-    if found is None:
-        calls = [{"id": c.id, "name": c.name, "arguments": c.arguments_text} for c in message.calls]
-        fields = {
-            "role": message.role,
-            "content": message.content,
-            "reasoning": message.reasoning,
-            "calls": calls,
-            "call_id": message.call_id,
-            "name": message.name,
-        }
-        found = message.encoded["llama"] = json.dumps(fields).encode()
-    return found
-
-
-def _file_hash(path: Path, size: int) -> dict[str, Any]:
-    with path.open("rb") as file:
-        if size <= WHOLE_HASH_BYTES:
-            return {"sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-        digest = hashlib.sha256(file.read(EDGE_HASH_BYTES))
-        file.seek(size - EDGE_HASH_BYTES)
-        digest.update(file.read())
-    return {"sha256_head_tail": digest.hexdigest(), "size_bytes": size}
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
