@@ -53,12 +53,25 @@ class FileCall(Call):
 class PythonCall(Call):
     """One cell, run by the worker."""
 
-    def __init__(self, number: int, wall_seconds: float, output: int, limit: int) -> None:
+    def __init__(
+        self, number: int, wall_seconds: float, output: int, limit: int, *, end: int, code: str
+    ) -> None:
         super().__init__(number, wall_seconds, output, limit)
+        self.end = end
+        """The writing end of its pipe, held until the worker has it; then -1."""
+        self.code = code
+        self.cpu_seconds: object = None
+        self.attempts = 0
         self.nonce = os.urandom(16)
         self.parts = bytearray()
         self.claim: dict[str, object] | None = None
         """What the worker says came of it."""
+
+    def begun(self) -> None:
+        """The worker has taken it up."""
+        if self.end >= 0:
+            os.close(self.end)
+            self.end = -1
 
     def claimed(self, claim: dict[str, object]) -> None:
         self.claim = claim

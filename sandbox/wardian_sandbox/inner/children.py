@@ -94,7 +94,7 @@ def strays(known: set[int]) -> list[int]:
     for pid, parent, session in _processes():
         if parent != me:
             by_parent.setdefault(parent, []).append(pid)
-        elif session not in known:
+        elif pid not in known and session not in known:  # a new leader has no session yet
             found.append(pid)
     for pid in found:  # grows while it is gone through
         found += by_parent.pop(pid, [])

@@ -23,6 +23,7 @@ from wardian_sandbox.inner.values import as_number, as_object, as_texts
 READ_BYTES = 1 << 18
 MAX_FILE_RESULT_BYTES = 16 << 20
 MAX_STRAY_PACKETS = 10_000
+MAX_ATTEMPTS = 2
 MAX_LEFTOVER_PIPES = 16
 MAX_PATIENCE_SECONDS = 3600.0
 SWEEP_SECONDS = 0.5
@@ -167,25 +168,28 @@ class Supervisor:
     def _start_python(self, number: int, message: dict[str, object]) -> None:
         limits = self._limits_of(message)
         output, end = os.pipe()
-        limit = as_number(limits["output_bytes"])
-        call = PythonCall(number, _seconds(limits), output, limit)
+        limit, code = as_number(limits["output_bytes"]), str(message["code"])
+        call = PythonCall(number, _seconds(limits), output, limit, end=end, code=code)
+        call.cpu_seconds = limits["cpu_seconds"]
         self._add(call)
-        try:
-            running = self._worker or self._start_worker()
-            assert running.call is None, "the host queues python calls"
-            running.call = call
-            code = os.memfd_create("cell")
-            with os.fdopen(code, "w+b") as file:
-                file.write(str(message["code"]).encode("utf-8", "replace"))
-                file.seek(0)
-                request = {"cpu_seconds": limits["cpu_seconds"], "text_bytes": limit}
-                body = call.nonce + json.dumps(request).encode("ascii")
-                socket.send_fds(running.sock, [body], [code, end], socket.MSG_DONTWAIT)
-        except (BlockingIOError, BrokenPipeError, ConnectionResetError):
-            # It is stopped or dying; without it there is nobody to run this.
-            self._kill_worker()
-        finally:
-            os.close(end)
+        self._hand_over(call)
+
+    def _hand_over(self, call: PythonCall) -> None:
+        """Give a cell to the worker, by descriptor, so that a worker that is stuck cannot block."""
+        call.attempts += 1
+        running = self._worker or self._start_worker()
+        assert running.call is None, "the host queues python calls"
+        running.call = call
+        request = {"cpu_seconds": call.cpu_seconds, "text_bytes": call.sink.limit}
+        body = call.nonce + json.dumps(request).encode("ascii")
+        with os.fdopen(os.memfd_create("cell"), "w+b") as file:
+            file.write(call.code.encode("utf-8", "replace"))
+            file.seek(0)
+            fds = [file.fileno(), call.end]
+            try:
+                socket.send_fds(running.sock, [body], fds, socket.MSG_DONTWAIT)
+            except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+                self._kill_worker()  # it is stopped or dying
 
     def _read(self, fd: int) -> bytes | None:
         try:
@@ -209,9 +213,12 @@ class Supervisor:
             return
         except OSError:
             packet = b""
-        if not packet:
+        if packet:
+            self._consider(running, packet)
+        else:
             self._kill_worker()
-            return
+
+    def _consider(self, running: Worker, packet: bytes) -> None:
         call = running.call
         mark, nonce = packet[:1], packet[1 : 1 + worker.NONCE_BYTES]
         if call is None or call.claim is not None or nonce != call.nonce:
@@ -219,6 +226,7 @@ class Supervisor:
             if running.strays > MAX_STRAY_PACKETS:
                 self._kill_worker()
             return
+        call.begun()
         call.parts += packet[1 + worker.NONCE_BYTES :]
         if len(call.parts) > 16 * call.sink.limit + worker.CLAIM_BYTES:
             self._kill_worker()
@@ -265,14 +273,24 @@ class Supervisor:
                 self._must_sweep = True
 
     def _worker_ended(self, running: Worker, status: int) -> None:
+        self._worker = None
+        call = running.call
+        while packet := _last_words(running.sock):
+            self._consider(running, packet)
         self._forget(running.sock.fileno(), close=False)
         running.sock.close()
-        self._worker = None
         self._state_lost = True
         self._must_sweep = True
-        if running.call is not None:
-            running.call.claim = None
-            running.call.ended(status)
+        if call is None or call.claim is not None:
+            return
+        if call.end >= 0 and call.forced is None and call.attempts < MAX_ATTEMPTS:
+            try:
+                self._hand_over(call)  # it was dying already and has run nothing of it
+            except OSError:
+                call.ended(status)
+        else:
+            call.begun()
+            call.ended(status)
 
     def _finish(self, call: Call) -> None:
         if call.output >= 0:
@@ -302,6 +320,8 @@ class Supervisor:
 
     def _drop(self, call: Call) -> None:
         del self._calls[call.number]
+        if isinstance(call, PythonCall):
+            call.begun()
         if self._worker is not None and self._worker.call is call:
             self._worker.call = None
         if call.output >= 0:
@@ -381,6 +401,14 @@ class Supervisor:
 
 def _note_a_signal(number: int, frame: object) -> None:
     """Nothing: the wake-up descriptor tells."""
+
+
+def _last_words(sock: socket.socket) -> bytes:
+    """The next packet of a peer that is gone; empty when there is none."""
+    try:
+        return sock.recv(2 * worker.CHUNK_BYTES, socket.MSG_DONTWAIT)
+    except OSError:
+        return b""
 
 
 def _seconds(limits: dict[str, object]) -> float:

@@ -21,6 +21,7 @@ CHUNK_BYTES = 32 << 10
 CLAIM_BYTES = 256 << 10
 PARTS = b"+"
 LAST = b"."
+BEGUN = b"!"
 CELL = "<cell "
 
 
@@ -43,6 +44,7 @@ def serve(sock: socket.socket) -> None:
         os.dup2(fds[1], 2)
         os.close(fds[1])
         _allow_processor_seconds(request["cpu_seconds"])
+        sock.send(BEGUN + data[:NONCE_BYTES])
         sys.stdin, sys.stdout, sys.stderr = streams
         claim = _run(code, f"{CELL}{number}>", scope, request["text_bytes"])
         if os.getpid() != me:
