@@ -84,9 +84,9 @@ class Screen:
         """Everything written, without escape sequences."""
         return ANSI.sub("", self.seen).replace("\r\n", "\n")
 
-    def wait_for(self, text: str) -> None:
+    def wait_for(self, text: str, times: int = 1) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while text not in self.text:
+        while self.text.count(text) < times:
             if not self._read(deadline):
                 raise AssertionError(f"{text!r} never appeared in:\n{self.text}")
 

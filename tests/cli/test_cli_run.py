@@ -260,7 +260,9 @@ def test_a_disk_that_fills_up_ends_the_run_with_the_storage_code(
     def fill() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
 
-    done = agent("run", "x", "--json", *serve(stream_text("no")), preexec_fn=fill)
+    # Python would cut its bytecode files at the limit too, and trip over them ever after.
+    env = {"PYTHONDONTWRITEBYTECODE": "1"}
+    done = agent("run", "x", "--json", *serve(stream_text("no")), preexec_fn=fill, env=env)
     assert done.returncode == 8, done.stderr
     assert_cause_and_remedy(done.stderr)
     assert lines_of(done)[-1]["error"]["kind"] == "StorageError"

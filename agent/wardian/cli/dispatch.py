@@ -101,8 +101,9 @@ def understood(error: Exception, argv: list[str]) -> Failure:
         case typer.TyperException():
             command = " ".join(["agent", *argv[:1]]) if argv[0] in COMMANDS else "agent"
             return ExitCode.USAGE, error.format_message(), f"`{command} --help` shows the usage."
-        case typer.Abort() | EOFError():
-            return ExitCode.USAGE, "The input ended before it was complete.", ""
+        case typer.Abort() if isinstance(error.__cause__, Exception):
+            # typer's form of any EOFError; nothing here reads input that way, so it is a fault
+            return unexpected(error.__cause__)
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             return ExitCode.STORAGE, f"Cannot write: {error}.", "Free some space and run it again."
         case MemoryError():
