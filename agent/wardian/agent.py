@@ -5,7 +5,7 @@ This is the one boundary of a run: what the loop raises is recorded here, then r
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -104,7 +104,7 @@ class Agent(Generic[T]):
 
     async def stream(
         self, task: str | Task, *, earlier: Sequence[Message] = ()
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Events as they happen, deltas included; the last is `RunFinished`.
 
         Closing the iterator cancels the run. Raises: as `run`, after the events so far.

@@ -88,17 +88,21 @@ class CopiedWorkspace:
         return changes
 
     async def close(self) -> None:
-        if self._is_closed:
-            return
-        self._is_closed = True
         try:
-            await self.after_call()
+            if self._live:
+                await self._in_turn(self._bring_out)
         finally:
-            await asyncio.to_thread(_delete, self._base)
-            os.close(self._lock)
+            async with self._turn:
+                if not self._is_closed:
+                    self._is_closed = True
+                    await asyncio.to_thread(_delete, self._base)
+                    os.close(self._lock)
 
     async def _in_turn(self, work: Callable[[], None]) -> None:
+        """One after another; nothing once the copy is gone, as for a call that close cut off."""
         async with self._turn:
+            if self._is_closed:
+                return
             if len(self._inside.entries) + len(self._outside.entries) <= QUICK_ENTRIES:
                 work()
             else:

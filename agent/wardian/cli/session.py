@@ -2,10 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from wardian.agent import Agent
 from wardian.cli.approve import Approvals, Person
@@ -13,7 +13,7 @@ from wardian.cli.interrupts import Interrupts
 from wardian.cli.outcome import Outcome, RunBroke
 from wardian.cli.render import Renderer
 from wardian.errors import WardianError
-from wardian.events import Event, RunStarted
+from wardian.events import RunStarted
 from wardian.loop import Approve
 from wardian.types import Message, Task
 
@@ -56,8 +56,7 @@ async def attempt(
     outcome = Outcome()
 
     async def follow() -> None:
-        stream = cast("AsyncGenerator[Event, None]", agent.stream(task, earlier=earlier))
-        async with aclosing(stream) as events:
+        async with aclosing(agent.stream(task, earlier=earlier)) as events:
             async for event in events:
                 outcome.note(event)
                 if isinstance(event, RunStarted) and agent.store:
