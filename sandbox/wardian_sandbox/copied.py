@@ -105,8 +105,13 @@ class CopiedWorkspace:
                 return
             if len(self._inside.entries) + len(self._outside.entries) <= QUICK_ENTRIES:
                 work()
-            else:
-                await asyncio.shield(asyncio.to_thread(work))
+                return
+            working = asyncio.ensure_future(asyncio.to_thread(work))
+            try:
+                await asyncio.shield(working)
+            except asyncio.CancelledError:
+                await asyncio.wait((working,))  # a thread cannot be stopped, only waited for
+                raise
 
     def _fill(self) -> None:
         try:
