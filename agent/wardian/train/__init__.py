@@ -1,0 +1,1 @@
+"""Training. Nothing here is imported unless a training command is given."""

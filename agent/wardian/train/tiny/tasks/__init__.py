@@ -1,0 +1,50 @@
+"""The families of tasks the built-in model is trained on and tested with."""
+
+import random
+from collections.abc import Callable, Mapping
+
+from wardian.train.tiny.problem import Problem
+from wardian.train.tiny.tasks.arithmetic import arithmetic
+from wardian.train.tiny.tasks.beyond import beyond
+from wardian.train.tiny.tasks.counting import counting
+from wardian.train.tiny.tasks.listing import listing
+from wardian.train.tiny.tasks.reading import reading
+from wardian.train.tiny.tasks.running import shell_tasks
+from wardian.train.tiny.tasks.searching import searching
+from wardian.train.tiny.tasks.steps import steps
+from wardian.train.tiny.tasks.strings import repeated, strings
+from wardian.train.tiny.tasks.writing import writing
+
+Maker = Callable[[random.Random], Problem]
+
+FAMILIES: Mapping[str, tuple[Maker, float]] = {
+    "arithmetic": (arithmetic, 0.17),
+    "strings": (strings, 0.06),
+    "reading": (reading, 0.13),
+    "searching": (searching, 0.11),
+    "counting": (counting, 0.10),
+    "listing": (listing, 0.08),
+    "writing": (writing, 0.11),
+    "steps": (steps, 0.13),
+    "running": (shell_tasks, 0.04),
+    "beyond": (beyond, 0.07),
+}
+"""Each family's maker and its share of the training data."""
+
+
+def make_problem(seed: str, repeats: float = 0.0) -> Problem:
+    """The problem of a seed; the same for the same seed, on every machine.
+
+    `repeats` is the share of problems that only ask to repeat a text.
+    """
+    rng = random.Random(seed)  # noqa: S311 - reproducible data, no secrets
+    if rng.random() < repeats:
+        return repeated(rng)
+    makers = [maker for maker, _ in FAMILIES.values()]
+    shares = [share for _, share in FAMILIES.values()]
+    return rng.choices(makers, shares)[0](rng)
+
+
+def make_problem_of(family: str, seed: str) -> Problem:
+    """A problem of one family."""
+    return FAMILIES[family][0](random.Random(seed))  # noqa: S311 - reproducible data, no secrets
