@@ -17,6 +17,8 @@ SEQUENCES = 8
 """Conversations whose cache is kept at once, in one unified KV cache."""
 _FUNCTION = re.compile(r"^(\w+: )+")
 _ALL_LAYERS = 10_000
+_held: list[object] = []
+"""The callback that C holds, one for the process: it stays until another has taken its place."""
 
 
 class LoadFailed(Exception):
@@ -53,6 +55,7 @@ class LlamaLog:
         self._level = 0
         self.callback = api.llama_log_callback(self._take)
         api.llama_log_set(self.callback, ctypes.c_void_p(0))
+        _held[:] = [self.callback]
 
     def _take(self, level: int, text: bytes, _: object) -> None:
         self._level = level if level != 5 else self._level
