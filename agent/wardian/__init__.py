@@ -33,7 +33,8 @@ _HOMES = {
     "tool": "wardian_tools",
 }
 
-__all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604 — all of them are strings
+# All of them are strings, which the checkers cannot see here; the stub beside this file lists them.
+__all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:

@@ -59,7 +59,7 @@ def _typed(output_type: type[T]) -> AnswerCheck[T]:
 
 def _schema(schema: dict[str, Any]) -> AnswerCheck[T]:
     from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError
+    from jsonschema.exceptions import SchemaError, ValidationError
 
     try:
         Draft202012Validator.check_schema(schema)
@@ -67,14 +67,14 @@ def _schema(schema: dict[str, Any]) -> AnswerCheck[T]:
         raise ConfigurationError(
             f"The output schema is not a JSON schema: {error.message}.", "Mend it, or leave it out."
         ) from error
-    validator = Draft202012Validator(schema)
+    validator: Any = Draft202012Validator(schema)  # the stub of iter_errors is untyped in part
 
     def problem(text: str) -> str | None:
         try:
             value = json.loads(unfenced(text))
         except (ValueError, RecursionError) as error:
             return _told(f"not JSON: {error}")
-        found = next(validator.iter_errors(value), None)
+        found: ValidationError | None = next(validator.iter_errors(value), None)
         return _told(f"at {found.json_path}: {found.message}") if found else None
 
     return AnswerCheck(
