@@ -1,7 +1,6 @@
 """What names a model file for good."""
 
 import hashlib
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,9 @@ def file_hash(path: Path, size: int) -> dict[str, Any]:
 
 
 def version_of(distribution: str) -> str | None:
+    # Only a run with a model file asks; the import costs a tenth of a whole start.
+    from importlib import metadata
+
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
