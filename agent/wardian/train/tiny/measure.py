@@ -48,7 +48,7 @@ def report(scores: Mapping[str, Score]) -> str:
     """One line a family."""
     held = [s for family, s in scores.items() if family != "natural"]
     total = Score(sum(s.solved for s in held), sum(s.tasks for s in held))
-    rows = [*scores.items(), ("all held-out", total)]
+    rows = [*scores.items(), *([("all held-out", total)] if held else [])]
     return "\n".join(
         f"{family:14}{s.solved:4} of {s.tasks:4}  {s.solved / s.tasks:6.1%}" for family, s in rows
     )

@@ -11,7 +11,7 @@ TEXT_ENDINGS = ("txt", "txt", "txt", "md", "md", "log", "rst", "text")
 CODE_ENDINGS = ("py", "py", "js", "sh", "c", "html", "css", "rs", "go")
 SETTING_ENDINGS = ("toml", "ini", "cfg", "conf", "env", "yaml", "yml", "txt", "properties")
 KNOWN_TEXTS = (
-    "README.md", "README.md", "README.md", "README", "README.txt", "CHANGELOG.md", "LICENSE",
+    "README.md", "README.md", "README.md", "README.rst", "README.txt", "CHANGELOG.md", "LICENSE",
     "CONTRIBUTING.md", "TODO.md", "TODO", "todo.txt", "notes.txt", "notes.md", "NOTES.md",
     "requirements.txt", "Makefile", "Dockerfile", "docs/index.md", "notes/todo.txt",
     "SECURITY.md", "ARCHITECTURE.md", "diary.txt", "log.txt", "app.log", "server.log",
