@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import json
 import os
-import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -85,4 +84,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("WARDIAN_HOME", tempfile.mkdtemp(prefix="tiny-tasks-home-"))
-    sys.exit(main())
+    main()
