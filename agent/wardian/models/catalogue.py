@@ -23,6 +23,9 @@ from wardian.models.providers import LITELLM_PROVIDERS, LOCAL_SERVERS, OPENAI_UR
 from wardian.types import Model
 
 TINY_PATH = Path(__file__).parent / "tiny" / "tiny.gguf"
+TINY_REPLY_TOKENS = 768
+"""Longer than any reply `tiny` learned to give: one that goes on is going round in circles, and is
+stopped while there is room left to tell it so."""
 
 SPELLINGS = "tiny, gguf:PATH, hf:OWNER/NAME:QUANT, ollama/NAME, openai/NAME, or PROVIDER/NAME"
 
@@ -49,7 +52,10 @@ def resolve_model(
                 "Leave out --base-url, or name a model of that server.",
             )
         return LlamaModel(
-            _local_file(spelling, environ), name=spelling, context_tokens=context_tokens
+            _local_file(spelling, environ),
+            name=spelling,
+            context_tokens=context_tokens,
+            reply_tokens=TINY_REPLY_TOKENS if spelling == "tiny" else None,
         )
     provider, _, model_id = spelling.partition("/")
     if model_id and (provider == "openai" or provider in LOCAL_SERVERS):

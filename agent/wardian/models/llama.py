@@ -51,12 +51,14 @@ class LlamaModel:
         context_tokens: int | None = None,
         threads: int | None = None,
         gpu_layers: int = -1,
+        reply_tokens: int | None = None,
         load_seconds: float | None = None,
     ) -> None:
         """`context_tokens`: None takes the model's own, at most 8192.
 
         `threads`: None takes the physical cores this process may use (one for a small file).
         `gpu_layers`: -1 puts all layers on a GPU, where llama.cpp was built for one.
+        `reply_tokens`: the longest reply where a request does not say; None is what fits.
         `load_seconds`: how long loading may take; None allows for a slow disk.
         """
         self._path = path
@@ -67,6 +69,7 @@ class LlamaModel:
             threads=threads,
             gpu_layers=gpu_layers,
         )
+        self._reply_tokens = reply_tokens
         self._load_seconds = load_seconds
         self._process: LlamaProcess | None = None
         self._loaded: dict[str, Any] = {}
@@ -100,6 +103,7 @@ class LlamaModel:
             "template_sha256": hashlib.sha256((header.template or "").encode()).hexdigest(),
             "context_tokens": self._loaded.get("context_tokens") or self._planned_context(header),
             "trained_context_tokens": header.trained_context_tokens,
+            "reply_tokens": self._reply_tokens,
             "schemas_not_enforced": dict(self._refused),
         }
 
@@ -116,7 +120,7 @@ class LlamaModel:
             self._asked += 1
             number, replied = self._asked, False
             try:
-                await self._send(process, encoded(request, number))
+                await self._send(process, encoded(request, number, self._reply_tokens))
                 async with aclosing(self._answers(process, request, number)) as answers:
                     async for item in answers:
                         replied = isinstance(item, Reply)

@@ -1,19 +1,25 @@
 """A request as the line the child reads."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from wardian.types import Message, Request
 
 
-def encoded(request: Request, number: int) -> bytes:
-    """The request as one line; each message is encoded once in its life."""
+def encoded(request: Request, number: int, reply_tokens: int | None) -> bytes:
+    """The request as one line; each message is encoded once in its life.
+
+    `reply_tokens` is the length limit of a request that sets none.
+    """
+    sampling = request.sampling
+    if sampling.max_tokens is None:
+        sampling = replace(sampling, max_tokens=reply_tokens)
     head = {
         "op": "ask",
         "id": number,
         "conversation": request.conversation,
         "tools": [asdict(t) for t in sorted(request.tools, key=lambda t: t.name)],
-        "sampling": asdict(request.sampling),
+        "sampling": asdict(sampling),
         "output_schema": request.output_schema,
     }
     messages = b",".join(_encoded_message(m) for m in request.messages)

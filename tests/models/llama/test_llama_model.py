@@ -437,3 +437,16 @@ def test_the_identity_names_file_template_and_engine(small_gguf: Path) -> None:
     assert (identity["architecture"], identity["quantisation"]) == ("qwen3", "F32")
     assert identity["context_tokens"] == 4096
     assert identity["llama_cpp_python"]
+
+
+def test_a_reply_ends_at_the_models_own_limit_unless_the_request_sets_one(
+    small_gguf: Path,
+) -> None:
+    async def scenario() -> list[int]:
+        free = replace(HOT, max_tokens=None)
+        async with model_of(small_gguf, reply_tokens=5) as model:
+            replies = [await asked(model, request(sampling=s)) for s in (free, HOT)]
+        return [len(tokens_of(reply).sampled_ids) for reply, _ in replies]
+
+    own, asked_for = asyncio.run(scenario())
+    assert own <= 5 < asked_for
