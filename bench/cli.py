@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 
-from wardian.models.scripted_server import ScriptedServer, stream_calls, stream_text
+from wardian.models.scripted_server import Answer, ScriptedServer, stream_calls, stream_text
 
 PYTHON = [sys.executable, "-P"]
 AGENT = [*PYTHON, "-m", "wardian"]
@@ -47,9 +47,8 @@ def peak_megabytes(code: str) -> float:
     return int(done.stdout) / 1024
 
 
-def one_step_task(rounds: int) -> float:
-    """`agent run` with one tool call, in the sandbox of this machine."""
-    answers = [stream_calls([("python", {"code": "6 * 7"})]), stream_text("42")]
+def task(answers: list[Answer], rounds: int) -> float:
+    """Median processor seconds of `agent run` on a task that these answers of a server solve."""
     with (
         tempfile.TemporaryDirectory() as folder,
         tempfile.TemporaryDirectory() as home,
@@ -75,7 +74,13 @@ def main() -> None:
     ):
         seconds = cpu_seconds(command, rounds)
         print(f"{name:<18}{seconds:.3f} CPU s  {seconds / bare:.1f}x python -c pass")
-    print(f"{'one-step task':<18}{one_step_task(rounds):.3f} CPU s")
+    call = stream_calls([("python", {"code": "6 * 7"})])
+    for name, answers in (
+        ("one-step task", [stream_text("42")]),
+        ("task with a call", [call, stream_text("42")]),
+    ):
+        seconds = task(answers, rounds)
+        print(f"{name:<18}{seconds:.3f} CPU s  {seconds / bare:.1f}x python -c pass")
     print(f"{'import wardian':<18}{peak_megabytes('import wardian'):.1f} MB")
     print(f"{'Agent imported':<18}{peak_megabytes('from wardian import Agent'):.1f} MB")
     try:
