@@ -27,6 +27,8 @@ HELD_OUT = 500
 WARM_UP_REPEATS = (0.8, 0.7, 0.5, 0.3, 0.2, 0.1)
 """Share of the first shards' problems that only ask to repeat a text: copying is learned there
 in a tenth of the time that the tasks themselves would take to teach it."""
+LATE_FROM = 34
+"""The shard from which the families come in their late shares."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,8 @@ def make_shard(folder: Path, seed: int, shard: int, rows: int = SHARD_ROWS) -> i
         return 0
     tested = {p.prompt for p in held_out(seed)}
     repeats = WARM_UP_REPEATS[shard] if shard < len(WARM_UP_REPEATS) else 0.0
-    problems = (make_problem(f"train/{seed}/{shard}/{n}", repeats) for n in range(rows))
+    late = shard >= LATE_FROM
+    problems = (make_problem(f"train/{seed}/{shard}/{n}", repeats, late) for n in range(rows))
     lines: list[str] = []
 
     def keep(problem: Problem, episode: Episode) -> None:

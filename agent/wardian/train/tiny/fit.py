@@ -28,14 +28,14 @@ class Plan:
     """How to train; part of the checkpoint, so that a resumed run cannot differ."""
 
     seed: int = 0
-    shards: int = 50
+    shards: int = 56
     batch_tokens: int = 4096
     letter_merges: int = 620
     matrix_rate: float = 0.02
     other_rate: float = 4e-3
     warmup_shards: float = 1.12
     """Over which the rates rise, from a twentieth."""
-    decay_shards: float = 20.0
+    decay_shards: float = 22.0
     """At the end, over which the rates fall to zero; a checkpoint before them fits any length."""
     width: int = 160
     layers: int = 5
