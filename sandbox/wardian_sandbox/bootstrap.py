@@ -17,7 +17,7 @@ BOOTSTRAP = (
     "p.__path__=[sys.argv[1]];"
     "sys.modules[p.__name__]=p;"
     "from wardian_sandbox.inner.main import main;"
-    "main(int(sys.argv[2]))"
+    "main(sys.argv[2])"
 )
 UNCHECKED_HASH = (1).to_bytes(4, "little")
 """Flags of a .pyc that is valid whatever the source's time. Source: PEP 552."""

@@ -8,20 +8,20 @@ import socket
 import sys
 
 from wardian_sandbox.inner import children
+from wardian_sandbox.inner.control import Streams, open_control
 from wardian_sandbox.inner.frames import FrameReader, pack
 from wardian_sandbox.inner.supervisor import READ_BYTES, HostGone, Supervisor
 
 MAX_FAULT_CHARACTERS = 4000
 
 
-def main(control_fd: int) -> None:
-    """Serve the host on an inherited socket until it goes away."""
+def main(control_name: str) -> None:
+    """Serve the host until it goes away, on the channel that `open_control` knows by that name."""
     children.prctl(children.PR_SET_DUMPABLE, 0)
     children.prctl(children.PR_SET_CHILD_SUBREAPER, 1)
     os.umask(0o022)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.set_inheritable(control_fd, False)
-    control = socket.socket(fileno=control_fd)
+    control = open_control(control_name)
     settings = _first_message(control)
     supervisor = Supervisor(control, settings)
     _leave_the_hosts_streams()
@@ -41,7 +41,7 @@ def main(control_fd: int) -> None:
         os._exit(0)
 
 
-def _first_message(control: socket.socket) -> dict[str, object]:
+def _first_message(control: socket.socket | Streams) -> dict[str, object]:
     reader = FrameReader()
     while data := control.recv(READ_BYTES):
         for message in reader.feed(data):

@@ -17,6 +17,7 @@ import time
 from wardian_sandbox.inner import answers, children, worker
 from wardian_sandbox.inner.bodies import become_file_operation, become_shell, become_worker
 from wardian_sandbox.inner.calls import Call, CommandCall, FileCall, PythonCall
+from wardian_sandbox.inner.control import Streams
 from wardian_sandbox.inner.frames import BadFrame, FrameReader, pack
 from wardian_sandbox.inner.values import as_number, as_object, as_texts
 
@@ -48,7 +49,7 @@ class Worker:
 class Supervisor:
     """Reads requests, keeps calls, answers each once."""
 
-    def __init__(self, control: socket.socket, settings: dict[str, object]) -> None:
+    def __init__(self, control: socket.socket | Streams, settings: dict[str, object]) -> None:
         self._control = control
         self._reader = FrameReader()
         self._poll = select.epoll()
