@@ -2,7 +2,6 @@
 
 import ast
 import json
-import struct
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import wardian_sandbox
-from wardian_sandbox import SandboxUnavailable, diagnosis, inner, seccomp
+from wardian_sandbox import SandboxUnavailable, diagnosis, inner
 from wardian_sandbox.inner.frames import MAX_FRAME_BYTES, BadFrame, FrameReader, pack
 from wardian_sandbox.inner.globs import is_match
 from wardian_sandbox.inner.sink import Sink
@@ -27,101 +26,6 @@ def test_what_runs_inside_is_python_3_9_and_imports_only_itself(path: Path) -> N
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and str(node.module).startswith("wardian"):
             assert str(node.module).startswith("wardian_sandbox.inner")
-
-
-class Filter:
-    """Runs a classic BPF program as the kernel does."""
-
-    def __init__(self, machine: str) -> None:
-        code = seccomp.program(machine)
-        self.program = list(struct.iter_unpack("=HBBI", code))
-        self.arch = seccomp.ARCHITECTURES[machine][1]
-
-    def verdict(self, number: int, *arguments: int, arch: int | None = None) -> int:
-        values = [*arguments, *[0] * (6 - len(arguments))]
-        data = struct.pack("=IIQ6Q", number, self.arch if arch is None else arch, 0, *values)
-        at = accumulator = 0
-        while True:
-            code, yes, no, operand = self.program[at]
-            at += 1
-            if code == seccomp.RETURN:
-                return int(operand)
-            if code == seccomp.LOAD:
-                accumulator = struct.unpack_from("=I", data, operand)[0]
-                continue
-            holds = {
-                seccomp.EQUAL: accumulator == operand,
-                seccomp.GREATER: accumulator > operand,
-                seccomp.AT_LEAST: accumulator >= operand,
-                seccomp.ANY_BIT: bool(accumulator & operand),
-            }[code]
-            at += yes if holds else no
-
-
-ALLOWED = seccomp.ALLOW
-REFUSED = seccomp.ERRNO | seccomp.EPERM
-ABSENT = seccomp.ERRNO | seccomp.ENOSYS
-NO_FAMILY = seccomp.ERRNO | seccomp.EAFNOSUPPORT
-
-
-@pytest.mark.parametrize(("machine", "column"), [("x86_64", 0), ("aarch64", 1)])
-def test_the_filter_refuses_the_table_and_allows_ordinary_work(machine: str, column: int) -> None:
-    box = Filter(machine)
-    for numbers in seccomp.DENIED.values():
-        number = numbers[column]
-        assert number is None or box.verdict(number) == REFUSED
-    ordinary = {"x86_64": (0, 1, 9, 59, 202, 231, 262), "aarch64": (63, 64, 93, 98, 221, 222)}
-    assert {box.verdict(number) for number in ordinary[machine]} == {ALLOWED}
-    assert box.verdict(435) == box.verdict(437) == box.verdict(463) == ABSENT
-    assert box.verdict(0, arch=0x40000003) == seccomp.KILL
-
-
-@pytest.mark.parametrize(
-    ("number", "arguments", "expected"),
-    [
-        (41, (1, 1, 0), ALLOWED),
-        (41, (2, 1, 0), ALLOWED),
-        (41, (10, 1, 0), ALLOWED),
-        (41, (16, 3, 0), ALLOWED),
-        (41, (16, 3, 15), NO_FAMILY),
-        (41, (40, 1, 0), NO_FAMILY),
-        (41, (38, 5, 0), NO_FAMILY),
-        (41, (2 | 1 << 32, 1, 0), ALLOWED),
-        (53, (40, 1, 0), NO_FAMILY),
-        (56, (17,), ALLOWED),
-        (56, (0x003D0F00,), ALLOWED),
-        (56, (0x10000000 | 17,), REFUSED),
-        (56, (0x00020000,), REFUSED),
-        (90, (0, 0o755), ALLOWED),
-        (90, (0, 0o4755), REFUSED),
-        (91, (0, 0o2755), REFUSED),
-        (268, (0, 0, 0o4755), REFUSED),
-        (452, (0, 0, 0o4755), REFUSED),
-        (257, (0, 0, 0, 0o7777), ALLOWED),
-        (257, (0, 0, 0o100, 0o644), ALLOWED),
-        (257, (0, 0, 0o100, 0o4755), REFUSED),
-        (257, (0, 0, 0o20200000, 0o4755), REFUSED),
-        (2, (0, 0o101, 0o4755), REFUSED),
-        (85, (0, 0o4755), REFUSED),
-        (133, (0, 0o104755, 0), REFUSED),
-        (16, (0, 0x5412), REFUSED),
-        (16, (0, 0x541C), REFUSED),
-        (16, (0, 0x5412 | 1 << 32), REFUSED),
-        (16, (0, 0x5401), ALLOWED),
-        (135, (0xFFFFFFFF,), ALLOWED),
-        (135, (0x0040000,), REFUSED),
-        (0x40000000 + 1, (), ABSENT),
-    ],
-)
-def test_the_filter_looks_at_arguments(
-    number: int, arguments: tuple[int, ...], expected: int
-) -> None:
-    assert Filter("x86_64").verdict(number, *arguments) == expected
-
-
-def test_a_machine_without_a_table_is_refused_with_a_remedy() -> None:
-    with pytest.raises(SandboxUnavailable, match="riscv64"):
-        seccomp.program("riscv64")
 
 
 MESSAGES = st.dictionaries(st.text(max_size=5), st.text() | st.integers() | st.none(), max_size=4)

@@ -32,7 +32,7 @@ def test_no_network_is_reached(python: Python) -> None:
 
 
 def test_only_the_loopback_is_there_and_it_works(python: Python) -> None:
-    interfaces = "import socket; [name for _, name in socket.if_nameindex()]"
+    interfaces = "import socket; [l.split(':')[0].strip() for l in [*open('/proc/net/dev')][2:]]"
     outside = "socket.create_connection(('192.0.2.1', 80), 2)"
     inside = (
         "s = socket.create_server(('127.0.0.1', 0)); "
@@ -49,10 +49,12 @@ def test_only_the_loopback_is_there_and_it_works(python: Python) -> None:
 def test_sockets_that_pass_network_namespaces_are_refused(python: Python, family: str) -> None:
     code = f"import socket; socket.socket(getattr(socket, {family!r}), socket.SOCK_STREAM)"
     attack, twin = python(code, code.replace(family, "AF_UNIX"))
-    assert "Address family not supported" in str(attack.error)
+    assert "Address family not supported" in str(attack.error) or "[Errno 1]" in str(attack.error)
     assert twin.error is None
 
 
 def test_raw_sockets_are_refused(python: Python) -> None:
     code = "import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)"
-    assert "Operation not permitted" in str(python(code)[0].error)
+    attack, twin = python(code, code.replace("SOCK_RAW, 1", "SOCK_DGRAM, 17"))
+    assert "Address family not supported" in str(attack.error) or "[Errno 1]" in str(attack.error)
+    assert twin.error is None
