@@ -14,6 +14,8 @@ from wardian_sandbox.inner.frames import BadFrame, FrameReader, pack
 from wardian_sandbox.inner.values import as_number, as_object
 
 REMEDY = "Open a new sandbox; the state of this one is gone."
+UNEXPECTED = "it ended unexpectedly"
+"""Why a channel ended that nobody on this side ended."""
 
 
 class Channel(asyncio.Protocol):
@@ -79,7 +81,7 @@ class Channel(asyncio.Protocol):
             self.end(f"it broke the control protocol ({problem})")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.end("it ended unexpectedly")
+        self.end(UNEXPECTED)
 
     def _take(self, message: dict[str, Any]) -> None:
         if "fault" in message:

@@ -7,10 +7,13 @@ import socket
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
-from wardian_sandbox.channel import REMEDY, Channel
+from wardian_sandbox.channel import REMEDY, UNEXPECTED, Channel
+from wardian_sandbox.egress.handover import receive_listener
+from wardian_sandbox.egress.proxy import EgressProxy
 from wardian_sandbox.errors import SandboxLost, SandboxUnavailable
+from wardian_sandbox.inner.frames import pack
 from wardian_sandbox.types import (
     Confinement,
     Ending,
@@ -28,8 +31,26 @@ HOST_GRACE_SECONDS = 5.0
 WRITING_OPERATIONS = ("write", "edit")
 
 
+class BoxProcess(Protocol):
+    """What a box lives in, as its backend keeps it."""
+
+    def kill(self) -> None: ...
+
+    async def ended(self) -> None:
+        """Wait until it is gone, with all that was in it."""
+        ...
+
+    async def cause(self) -> str:
+        """Why it ended, where nobody here ended it; empty when that is not known."""
+        ...
+
+    def release(self) -> None:
+        """Let go of what was held to watch it; once it is gone."""
+        ...
+
+
 class Process:
-    """The process a box lives in, watched without a thread."""
+    """A process of this host that a box lives in, watched without a thread."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
@@ -56,6 +77,9 @@ class Process:
             os.close(watch)
         self._process.wait()
 
+    async def cause(self) -> str:
+        return ""
+
     def complaint(self) -> str:
         """What it wrote to its standard error; once it is gone."""
         stream = self._process.stderr
@@ -71,19 +95,22 @@ class SupervisedSandbox:
 
     def __init__(
         self,
-        process: Process,
+        process: BoxProcess,
         channel: Channel,
         workspace: Workspace,
         identity: SandboxIdentity,
         shown_as: str,
+        proxy: EgressProxy | None = None,
     ) -> None:
         self._process = process
         self._channel = channel
         self._workspace = workspace
         self._identity = identity
         self._shown_as = shown_as
+        self._proxy = proxy
         self._python_turn = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
+        self._cause: str | None = None
 
     @property
     def identity(self) -> SandboxIdentity:
@@ -159,6 +186,8 @@ class SupervisedSandbox:
         self._process.kill()
         await self._process.ended()
         self._process.release()
+        if self._proxy is not None:
+            await self._proxy.close()
         await self._workspace.close()
 
     async def _call(
@@ -166,9 +195,11 @@ class SupervisedSandbox:
     ) -> dict[str, Any]:
         await self._workspace.before_call()
         limits = _as_json(limited.limits)
-        number, answer = self._channel.request(operation, limits=limits, **details)
         try:
+            number, answer = self._channel.request(operation, limits=limits, **details)
             return await self._answer(number, answer, limited.limits)
+        except SandboxLost as lost:
+            raise await self._explained(lost) from lost
         finally:
             if writes:
                 await self._workspace.after_call()
@@ -195,6 +226,14 @@ class SupervisedSandbox:
         done, _ = await asyncio.wait((answer,), timeout=HOST_GRACE_SECONDS)
         if not done:
             await self._abandon("it did not end a cancelled call")
+
+    async def _explained(self, lost: SandboxLost) -> SandboxLost:
+        """The same with what the backend knows of it; asked once."""
+        if self._channel.why != UNEXPECTED:
+            return lost
+        if self._cause is None:
+            self._cause = await self._process.cause()
+        return SandboxLost(f"The sandbox is gone: {self._cause}.", REMEDY) if self._cause else lost
 
     async def _abandon(self, why: str) -> None:
         self._channel.end(why)
@@ -227,11 +266,13 @@ async def start(
     launch: Callable[[int], subprocess.Popen[bytes]],
     settings: dict[str, Any],
     explain: Callable[[str], SandboxUnavailable],
+    proxy: EgressProxy | None = None,
 ) -> tuple[Process, Channel, dict[str, Any]]:
     """Launch a supervisor and wait until it serves.
 
     `launch` gets the descriptor of the supervisor's end. `explain` makes an error of what the
-    process wrote to its standard error. Raises: SandboxUnavailable.
+    process wrote to its standard error. `proxy` gets the box's way out, if it is to have one.
+    Raises: SandboxUnavailable.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -241,23 +282,43 @@ async def start(
         raise explain(str(problem)) from problem
     finally:
         theirs.close()
-    channel = await Channel.connect(ours)
+    channel: Channel | None = None
     try:
-        channel.send(settings)
-        ready = await asyncio.wait_for(channel.ready, START_SECONDS)
-    except (SandboxLost, TimeoutError) as problem:
-        await _discard(process, channel)
+        async with asyncio.timeout(START_SECONDS):
+            await introduce(ours, settings, proxy)
+            channel = await Channel.connect(ours)
+            ready = await channel.ready
+    except (SandboxLost, TimeoutError, OSError) as problem:
+        await _discard(process, channel or ours)
         complaint = process.complaint()
         process.release()
         raise explain(complaint or str(problem)) from problem
     except BaseException:
-        await _discard(process, channel)
+        await _discard(process, channel or ours)
         process.release()
         raise
     return process, channel, ready
 
 
-async def _discard(process: Process, channel: Channel) -> None:
-    channel.end("it did not start")
+async def introduce(
+    control: socket.socket, settings: dict[str, Any], proxy: EgressProxy | None
+) -> None:
+    """Tell a new supervisor its settings; take the way out that it hands over, if it is to.
+
+    `control` is a connected unix socket, before there is a channel over it.
+    Raises: SandboxLost, OSError.
+    """
+    control.setblocking(False)
+    first = pack({**settings, "egress": proxy is not None})
+    await asyncio.get_running_loop().sock_sendall(control, first)
+    if proxy is not None:
+        proxy.serve(await receive_listener(control))
+
+
+async def _discard(process: Process, control: Channel | socket.socket) -> None:
+    if isinstance(control, Channel):
+        control.end("it did not start")
+    else:
+        control.close()
     process.kill()
     await process.ended()
