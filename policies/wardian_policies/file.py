@@ -5,13 +5,12 @@
     [paths]   readable, writable, protected
     [budgets] steps, tool_calls, tokens, cost_usd, wall_seconds; a number or "unlimited"
     [limits]  what one call may consume, as in the sandbox's `ResourceLimits`
-    [network] hosts
+    [network] hosts, private: what the sandbox's proxy lets through
 
 With `extends`, tool rules and protected paths add to those of the extended policy; every other
 key replaces its value.
 """
 
-import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from wardian_policies.rules import RuleSet, ToolRule, parse_rule
 from wardian_policies.schema import (
     Document,
     Kind,
+    boolean,
     choice,
     nearest,
     number,
@@ -33,7 +33,8 @@ from wardian_policies.schema import (
     whole,
 )
 from wardian_policies.types import Budgets, Rule, Verdict
-from wardian_sandbox.types import ResourceLimits
+from wardian_sandbox.egress.rules import parse_host_rule
+from wardian_sandbox.types import Egress, ResourceLimits
 
 SCHEMA: dict[str, Kind] = {
     "extends": text("the name of a preset or a path"),
@@ -46,8 +47,8 @@ SCHEMA: dict[str, Kind] = {
     "limits.wall_seconds": positive(),
     **{f"limits.{item.name}": whole() for item in fields(ResourceLimits)[1:]},
     "network.hosts": texts(),
+    "network.private": boolean(),
 }
-HOST = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 MAX_EXTENDS = 8
 MAX_SEGMENTS = 32
 MAX_DOUBLE_STARS = 3
@@ -62,7 +63,7 @@ class Layer:
     paths: PathRules
     budgets: Budgets
     limits: ResourceLimits
-    hosts: tuple[str, ...]
+    egress: Egress
 
 
 NOTHING = Layer(
@@ -74,7 +75,7 @@ NOTHING = Layer(
     paths=PathRules(),
     budgets=Budgets(),
     limits=ResourceLimits(),
-    hosts=(),
+    egress=Egress(),
 )
 """What a file that extends nothing starts from."""
 
@@ -126,7 +127,7 @@ def build(document: Document, base: Layer) -> Layer:
         ),
         budgets=replace(base.budgets, **below(values, "budgets.")),
         limits=replace(base.limits, **below(values, "limits.")),
-        hosts=hosts(document) if "network.hosts" in values else base.hosts,
+        egress=egress(document, base.egress),
     )
 
 
@@ -185,11 +186,14 @@ def path_globs(document: Document, key: str, unset: tuple[PathGlob, ...]) -> tup
     return tuple(found)
 
 
-def hosts(document: Document) -> tuple[str, ...]:
-    found = tuple(str(host).lower() for host in document.values["network.hosts"])
+def egress(document: Document, base: Egress) -> Egress:
+    """What the file lets out of the sandbox, on top of `base`."""
+    values = document.values
+    found = tuple(str(host).lower() for host in values.get("network.hosts", base.hosts))
     for index, host in enumerate(found):
-        if not HOST.fullmatch(host):
-            cause = f"{host!r} is not a host name."
-            remedy = "Name each host, as 'example.org' or '*.example.org'."
-            raise document.fault("network.hosts", cause, remedy, index)
-    return found
+        try:
+            parse_host_rule(host)
+        except ValueError as error:
+            remedy = "Name each host, as 'example.org', '*.example.org' or '192.0.2.7:8080'."
+            raise document.fault("network.hosts", str(error), remedy, index) from error
+    return Egress(hosts=found, private=bool(values.get("network.private", base.private)))

@@ -10,7 +10,8 @@ from wardian_policies.errors import PolicyError
 from wardian_policies.file import PRESETS, Layer, find, load_layer
 from wardian_policies.globs import intersect
 from wardian_policies.types import Allow, Ask, Budgets, Decision, Deny, Rule, Verdict
-from wardian_sandbox.types import Confinement, ResourceLimits
+from wardian_sandbox.egress.rules import parse_host_rule
+from wardian_sandbox.types import Confinement, Egress, EgressLimits, ResourceLimits
 from wardian_tools.types import Tool, ToolCall
 
 STRICTNESS = {Allow: 0, Ask: 1, Deny: 2}
@@ -128,7 +129,7 @@ def confinement_of(layer: Layer) -> Confinement:
         readable=tuple(item.glob for item in paths.readable),
         writable=tuple(item.glob for item in paths.writable),
         protected=tuple(dict.fromkeys(item.glob for item in paths.protected)),
-        hosts=layer.hosts,
+        egress=layer.egress,
         limits=layer.limits,
     )
 
@@ -139,20 +140,33 @@ def narrowest(one: Confinement, other: Confinement) -> Confinement:
         readable=intersect(one.readable, other.readable),
         writable=intersect(one.writable, other.writable),
         protected=tuple(dict.fromkeys(one.protected + other.protected)),
-        hosts=shared_hosts(one.hosts, other.hosts),
+        egress=narrowest_egress(one.egress, other.egress),
         limits=least_limits(one.limits, other.limits),
+    )
+
+
+def narrowest_egress(one: Egress, other: Egress) -> Egress:
+    """What both let out."""
+    return Egress(
+        hosts=shared_hosts(one.hosts, other.hosts),
+        private=one.private and other.private,
+        limits=EgressLimits(
+            **{
+                name: min(value, getattr(other.limits, name))
+                for name, value in asdict(one.limits).items()
+            }
+        ),
     )
 
 
 def shared_hosts(some: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
     """The hosts that both lists name, where `*.example.org` names those below it."""
+    rules = {text: parse_host_rule(text) for text in (*some, *others)}
 
-    def covers(wide: str, narrow: str) -> bool:
-        return wide == narrow or (wide.startswith("*.") and narrow.endswith(wide[1:]))
+    def shared(texts: tuple[str, ...], wider: tuple[str, ...]) -> list[str]:
+        return [t for t in texts if any(rules[w].covers(rules[t]) for w in wider)]
 
-    return tuple(one for one in some if any(covers(other, one) for other in others)) + tuple(
-        other for other in others if other not in some and any(covers(one, other) for one in some)
-    )
+    return tuple(dict.fromkeys(shared(some, others) + shared(others, some)))
 
 
 def least_budgets(one: Budgets, other: Budgets) -> Budgets:

@@ -168,6 +168,10 @@ def texts() -> Kind:
     return Kind(description="a list of texts", accepts=is_texts)
 
 
+def boolean() -> Kind:
+    return Kind(description="true or false", accepts=lambda value: isinstance(value, bool))
+
+
 def choice(*names: str) -> Kind:
     quoted = ", ".join(f'"{name}"' for name in names)
     return Kind(description=f"one of {quoted}", accepts=lambda value: value in names)

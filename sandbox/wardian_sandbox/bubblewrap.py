@@ -18,6 +18,7 @@ from pathlib import Path
 from wardian_sandbox import seccomp
 from wardian_sandbox.bootstrap import BOOTSTRAP, inner_files
 from wardian_sandbox.diagnosis import explain_failure, find_bwrap
+from wardian_sandbox.egress.proxy import EgressProxy
 from wardian_sandbox.errors import SandboxUnavailable
 from wardian_sandbox.files import WORKSPACE
 from wardian_sandbox.inner.globs import segments_of
@@ -62,15 +63,20 @@ ENVIRONMENT = {
 }
 
 
-async def open_bubblewrap(workspace: Workspace, confinement: Confinement) -> SupervisedSandbox:
-    """A bubblewrap box around `workspace`. Raises: SandboxUnavailable."""
+async def open_bubblewrap(
+    workspace: Workspace,
+    confinement: Confinement,
+    proxy: EgressProxy | None = None,
+    chosen: str = "",
+) -> SupervisedSandbox:
+    """A bubblewrap box around `workspace`; with `proxy` as its only way out.
+
+    `chosen` says why it is this backend, for the record.
+
+    Raises: SandboxUnavailable.
+    """
     bwrap = find_bwrap()
     require_python()
-    if confinement.hosts:
-        raise SandboxUnavailable(
-            "This sandbox has no network, but the policy allows hosts.",
-            "Remove the hosts from the policy.",
-        )
     arguments = Arguments(workspace.path, confinement, bwrap.has_disable_userns, bwrap.has_size)
 
     def launch(control: int) -> subprocess.Popen[bytes]:
@@ -85,7 +91,7 @@ async def open_bubblewrap(workspace: Workspace, confinement: Confinement) -> Sup
         "limits": asdict(confinement.limits),
         "unlimited": [],
     }
-    process, channel, ready = await start(launch, settings, explain_failure)
+    process, channel, ready = await start(launch, settings, explain_failure, proxy)
     identity = SandboxIdentity(
         backend="bubblewrap",
         enforced=ENFORCED + (("no-nested-namespaces",) if bwrap.has_disable_userns else ()),
@@ -94,9 +100,11 @@ async def open_bubblewrap(workspace: Workspace, confinement: Confinement) -> Sup
             "python": ready.get("python"),
             "workspace": workspace.mode,
             "runs_as": UNPRIVILEGED_ID if os.geteuid() == 0 else os.geteuid(),
+            "egress": list(confinement.egress.hosts),
+            "chosen": chosen,
         },
     )
-    return SupervisedSandbox(process, channel, workspace, identity, WORKSPACE)
+    return SupervisedSandbox(process, channel, workspace, identity, WORKSPACE, proxy)
 
 
 def require_python() -> None:

@@ -4,25 +4,41 @@ import os
 from pathlib import Path
 
 from wardian_sandbox.bubblewrap import UNPRIVILEGED_ID, open_bubblewrap
+from wardian_sandbox.choosing import Choice, choose
 from wardian_sandbox.copied import CopiedWorkspace
+from wardian_sandbox.docker.backend import open_docker
+from wardian_sandbox.docker.image import default_image
+from wardian_sandbox.egress.dialling import Resolve, look_up
+from wardian_sandbox.egress.names import BadName
+from wardian_sandbox.egress.proxy import EgressProxy, OnEgress, ignore
 from wardian_sandbox.errors import SandboxError, SandboxUnavailable
 from wardian_sandbox.none import open_unconfined
 from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import Confinement
 from wardian_sandbox.workspace import MountedWorkspace, Workspace
 
-BACKENDS = ("auto", "bubblewrap", "none")
+BACKENDS = ("auto", "bubblewrap", "docker", "gvisor", "none")
 MODES = ("mount", "copy")
 
 
 async def open_sandbox(
-    backend: str, workspace: Path, confinement: Confinement, *, mode: str = "mount"
+    backend: str,
+    workspace: Path,
+    confinement: Confinement,
+    *,
+    mode: str = "mount",
+    image: str = "",
+    run: str = "",
+    on_egress: OnEgress = ignore,
+    resolve: Resolve = look_up,
 ) -> SupervisedSandbox:
     """An open box around a folder.
 
     `auto` is the strongest backend that this machine can really enforce, never `none`.
     `mode` is `mount` (changes are there at once, or after each call) or `copy` (changes stay in a
-    private copy until `apply`).
+    private copy until `apply`). `image` and `run`, a name for people, are for containers.
+    `on_egress` is told of everything that code inside asks of the network, and what became of it;
+    `resolve` looks up the hosts that `confinement.egress` allows.
 
     Raises: SandboxUnavailable when this machine cannot enforce it; SandboxError when the workspace
     cannot be used.
@@ -33,13 +49,46 @@ async def open_sandbox(
         )
     if mode not in MODES:
         raise SandboxError(f"There is no workspace mode {mode!r}.", "Choose mount or copy.")
-    folder = await _open_workspace(_checked(workspace), backend, confinement, mode)
-    open_box = open_unconfined if backend == "none" else open_bubblewrap
+    path, image = _checked(workspace), image or default_image()
+    choice = await choose(image) if backend == "auto" else Choice(backend)
+    folder = await _open_workspace(path, choice.backend, confinement, mode)
+    proxy: EgressProxy | None = None
     try:
-        return await open_box(folder, confinement)
+        if backend == "none":
+            return await open_unconfined(folder, confinement)
+        proxy = proxy_for(confinement, on_egress, resolve)
+        if choice.backend == "bubblewrap":
+            return await open_bubblewrap(folder, confinement, proxy, choice.why)
+        return await open_docker(
+            folder,
+            confinement,
+            proxy,
+            backend=choice.backend,
+            user=UNPRIVILEGED_ID if os.geteuid() == 0 else os.geteuid(),
+            image=image,
+            run=run,
+            chosen=choice.why,
+        )
     except BaseException:
+        if proxy is not None:
+            await proxy.close()
         await folder.close()
         raise
+
+
+def proxy_for(
+    confinement: Confinement, on_egress: OnEgress, resolve: Resolve
+) -> EgressProxy | None:
+    """The way out of a box; None where it has none. Raises: SandboxError."""
+    if not confinement.egress.hosts:
+        return None
+    try:
+        return EgressProxy(confinement.egress, on_egress, resolve)
+    except BadName as problem:
+        raise SandboxError(
+            f"The list of hosts cannot be used: {problem}",
+            "Write each as 'example.org', '*.example.org' or '192.0.2.7:8080'.",
+        ) from problem
 
 
 def _checked(workspace: Path) -> Path:

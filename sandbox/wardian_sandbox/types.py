@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,71 @@ class ResourceLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EgressLimits:
+    """What one box may send and fetch through its proxy, in all its calls together."""
+
+    connections: int = 64
+    """At a time; more wait for their turn."""
+    total_connections: int = 10_000
+    """After these every request is refused."""
+    sent_bytes: int = 1 << 30
+    received_bytes: int = 16 << 30
+    idle_seconds: float = 120.0
+    """A connection on which nothing moves for so long is closed."""
+    request_seconds: float = 10.0
+    """For a client to say what it wants, and again for its TLS greeting."""
+    connect_seconds: float = 15.0
+    """For looking up a name, and again for connecting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Egress:
+    """What a box may reach, through a filtering proxy on the host. Nothing by default."""
+
+    hosts: tuple[str, ...] = ()
+    """`example.org`, `*.example.org` (those below it), an address, each with `:port` if it is not
+    443 or 80. An address is dialled for a name too, even if it is private, where it is listed."""
+    private: bool = False
+    """Names may lead to private networks. Loopback, link-local and metadata addresses stay
+    refused unless they are listed."""
+    limits: EgressLimits = field(default_factory=EgressLimits)
+
+
+class EgressOutcome(StrEnum):
+    """What became of a request to leave the box."""
+
+    ALLOWED = "allowed"
+    """Connected to `address`; `closed` follows."""
+    DENIED = "denied"
+    """Against the rules, or not what the proxy takes for a request."""
+    FAILED = "failed"
+    """Allowed, but the host was not found or did not answer."""
+    CLOSED = "closed"
+    """An allowed connection ended; the bytes say how much went over it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EgressEvent:
+    """One decision of the proxy. Host and port are what the guest asked for: its claim."""
+
+    connection: int
+    """Counts from 1 in each box; the events of one connection share it."""
+    outcome: EgressOutcome
+    host: str
+    """As normalised; empty where none could be read."""
+    port: int
+    address: str = ""
+    """The one dialled."""
+    code: str = ""
+    """malformed, version, not_listed, address, unresolved, unreachable, tls, limit, idle, …"""
+    reason: str = ""
+    """One sentence, also told to the guest."""
+    sent_bytes: int = 0
+    received_bytes: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Confinement:
     """The right to run something, and its bounds. Only an `Allow` of the policy carries one."""
 
@@ -35,8 +100,8 @@ class Confinement:
     """Workspace-relative globs that file tools may write; empty mounts the workspace read-only."""
     protected: tuple[str, ...] = ()
     """Workspace-relative globs that may not be written, whatever `writable` says."""
-    hosts: tuple[str, ...] = ()
-    """Host names reachable from inside; empty is no network at all."""
+    egress: Egress = field(default_factory=Egress)
+    """What can be reached from inside; without hosts, no network at all."""
     limits: ResourceLimits = field(default_factory=ResourceLimits)
 
 
@@ -54,20 +119,52 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileReference:
+    """A file by what it is, without its bytes."""
+
+    path: str
+    """relative to the workspace; for a figure its name"""
+    size_bytes: int
+    mime: str
+    """By its first bytes, else by its name"""
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artefact:
+    """A file that came out of a box. Its bytes are the guest's: parse them with care."""
+
+    reference: FileReference
+    content: bytes = field(repr=False)
+
+
+CLAIM = "A claim of the guest"
+"""Marks fields that code in the box can forge: `Annotated[…, CLAIM]`. All others are facts, seen by
+the host or by the box's supervisor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExecResult:
     """What came of Python code or a shell command."""
 
     ending: Ending
     exit_code: int
-    """0 for success. For Python code: 1 when it raised."""
+    """0 for success. For Python code: 1 when it raised; then a claim, as `exit_code_claimed`."""
+    exit_code_claimed: bool = False
+    """Python only: the cell ran to its end, and its interpreter says with what exit code."""
     output: str
     """stdout and stderr in the order written, UTF-8 with replacement, at most `output_bytes`."""
     dropped_bytes: int = 0
     """Output beyond the limit, not kept."""
-    value: str | None = None
-    """Python only: `repr` of the last expression unless None. A claim of the guest."""
-    error: str | None = None
-    """Python only: the traceback, without our frames. A claim of the guest."""
+    value: Annotated[str | None, CLAIM] = None
+    """Python only: the last expression unless None, by `repr` or as a table."""
+    data: Annotated[Any, CLAIM] = None
+    """Python only: `value` as JSON; None where it has no such form or is too large. Of a data frame
+    `columns`, `index`, `rows` (the first 50) and `row_count`."""
+    error: Annotated[str | None, CLAIM] = None
+    """Python only: the traceback, without our frames."""
+    figures: Annotated[tuple[Artefact, ...], CLAIM] = ()
+    """Python only: what the cell drew with matplotlib, as PNG."""
     state_lost: bool = False
     """Python only: the interpreter was restarted, so earlier variables are gone."""
     seconds: float = 0.0

@@ -38,7 +38,11 @@ Write = Callable[[str], Policy]
         ('[paths]\nreadable = ["**/a/**/b/**/c/**"]', 2, "3 times '**'"),
         ('[paths]\nreadable = ["src/[ab].py"]', 2, "path globs do not know"),
         ('[network]\nhosts = ["*"]', 2, "Name each host"),
-        ('[network]\nhosts = ["http://x.org"]', 2, "is not a host name"),
+        ('[network]\nhosts = ["http://x.org"]', 2, "has a port"),
+        ('[network]\nhosts = ["a.org",\n  "b..org"]', 3, "is not a host name"),
+        ('[network]\nhosts = ["0x7f.1"]', 2, "another spelling"),
+        ('[network]\nhosts = ["[::ffff:10.0.0.1]:443"]', 2, "in the spelling of IPv6"),
+        ('[network]\nprivate = "yes"', 2, "true or false"),
         ('extends = "defualt"', 1, "Did you mean 'default'?"),
         ('\nextends = "./none.toml"', 2, "there is no policy"),
         ("extends = 'policy.toml'", 1, "goes round in a circle"),
@@ -82,7 +86,7 @@ def test_what_is_no_policy_text_is_refused(tmp_path: Path, raw: bytes, said: str
 def test_an_empty_file_asks_for_everything_and_has_no_network(write: Write) -> None:
     policy = write("")
     assert policy.layers[0].rules.default == "ask"
-    assert policy.confinement.hosts == ()
+    assert policy.confinement.egress.hosts == ()
     assert policy.confinement.protected == (".wardian/**",)
 
 
@@ -99,7 +103,7 @@ def test_extending_adds_rules_and_protection_and_replaces_the_rest(write: Write)
     assert policy.layers[0].rules.default == "ask"
     assert policy.confinement.writable == ("src/**",)
     assert policy.confinement.protected == (*strict.confinement.protected, "keys/**")
-    assert policy.confinement.hosts == ("example.org", "*.example.net")
+    assert policy.confinement.egress.hosts == ("example.org", "*.example.net")
     assert policy.confinement.limits.processes == 9
     assert policy.confinement.limits.cpu_seconds == strict.confinement.limits.cpu_seconds
     assert policy.budgets.steps == 99

@@ -13,7 +13,9 @@ from wardian_policies.paths import PathGlob, PathRules
 from wardian_policies.policy import STRICTNESS
 from wardian_policies.rules import RuleSet, parse_rule
 from wardian_policies.types import Rule, Verdict
-from wardian_sandbox.types import ResourceLimits
+from wardian_sandbox.egress.names import parse_host
+from wardian_sandbox.egress.rules import Rules
+from wardian_sandbox.types import Egress, ResourceLimits
 from wardian_tools import builtin_tools
 from wardian_tools.types import ToolCall
 
@@ -59,10 +61,22 @@ def layers(draw: st.DrawFn) -> Layer:
         paths=PathRules(readable=globs(), writable=globs(), protected=globs()),
         budgets=Budgets(steps=draw(COUNTS), tokens=draw(COUNTS), cost_usd=draw(COUNTS)),
         limits=ResourceLimits(processes=draw(st.integers(1, 9))),
-        hosts=tuple(draw(st.lists(st.sampled_from(["a.org", "*.a.org", "b.org", "x.a.org"])))),
+        egress=Egress(hosts=tuple(draw(st.lists(HOSTS))), private=draw(st.booleans())),
     )
 
 
+HOSTS = st.sampled_from(
+    [
+        "a.org",
+        "*.a.org",
+        "b.org",
+        "x.a.org",
+        "a.org:443",
+        "*.a.org:8443",
+        "x.a.org:8443",
+        "10.0.0.5",
+    ]
+)
 POLICIES = layers().map(lambda layer: Policy.of("drawn", (layer,)))
 
 
@@ -105,15 +119,18 @@ def test_no_path_is_granted_that_one_side_withholds(one: Policy, other: Policy, 
         assert set(policy.confinement.protected) <= set(both.protected)
 
 
-def host_named(host: str, hosts: tuple[str, ...]) -> bool:
-    return any(host == one or (one[:2] == "*." and host.endswith(one[1:])) for one in hosts)
+NAMES = st.sampled_from(["a.org", "x.a.org", "y.x.a.org", "b.org", "ba.org", "10.0.0.5"])
 
 
-@given(POLICIES, POLICIES, st.sampled_from(["a.org", "x.a.org", "y.x.a.org", "b.org", "ba.org"]))
-def test_a_host_is_reachable_when_both_name_it(one: Policy, other: Policy, host: str) -> None:
-    both = one.narrowed_by(other).confinement
-    sides = [host_named(host, policy.confinement.hosts) for policy in (one, other)]
-    assert host_named(host, both.hosts) == all(sides)
+@given(POLICIES, POLICIES, NAMES, st.sampled_from([443, 80, 8443, 22]))
+def test_a_host_is_reachable_when_both_name_it(
+    one: Policy, other: Policy, name: str, port: int
+) -> None:
+    both = one.narrowed_by(other).confinement.egress
+    sides = [Rules(policy.confinement.egress) for policy in (one, other)]
+    host = parse_host(name)
+    assert Rules(both).lists(host, port) == all(side.lists(host, port) for side in sides)
+    assert both.private == all(policy.confinement.egress.private for policy in (one, other))
 
 
 @given(POLICIES, POLICIES)

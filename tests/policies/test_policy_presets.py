@@ -80,7 +80,7 @@ def test_a_file_that_extends_ci_may_name_its_own_tools(tmp_path: Path) -> None:
 def test_a_preset_has_no_network_and_protects_git_and_settings(name: str) -> None:
     policy = Policy.load(name)
     assert policy.name == name
-    assert policy.confinement.hosts == ()
+    assert policy.confinement.egress.hosts == ()
     for path in (".git/config", ".git/hooks/pre-push", ".wardian/config.toml"):
         assert isinstance(decide(policy, TOOLS["write_file"], {"path": path}), Deny)
 

@@ -207,12 +207,6 @@ def test_an_unknown_mode_is_refused(workspace: Path) -> None:
         asyncio.run(open_and_close("bubblewrap", workspace, mode="overlay"))
 
 
-def test_hosts_cannot_be_promised_without_a_network(workspace: Path) -> None:
-    async def scenario() -> None:
-        await open_sandbox("bubblewrap", workspace, Confinement(hosts=("example.com",)))
-
-    with pytest.raises(SandboxUnavailable, match="no network"):
-        asyncio.run(scenario())
 
 
 def test_the_probe_starts_a_real_box() -> None:

@@ -39,7 +39,8 @@ def show(
         ("readable", " ".join(within.readable) or "nothing"),
         ("writable", " ".join(within.writable) or "nothing"),
         ("protected", " ".join(within.protected) or "nothing"),
-        ("hosts", " ".join(within.hosts) or "no network"),
+        ("hosts", " ".join(within.egress.hosts) or "no network"),
+        ("private networks", "by name" if within.egress.private else "refused"),
     ]
     print_table(("WORKSPACE", "WHAT"), places, "")
     write(sys.stdout, "\n")

@@ -7,10 +7,11 @@ import signal
 import socket
 import sys
 
-from wardian_sandbox.inner import children
+from wardian_sandbox.inner import children, listening
 from wardian_sandbox.inner.control import Streams, open_control
 from wardian_sandbox.inner.frames import FrameReader, pack
-from wardian_sandbox.inner.supervisor import READ_BYTES, HostGone, Supervisor
+from wardian_sandbox.inner.supervisor import HostGone, Supervisor
+from wardian_sandbox.inner.watching import READ_BYTES
 
 MAX_FAULT_CHARACTERS = 4000
 
@@ -23,6 +24,9 @@ def main(control_name: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control = open_control(control_name)
     settings = _first_message(control)
+    if settings.get("egress"):
+        listening.hand_over(control)
+        listening.tell_programs()
     supervisor = Supervisor(control, settings)
     _leave_the_hosts_streams()
     version = ".".join(str(part) for part in sys.version_info[:3])

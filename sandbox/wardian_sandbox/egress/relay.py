@@ -1,0 +1,96 @@
+"""Bytes from one side to the other: counted, in bounded memory, never monopolising the loop."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from wardian_sandbox.egress.parsing import ProxyRequest, parse_chunk_size
+from wardian_sandbox.egress.refused import malformed
+from wardian_sandbox.egress.wire import Wire
+
+SENDING_BYTES = 64 << 10
+RECEIVING_BYTES = 128 << 10
+MAX_CHUNK_LINE = 64
+
+Count = Callable[[int], None]
+"""Told of bytes before they are passed on; raises Refused when they are too many."""
+
+
+async def pump(source: socket.socket, sink: socket.socket, size: int, count: Count) -> None:
+    """Everything from `source`, then its end. Raises: OSError, Refused."""
+    loop = asyncio.get_running_loop()
+    buffer = memoryview(bytearray(size))
+    while got := await loop.sock_recv_into(source, buffer):
+        count(got)
+        await loop.sock_sendall(sink, buffer[:got])
+        # Both return at once while both sides keep up: others must have their turn.
+        await asyncio.sleep(0)
+    sink.shutdown(socket.SHUT_WR)
+
+
+async def tunnel(client: Wire, server: socket.socket, sent: Count, received: Count) -> None:
+    """Both ways until both have ended. Raises: OSError, Refused."""
+    assert not client.ahead, "the greeting was passed on whole"
+    there = asyncio.create_task(pump(client.sock, server, SENDING_BYTES, sent))
+    back = asyncio.create_task(pump(server, client.sock, RECEIVING_BYTES, received))
+    try:
+        await asyncio.gather(there, back)
+    finally:
+        await _end(there, back)
+
+
+async def exchange(
+    client: Wire, server: socket.socket, request: ProxyRequest, sent: Count, received: Count
+) -> None:
+    """One request's body there, one answer back. Raises: OSError, Refused."""
+    head = request.head()
+    sent(len(head))
+    await asyncio.get_running_loop().sock_sendall(server, head)
+    if request.body_bytes == 0:
+        await pump(server, client.sock, RECEIVING_BYTES, received)
+        return
+    body = asyncio.create_task(_send_body(client, server, request.body_bytes, sent))
+    answer = asyncio.create_task(pump(server, client.sock, RECEIVING_BYTES, received))
+    try:
+        # A server may answer before it has heard everything; then the rest is not wanted.
+        done, _ = await asyncio.wait((body, answer), return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        await answer
+    finally:
+        await _end(body, answer)
+
+
+async def _send_body(client: Wire, server: socket.socket, size: int | None, sent: Count) -> None:
+    if size is not None:
+        await _send_exactly(client, server, size, sent)
+        return
+    loop = asyncio.get_running_loop()
+    # Framed anew, so that the server cannot see another end than we do.
+    while size := parse_chunk_size(await client.read_line(MAX_CHUNK_LINE)):
+        await loop.sock_sendall(server, b"%x\r\n" % size)
+        await _send_exactly(client, server, size, sent)
+        if await client.read_line(MAX_CHUNK_LINE):
+            raise malformed("A chunk is longer than it says.")
+        await loop.sock_sendall(server, b"\r\n")
+    if await client.read_line(MAX_CHUNK_LINE):
+        raise malformed("Trailers are refused.")
+    await loop.sock_sendall(server, b"0\r\n\r\n")
+
+
+async def _send_exactly(client: Wire, server: socket.socket, left: int, sent: Count) -> None:
+    loop = asyncio.get_running_loop()
+    while left:
+        data = await client.read(min(left, SENDING_BYTES))
+        if not data:
+            raise malformed("The request's body ended too early.")
+        left -= len(data)
+        sent(len(data))
+        await loop.sock_sendall(server, data)
+        await asyncio.sleep(0)
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
