@@ -1,0 +1,142 @@
+"""What a box's container is: its limits, what is mounted into it, and what starts in it.
+
+Covers: no network; the image read-only; no capabilities and no way to gain any; a user that is not
+root; the same system call filter as bubblewrap's; memory, processors, processes, and the private
+folders limited; nothing of the host's but the workspace and our modules, names and channel.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wardian_sandbox.bootstrap import BOOTSTRAP
+from wardian_sandbox.files import WORKSPACE
+from wardian_sandbox.inner.globs import segments_of
+from wardian_sandbox.types import Confinement
+
+MODULES = "/run/wardian/modules"
+CONTROL = "/run/wardian/control"
+HOME = "/home/agent"
+ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "HOME": HOME,
+    "LANG": "C.UTF-8",
+    "TERM": "dumb",
+    "AGENT": "wardian",
+}
+SUPERVISOR_BYTES = 64 << 20
+"""What the supervisor and the container's own processes need, beyond what one call may."""
+SUPERVISOR_PROCESSES = 8
+LOG_BYTES = "64k"
+"""Enough for the complaint of a supervisor that cannot start; after that nothing is logged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that decides how a container is made."""
+
+    image: str
+    """Its digest, so that it is the one that was looked at."""
+    runtime: str
+    user: int
+    workspace: Path
+    folder: Path
+    """Private to this box: modules, names, and the control socket."""
+    control: str
+    """As the supervisor knows it; see `wardian_sandbox.inner.control`."""
+    confinement: Confinement
+    labels: dict[str, str]
+    seccomp: str
+
+    @property
+    def is_attached(self) -> bool:
+        return not self.control.startswith("/")
+
+    def as_json(self) -> dict[str, Any]:
+        """The body of `POST /containers/create`."""
+        return {
+            "Image": self.image,
+            "User": f"{self.user}:{self.user}",
+            "Hostname": "sandbox",
+            "WorkingDir": WORKSPACE,
+            "Entrypoint": self._command(),
+            "Cmd": [],
+            "Labels": self.labels,
+            "Healthcheck": {"Test": ["NONE"]},
+            "NetworkDisabled": True,
+            "Tty": False,
+            "OpenStdin": self.is_attached,
+            "StdinOnce": self.is_attached,
+            "AttachStdin": self.is_attached,
+            "HostConfig": self._host() | self._limits(),
+        }
+
+    def _command(self) -> list[str]:
+        """Nothing of the image's environment gets in."""
+        words = [f"{name}={value}" for name, value in ENVIRONMENT.items()]
+        python = ["python3", "-I", "-c", BOOTSTRAP, MODULES, self.control]
+        return ["/usr/bin/env", "-i", *words, *python]
+
+    def _host(self) -> dict[str, Any]:
+        size = self.confinement.limits.scratch_bytes
+        private = f"rw,exec,nosuid,nodev,size={size}"
+        log: dict[str, Any] = {"Type": "none"}
+        if not self.is_attached:
+            log = {"Type": "json-file", "Config": {"max-size": LOG_BYTES, "max-file": "1"}}
+        return {
+            "Runtime": self.runtime,
+            "NetworkMode": "none",
+            "IpcMode": "private",
+            "CgroupnsMode": "private",
+            "ReadonlyRootfs": True,
+            "Privileged": False,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges", f"seccomp={self.seccomp}"],
+            "Tmpfs": {
+                "/tmp": f"{private},mode=1777",  # noqa: S108 - the box's own
+                HOME: f"{private},mode=0700,uid={self.user},gid={self.user}",
+            },
+            "ShmSize": size,
+            "Mounts": self._mounts(),
+            "RestartPolicy": {"Name": "no"},
+            "LogConfig": log,
+        }
+
+    def _limits(self) -> dict[str, Any]:
+        limits = self.confinement.limits
+        memory = limits.memory_bytes + SUPERVISOR_BYTES
+        return {
+            "Memory": memory,
+            "MemorySwap": memory,
+            "PidsLimit": limits.processes + SUPERVISOR_PROCESSES,
+            "NanoCpus": (os.cpu_count() or 1) * 10**9,
+            "CpuShares": 512,
+            "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
+        }
+
+    def _mounts(self) -> list[dict[str, Any]]:
+        mounts = [_bind(self.workspace, WORKSPACE, writable=bool(self.confinement.writable))]
+        for path in self.confinement.protected:
+            plain = "/".join(segments_of(path.removesuffix("/**")))
+            place = self.workspace / plain
+            # Only what is there, by its own name: a link would be followed.
+            if plain and place.exists() and place.resolve() == place:
+                mounts.append(_bind(place, f"{WORKSPACE}/{plain}"))
+        mounts.append(_bind(self.folder / "modules", MODULES))
+        if not self.is_attached:
+            mounts.append(_bind(self.folder / "control", CONTROL))
+        mounts += [
+            _bind(file, f"/etc/{file.name}") for file in sorted((self.folder / "etc").iterdir())
+        ]
+        return mounts
+
+
+def _bind(source: Path, target: str, *, writable: bool = False) -> dict[str, Any]:
+    return {
+        "Type": "bind",
+        "Source": str(source),
+        "Target": target,
+        "ReadOnly": not writable,
+        "BindOptions": {"Propagation": "rprivate"},
+    }

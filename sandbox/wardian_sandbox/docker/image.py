@@ -1,0 +1,98 @@
+"""Which image boxes run: the one that was built here, by its digest."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from wardian_sandbox.docker.engine import Engine
+from wardian_sandbox.docker.problems import BUILD, DockerError, no_image
+from wardian_sandbox.errors import SandboxError
+
+DEFAULT_IMAGE = "wardian-sandbox:latest"
+VARIABLE = "WARDIAN_SANDBOX_IMAGE"
+FILE = "images.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image that was built here."""
+
+    name: str
+    digest: str
+    """sha256:…, Docker's id of it"""
+    source: str
+    """What it was built from: the Debian release, or the Dockerfile."""
+    packages: tuple[str, ...] = ()
+    built: str = ""
+    """ISO 8601, UTC"""
+
+
+def default_image() -> str:
+    """The image that is run where none is named."""
+    return os.environ.get(VARIABLE) or DEFAULT_IMAGE
+
+
+def data_folder() -> Path:
+    """Where what was built is written down: the same folder that runs are kept in."""
+    if home := os.environ.get("WARDIAN_HOME"):
+        return Path(home).expanduser().absolute()
+    usual = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(usual) if usual.startswith("/") else Path.home() / ".local/share") / "wardian"
+
+
+def recorded(name: str) -> Image | None:
+    """The image of that name that was built here last."""
+    entry = _read().get(name)
+    return None if entry is None else Image(**entry | {"packages": tuple(entry["packages"])})
+
+
+def record(image: Image) -> Path:
+    """Write it down; gives the file. Raises: SandboxError."""
+    path = data_folder() / FILE
+    entries = _read() | {image.name: asdict(image)}
+    new = path.with_suffix(".new")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new.write_text(json.dumps(entries, indent=2) + "\n")
+        new.chmod(0o600)
+        new.replace(path)
+    except OSError as problem:
+        raise SandboxError(
+            f"The image cannot be recorded in {path} ({problem.strerror}).",
+            "Make that folder writable, or set WARDIAN_HOME.",
+        ) from problem
+    return path
+
+
+async def find(engine: Engine, name: str) -> str:
+    """The digest to run for `name`, which may itself be a digest.
+
+    Raises: DockerError when it is not there, or is not the one that was recorded.
+    """
+    try:
+        there = (await engine.ask("GET", f"/images/{name}/json"))["Id"]
+    except DockerError as problem:
+        raise no_image(name) if problem.status == 404 else problem from problem
+    known = recorded(name)
+    if known is not None and known.digest != there:
+        raise DockerError(
+            0,
+            f"The image {name} is not the one that was built here ({there[:19]}, not "
+            f"{known.digest[:19]}).",
+            f"Build it anew with '{BUILD}'.",
+        )
+    return str(there)
+
+
+def _read() -> dict[str, dict[str, Any]]:
+    try:
+        return dict(json.loads((data_folder() / FILE).read_text()))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as problem:
+        raise SandboxError(
+            f"The record of images {data_folder() / FILE} cannot be read ({problem}).",
+            f"Remove it, and build anew with '{BUILD}'.",
+        ) from problem
