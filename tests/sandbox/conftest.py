@@ -1,7 +1,17 @@
-"""A workspace, and boxes around it. Every backend this machine has is tested."""
+"""A workspace, and boxes around it. Every backend this machine has is tested.
+
+For those in containers a Docker daemon that is installed but does not run is started (as root),
+and a minimal image is built by our own code, once: its packages are kept in the user's cache.
+"""
 
 import asyncio
+import hashlib
+import json
+import os
+import shutil
+import subprocess
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +26,16 @@ from wardian_sandbox import (
     SupervisedSandbox,
     open_sandbox,
 )
+from wardian_sandbox.docker import packages
+from wardian_sandbox.docker.build import from_tarball
+from wardian_sandbox.docker.engine import Engine, find_engine
+from wardian_sandbox.docker.image import VARIABLE
+from wardian_sandbox.docker.packages import MINIMAL, bootstrap, can_bootstrap, host_suite
+from wardian_sandbox.docker.probing import runtimes
+from wardian_sandbox.docker.problems import DockerError
 
+CACHE = Path.home() / ".cache" / "wardian-tests"
+DAEMON_SECONDS = 60
 PLENTY = Confinement(limits=ResourceLimits(wall_seconds=30.0))
 Work = Callable[[SupervisedSandbox], Awaitable[Any]]
 
@@ -42,10 +61,103 @@ def staging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.fixture(params=["bubblewrap", "none"])
-def backend(request: pytest.FixtureRequest) -> str:
-    """Every backend; overridden where only one is meant."""
-    return str(request.param)
+@pytest.fixture(params=["bubblewrap", "docker", "gvisor", "none"])
+def backend(request: pytest.FixtureRequest, prepared: Callable[[str], str]) -> str:
+    """Every backend; overridden where only some are meant."""
+    return prepared(str(request.param))
+
+
+@pytest.fixture
+def prepared(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """`prepared(backend)`: its name, once it can be used here; skips where it cannot be had."""
+
+    def preparing(name: str) -> str:
+        if name in ("docker", "gvisor"):
+            request.getfixturevalue("docker_image")
+        if name == "gvisor":
+            request.getfixturevalue("gvisor")
+        return name
+
+    return preparing
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[Engine]:
+    """A real Docker daemon: the one that runs, else one started for the tests."""
+    engine = find_engine()
+    if answers(engine):
+        yield engine
+        return
+    if os.geteuid() != 0 or shutil.which("dockerd") is None:
+        pytest.skip("no Docker daemon that this user may use or start")
+    with tempfile.TemporaryFile() as log:
+        daemon = subprocess.Popen(["dockerd", *DAEMON], stdout=log, stderr=log)
+        try:
+            wait_for(engine, daemon)
+            yield engine
+        finally:
+            daemon.terminate()
+            daemon.wait()
+
+
+DAEMON = ("--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=overlay2")
+
+
+def answers(engine: Engine) -> bool:
+    try:
+        engine.call("GET", "/version")
+    except DockerError:
+        return False
+    return True
+
+
+def wait_for(engine: Engine, daemon: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + DAEMON_SECONDS
+    while not answers(engine):
+        assert daemon.poll() is None, "dockerd ended at once"
+        assert time.monotonic() < until, "dockerd does not answer"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def docker_image(docker: Engine) -> Iterator[str]:
+    """The minimal image, made by our own build; every box of the tests runs it."""
+    suite = host_suite()
+    recipe = Path(packages.__file__).read_bytes()
+    key = hashlib.sha256(recipe + json.dumps([MINIMAL, suite]).encode()).hexdigest()[:12]
+    name = f"wardian-sandbox-test:{key}"
+    if not is_there(docker, name):
+        make_image(docker, name, CACHE / f"{key}.tar", suite)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, name)
+        yield name
+
+
+def is_there(engine: Engine, image: str) -> bool:
+    try:
+        engine.call("GET", f"/images/{image}/json")
+    except DockerError as problem:
+        if problem.status != 404:
+            raise
+        return False
+    return True
+
+
+def make_image(engine: Engine, name: str, tarball: Path, suite: str) -> None:
+    if not tarball.exists():
+        if not can_bootstrap():
+            pytest.skip("no image for containers, and no mmdebstrap to make one")
+        tarball.parent.mkdir(parents=True, exist_ok=True)
+        new = tarball.with_suffix(f".{os.getpid()}.tar")
+        bootstrap(MINIMAL, suite, new, print)
+        new.replace(tarball)
+    from_tarball(engine, name, tarball, suite, MINIMAL, say=print)
+
+
+@pytest.fixture(scope="session")
+def gvisor(docker: Engine) -> None:
+    if "runsc" not in asyncio.run(runtimes(docker)):
+        pytest.skip("the Docker daemon has no runtime runsc")
 
 
 @pytest.fixture
