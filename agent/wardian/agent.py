@@ -27,7 +27,7 @@ from wardian.types import Message, Model, Role, Sampling, Startable, Stop, Task,
 from wardian.unboxed import UnusedSandbox
 from wardian_policies import Policy
 from wardian_policies.types import Budgets
-from wardian_sandbox import Sandbox, SandboxError, open_sandbox
+from wardian_sandbox import EgressEvent, Sandbox, SandboxError, open_sandbox
 from wardian_tools import Registry, Tool, builtin_tools, select, tool
 
 
@@ -149,28 +149,34 @@ class Agent(Generic[T]):
         async with AsyncExitStack() as stack:
             starting = asyncio.create_task(_start(self.model))
             stack.push_async_callback(_end, starting)
-            sandbox = await self._open_sandbox()
+
+            def note_egress(egress: EgressEvent) -> None:
+                recorder.note_egress(egress)  # made before anything runs in the sandbox
+
+            sandbox = await self._open_sandbox(note_egress)
             stack.push_async_callback(sandbox.close)
             await starting
             log = self.store.create(run_id) if self.store else None
             if log:
                 stack.callback(log.close)
-            run = self._assemble(run_id, log, sandbox, listener)
+            recorder = RunRecorder(log, Conversation(), Meter(), listener)
+            run = self._assemble(run_id, recorder, sandbox)
             await run.recorder.record(self._started(run, task, earlier))
             finished = await self._supervise(run)
         return self._result(run, finished, log)
 
-    async def _open_sandbox(self) -> Sandbox:
+    async def _open_sandbox(self, on_egress: Callable[[EgressEvent], None]) -> Sandbox:
         if not any(t.uses_sandbox for t in self.registry):
             return UnusedSandbox()
         return await open_sandbox(
-            self.sandbox, self.workspace, self.policy.confinement, mode=self.workspace_mode
+            self.sandbox,
+            self.workspace,
+            self.policy.confinement,
+            mode=self.workspace_mode,
+            on_egress=on_egress,
         )
 
-    def _assemble(
-        self, run_id: str, log: RunLog | None, sandbox: Sandbox, listener: Callable[[Event], None]
-    ) -> Run:
-        conversation, meter = Conversation(), Meter()
+    def _assemble(self, run_id: str, recorder: RunRecorder, sandbox: Sandbox) -> Run:
         return Run(
             id=run_id,
             model=self.model,
@@ -181,9 +187,9 @@ class Agent(Generic[T]):
             ),
             policy=self.policy,
             sandbox=sandbox,
-            recorder=RunRecorder(log, conversation, meter, listener),
-            conversation=conversation,
-            meter=meter,
+            recorder=recorder,
+            conversation=recorder.conversation,
+            meter=recorder.meter,
             sampling=self.sampling,
             approve=self.approve,
             check_answer=self.check.problem,

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from wardian.types import CallDelta, Message, ReasoningDelta, Reply, Stop, Task, TextDelta, Usage
 from wardian_policies.types import Decision
+from wardian_sandbox.types import EgressEvent
 from wardian_tools.types import ToolCall, ToolResult
 
 
@@ -85,6 +86,15 @@ class CallFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EgressDecided:
+    """What the sandbox's proxy let out, or refused to. While a step's calls run, among them."""
+
+    kind: ClassVar[str] = "egress_decided"
+    step: int
+    egress: EgressEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
     """Something the runtime told the model in a user message (a cut reply, a schema not met)."""
 
@@ -117,6 +127,7 @@ Recorded = (
     | CallDecided
     | CallStarted
     | CallFinished
+    | EgressDecided
     | Noted
     | RunFinished
 )

@@ -11,7 +11,14 @@ from pydantic import BaseModel
 
 from wardian import Agent, Budgets, FunctionModel, RunStore, ScriptedModel, Task, tool
 from wardian.errors import ConfigurationError, ExitCode, ModelUnavailable
-from wardian.events import CallDecided, CallFinished, CallStarted, Noted, RunFinished
+from wardian.events import (
+    CallDecided,
+    CallFinished,
+    CallStarted,
+    EgressDecided,
+    Noted,
+    RunFinished,
+)
 from wardian.results import RunResult
 from wardian.types import (
     CallDelta,
@@ -25,6 +32,7 @@ from wardian.types import (
     Usage,
 )
 from wardian_policies.types import Allow, Ask
+from wardian_sandbox import EgressOutcome
 from wardian_tools import ToolCall
 from wardian_tools.types import Effect, ResultStatus
 
@@ -391,3 +399,22 @@ def test_several_runs_of_one_agent_do_not_mix(box: Box) -> None:
 def test_a_workspace_that_is_no_folder_is_refused(box: Box) -> None:
     with pytest.raises(ConfigurationError, match="workspace"):
         Agent(ScriptedModel(["x"]), workspace=box.workspace / "nowhere").run_sync("Go.")
+
+
+def test_what_the_sandbox_asks_of_the_network_is_recorded_before_the_calls_result(
+    box: Box, tmp_path: Path
+) -> None:
+    policy = tmp_path / "mine.toml"
+    policy.write_text('extends = "default"\n[network]\nhosts = ["listed.invalid"]\n')
+    fetch = "curl -s http://evil.example/; curl -s http://listed.invalid/"
+    run = box.run([[("shell", {"command": fetch})], "Done."], policy=policy)
+    events = box.events(run)
+    egress = [e for e in events if isinstance(e, EgressDecided)]
+    assert [(e.egress.outcome, e.egress.host, e.step) for e in egress] == [
+        (EgressOutcome.DENIED, "evil.example", 1),
+        (EgressOutcome.FAILED, "listed.invalid", 1),
+    ]
+    kinds = [event.kind for event in events]
+    assert kinds.index("call_started") < kinds.index("egress_decided")
+    assert kinds.index("egress_decided") < kinds.index("call_finished")
+    assert "may not reach evil.example:80" in box.results(run)[0].content

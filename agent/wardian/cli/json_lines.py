@@ -5,6 +5,7 @@ last line is always `result`, also after an error. New keys may appear under the
 """
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from wardian.cli.outcome import Outcome
@@ -12,6 +13,7 @@ from wardian.events import (
     CallDecided,
     CallFinished,
     CallStarted,
+    EgressDecided,
     Event,
     ModelAsked,
     ModelReplied,
@@ -81,6 +83,7 @@ def recorded_fields(
     | CallDecided
     | CallStarted
     | CallFinished
+    | EgressDecided
     | Noted,
 ) -> dict[str, Any]:
     match event:
@@ -119,6 +122,8 @@ def recorded_fields(
                 "data": result.data,
                 "seconds": round(result.seconds, 6),
             }
+        case EgressDecided(egress=egress):
+            return {"step": event.step, **asdict(egress), "seconds": round(egress.seconds, 6)}
         case Noted():
             return {"step": event.step, "text": event.text}
 

@@ -11,6 +11,7 @@ from wardian.events import (
     CallDecided,
     CallFinished,
     CallStarted,
+    EgressDecided,
     Event,
     ModelReplied,
     Noted,
@@ -18,6 +19,7 @@ from wardian.events import (
 )
 from wardian.types import Message
 from wardian_policies.types import Ask
+from wardian_sandbox.types import EgressOutcome
 from wardian_tools.types import ResultStatus, ToolCall, ToolResult
 
 
@@ -71,6 +73,7 @@ class PlainRenderer(QuietRenderer):
         self.stream = stream or sys.stderr
         self.arrow = screen.text("→", "->")
         self.calls: dict[str, ToolCall] = {}
+        self.refusals = Refusals()
 
     def on(self, event: Event) -> None:
         match event:
@@ -85,6 +88,8 @@ class PlainRenderer(QuietRenderer):
                 self._show_result(result, step)
             case CallDecided() if text := unanswered(event):
                 self.say(text)
+            case EgressDecided(step=step) if text := self.refusals.line(event):
+                self.say(f"[{step}] {text}")
             case Noted(text=text, step=step):
                 self.say(f"[{step}] {one_line(text, preview.LINE_CHARS)}")
             case _:
@@ -123,6 +128,20 @@ def run_facts(event: RunStarted) -> str:
     sandbox = "NO SANDBOX: calls run with your rights" if backend == "none" else backend
     policy = str(event.policy.get("name", ""))
     return visible(f"{event.model.get('name')} ({where}), {sandbox}, policy {policy}")
+
+
+class Refusals:
+    """What code in the sandbox was not let reach: one line a step, since code can try for ever."""
+
+    def __init__(self) -> None:
+        self.step = 0
+
+    def line(self, event: EgressDecided) -> str:
+        egress = event.egress
+        if egress.outcome is not EgressOutcome.DENIED or event.step == self.step:
+            return ""
+        self.step = event.step
+        return one_line(f"network: {egress.reason}", preview.LINE_CHARS)
 
 
 def never_ran(result: ToolResult) -> bool:

@@ -4,13 +4,14 @@ The one thing that moves is the last line, which says what is being waited for.
 """
 
 from wardian.cli import preview
-from wardian.cli.render import never_ran, run_facts, unanswered
+from wardian.cli.render import Refusals, never_ran, run_facts, unanswered
 from wardian.cli.sanitise import VisibleStream, one_line, visible
 from wardian.cli.terminal import Terminal
 from wardian.events import (
     CallDecided,
     CallFinished,
     CallStarted,
+    EgressDecided,
     Event,
     ModelAsked,
     ModelReplied,
@@ -46,6 +47,7 @@ class LiveRenderer:
         self.spinner = screen.text("dots", "line")
         self.status: Status | None = None
         self.calls: dict[str, ToolCall] = {}
+        self.refusals = Refusals()
         self.asked: set[str] = set()
         """Calls the person was asked about, who has seen all of them"""
         self.model = ""
@@ -82,6 +84,9 @@ class LiveRenderer:
                     self.asked.add(event.call.id)
                 if text := unanswered(event):
                     self.say(text, "red")
+            case EgressDecided():
+                if text := self.refusals.line(event):
+                    self.say(f"  {text}", "yellow")
             case Noted(text=text):
                 self.say(f"  {one_line(text, preview.LINE_CHARS)}", "yellow")
             case RunFinished():
