@@ -106,9 +106,12 @@ def _checked(workspace: Path) -> Path:
 async def _open_workspace(
     path: Path, backend: str, confinement: Confinement, mode: str
 ) -> Workspace:
-    """Root's files cannot be written by the box's user, so root's workspace is always a copy."""
+    """Root's files cannot be written by the box's user, so root's workspace is always a copy.
+
+    So is gVisor's: nothing in there keeps set-user-id bits off files, but the way out of a copy does.
+    """
     is_dropped = backend != "none" and os.geteuid() == 0
-    if mode == "mount" and not is_dropped:
+    if mode == "mount" and not is_dropped and backend != "gvisor":
         return MountedWorkspace(path)
     copy = CopiedWorkspace(
         path,
