@@ -1,7 +1,8 @@
 """The host's end of the control channel: requests out, one answer each back.
 
-Covers: length-prefixed JSON frames of bounded size; a frame that is malformed, that nobody asked
-for, or that answers twice ends the channel, since whoever sent it is not our supervisor.
+Covers: length-prefixed JSON frames of bounded size, number of values and depth; a frame that is
+malformed, that nobody asked for, or that answers twice ends the channel with ProtocolBroken, since
+whoever sent it is not our supervisor. Nothing that comes in is ever run, unpickled or imported.
 """
 
 import asyncio
@@ -9,10 +10,11 @@ import itertools
 import socket
 from typing import Any
 
-from wardian_sandbox.errors import SandboxLost
+from wardian_sandbox.errors import ProtocolBroken, SandboxLost
 from wardian_sandbox.inner.frames import BadFrame, FrameReader, pack
 from wardian_sandbox.inner.values import as_number, as_object
 
+MAX_FAULT_CHARACTERS = 4000
 REMEDY = "Open a new sandbox; the state of this one is gone."
 UNEXPECTED = "it ended unexpectedly"
 """Why a channel ended that nobody on this side ended."""
@@ -31,6 +33,8 @@ class Channel(asyncio.Protocol):
         self._reader = FrameReader()
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self.is_broken = False
+        """Did it end for what came over it?"""
 
     @classmethod
     async def connect(cls, sock: socket.socket) -> "Channel":
@@ -42,7 +46,7 @@ class Channel(asyncio.Protocol):
     def send(self, message: dict[str, Any]) -> None:
         """Put one frame on its way. Raises: SandboxLost."""
         if self.lost.done() or self._transport is None:
-            raise SandboxLost(f"The sandbox is gone: {self.why}.", REMEDY)
+            raise self._loss()
         self._transport.write(pack(message))
 
     def request(self, operation: str, **details: Any) -> tuple[int, asyncio.Future[dict[str, Any]]]:
@@ -65,9 +69,19 @@ class Channel(asyncio.Protocol):
             self._transport.abort()
         for answer in (self.ready, *self._waiting.values()):
             if not answer.done():
-                answer.set_exception(SandboxLost(f"The sandbox is gone: {self.why}.", REMEDY))
+                answer.set_exception(self._loss())
                 answer.exception()  # marked as seen: nobody may be waiting for it any more
         self._waiting.clear()
+
+    def break_off(self, problem: object) -> SandboxLost:
+        """Close, since what came makes no sense; gives the error to raise."""
+        self.is_broken = self.is_broken or not self.lost.done()
+        self.end(f"it broke the control protocol ({problem})")
+        return self._loss()
+
+    def _loss(self) -> SandboxLost:
+        kind = ProtocolBroken if self.is_broken else SandboxLost
+        return kind(f"The sandbox is gone: {self.why}.", REMEDY)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -76,16 +90,17 @@ class Channel(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             for message in self._reader.feed(data):
-                self._take(message)
+                if not self.lost.done():
+                    self._take(message)
         except BadFrame as problem:
-            self.end(f"it broke the control protocol ({problem})")
+            self.break_off(problem)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.end(UNEXPECTED)
 
     def _take(self, message: dict[str, Any]) -> None:
         if "fault" in message:
-            self.end(f"its supervisor failed: {message['fault']}")
+            self.end(f"its supervisor failed: {str(message['fault'])[:MAX_FAULT_CHARACTERS]}")
             return
         try:
             if "ready" in message and not self.ready.done():

@@ -2,7 +2,8 @@
 
 SandboxError
 ├── SandboxUnavailable   this machine cannot enforce the sandbox that was asked for
-└── SandboxLost          the sandbox died, or broke the control protocol
+└── SandboxLost          the sandbox died
+    └── ProtocolBroken   what came out of it was not our supervisor's: somebody forges
 """
 
 
@@ -21,3 +22,7 @@ class SandboxUnavailable(SandboxError):
 
 class SandboxLost(SandboxError):
     """The sandbox ended while it was in use; its state is gone."""
+
+
+class ProtocolBroken(SandboxLost):
+    """A frame that is malformed, or that nobody asked for: the sandbox was ended for it."""

@@ -5,21 +5,25 @@ import functools
 import os
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Any, Protocol, Self
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
 
+from wardian_sandbox import transfer
 from wardian_sandbox.channel import REMEDY, UNEXPECTED, Channel
 from wardian_sandbox.egress.handover import receive_listener
 from wardian_sandbox.egress.proxy import EgressProxy
 from wardian_sandbox.errors import SandboxLost, SandboxUnavailable
-from wardian_sandbox.inner.frames import pack
+from wardian_sandbox.inner.frames import BadFrame, pack
+from wardian_sandbox.results import exec_result, file_result
 from wardian_sandbox.types import (
+    Artefact,
     Confinement,
-    Ending,
     ExecResult,
     FileChange,
     FileFailure,
+    FileReference,
     ResourceLimits,
     SandboxIdentity,
 )
@@ -28,7 +32,8 @@ from wardian_sandbox.workspace import Workspace
 START_SECONDS = 20.0
 HOST_GRACE_SECONDS = 5.0
 """How much longer than the supervisor the host waits before it ends the whole box."""
-WRITING_OPERATIONS = ("write", "edit")
+WRITING_OPERATIONS = ("write", "edit", "put")
+T = TypeVar("T")
 
 
 class BoxProcess(Protocol):
@@ -110,6 +115,8 @@ class SupervisedSandbox:
         self._proxy = proxy
         self._python_turn = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
+        # Whoever broke the protocol is not to run on.
+        channel.lost.add_done_callback(lambda _: process.kill() if channel.is_broken else None)
         self._cause: str | None = None
 
     @property
@@ -125,14 +132,15 @@ class SupervisedSandbox:
         """Run `code` in the persistent interpreter. Raises: SandboxLost."""
         async with self._python_turn:
             facts = await self._call("python", within, writes=True, code=code)
-        return _exec_result(facts)
+        return self._understood(exec_result, facts)
 
     async def shell(self, command: str, within: Confinement) -> ExecResult:
         """Run `command` with bash in the workspace; whatever it leaves running is killed.
 
         Raises: SandboxLost.
         """
-        return _exec_result(await self._call("shell", within, writes=True, command=command))
+        facts = await self._call("shell", within, writes=True, command=command)
+        return self._understood(exec_result, facts)
 
     async def file(
         self, operation: str, arguments: dict[str, Any], within: Confinement
@@ -153,10 +161,38 @@ class SupervisedSandbox:
                 "protected": list(within.protected),
             },
         )
-        if "ok" in answer:
-            return dict(answer["ok"])
-        failure = answer["failure"]
-        return FileFailure(code=str(failure["code"]), message=str(failure["message"]))
+        return self._understood(file_result, answer)
+
+    async def refer(self, path: str, within: Confinement) -> FileReference | FileFailure:
+        """What a file in the workspace is: size, kind, digest. Raises: SandboxLost."""
+        return await self._transferred(transfer.refer(self._operation(within), path))
+
+    async def get(
+        self, path: str, within: Confinement, *, max_bytes: int = transfer.MAX_BYTES
+    ) -> Artefact | FileFailure:
+        """A file of the workspace with its bytes. Raises: SandboxLost."""
+        return await self._transferred(transfer.get(self._operation(within), path, max_bytes))
+
+    async def put(
+        self, path: str, content: bytes | Path, within: Confinement
+    ) -> FileReference | FileFailure:
+        """Put a file of the host, or bytes, into the workspace.
+
+        Raises: SandboxLost, OSError when the host's file cannot be read.
+        """
+        return await self._transferred(transfer.put(self._operation(within), path, content))
+
+    async def reset(self) -> None:
+        """End everything that runs in the box, and start a fresh interpreter. Files stay.
+
+        Raises: SandboxLost.
+        """
+        _, answer = self._channel.request("reset")
+        done, _ = await asyncio.wait((answer,), timeout=HOST_GRACE_SECONDS)
+        if not done:
+            await self._abandon("it did not reset")
+        if answer.result().get("fresh") is not True:
+            raise SandboxLost("The sandbox could not start a fresh interpreter.", REMEDY)
 
     async def diff(self) -> tuple[FileChange, ...]:
         """What changed in the workspace since the box was opened."""
@@ -168,6 +204,18 @@ class SupervisedSandbox:
         Nothing to do where the workspace is mounted: there changes are there at once.
         """
         return await self._workspace.apply()
+
+    @property
+    def is_lost(self) -> bool:
+        """Has it ended, or been closed?"""
+        return self._channel.lost.done()
+
+    async def renew(self) -> None:
+        """Take into use a box that was opened ahead: changes are counted from now on.
+
+        Raises: SandboxError.
+        """
+        await self._workspace.renew()
 
     async def close(self) -> None:
         """Kill everything inside and leave nothing behind. May be called twice."""
@@ -189,6 +237,25 @@ class SupervisedSandbox:
         if self._proxy is not None:
             await self._proxy.close()
         await self._workspace.close()
+
+    def _understood(self, read: Callable[[dict[str, Any]], T], answer: dict[str, Any]) -> T:
+        """An answer as a result; one that makes no sense ends the box. Raises: ProtocolBroken."""
+        try:
+            return read(answer)
+        except BadFrame as problem:
+            raise self._channel.break_off(problem) from problem
+
+    async def _transferred(self, work: Awaitable[T]) -> T:
+        try:
+            return await work
+        except BadFrame as problem:
+            raise self._channel.break_off(problem) from problem
+
+    def _operation(self, within: Confinement) -> transfer.Operation:
+        async def do(name: str, arguments: dict[str, Any]) -> dict[str, Any] | FileFailure:
+            return await self.file(name, arguments, within)
+
+        return do
 
     async def _call(
         self, operation: str, limited: Confinement, *, writes: bool, **details: Any
@@ -244,22 +311,6 @@ class SupervisedSandbox:
 @functools.lru_cache(maxsize=16)
 def _as_json(limits: ResourceLimits) -> dict[str, Any]:
     return asdict(limits)
-
-
-def _exec_result(facts: dict[str, Any]) -> ExecResult:
-    try:
-        return ExecResult(
-            ending=Ending(facts["ending"]),
-            exit_code=int(facts["exit_code"]),
-            output=str(facts["output"]),
-            dropped_bytes=int(facts["dropped"]),
-            value=None if facts["value"] is None else str(facts["value"]),
-            error=None if facts["error"] is None else str(facts["error"]),
-            state_lost=bool(facts["state_lost"]),
-            seconds=float(facts["seconds"]),
-        )
-    except (KeyError, TypeError, ValueError) as problem:
-        raise SandboxLost(f"The sandbox's answer made no sense: {problem!r}.", REMEDY) from problem
 
 
 async def start(

@@ -11,16 +11,20 @@ class ResourceLimits:
 
     wall_seconds: float = 60.0
     """Host clock, for one call; then everything the call started is killed."""
-    cpu_seconds: int = 300
-    """Processor time of one process (RLIMIT_CPU)."""
+    cpu_seconds: int = 1800
+    """Processor time of one call, all its processes together, and of each (RLIMIT_CPU)."""
     memory_bytes: int = 2 << 30
-    """Address space of one process (RLIMIT_AS)."""
+    """Of the box, with its private files; and address space of each process (RLIMIT_AS)."""
     processes: int = 256
-    """Processes and threads in the sandbox (RLIMIT_NPROC inside the user namespace)."""
+    """Processes and threads in the sandbox."""
     file_bytes: int = 1 << 30
     """Largest file a process may write (RLIMIT_FSIZE)."""
     scratch_bytes: int = 256 << 20
     """Size of each private tmpfs (/tmp, home, /dev/shm)."""
+    workspace_bytes: int = 8 << 30
+    """What the box may add to its workspace; at most nine tenths of what is free there."""
+    workspace_files: int = 500_000
+    """How many files it may add or change there."""
     output_bytes: int = 64 << 10
     """Output kept of one call; the middle of the rest is dropped and said so."""
 
@@ -116,6 +120,21 @@ class Ending(StrEnum):
     """The wall-clock limit ended it."""
     CANCELLED = "cancelled"
     """The caller ended it."""
+    LIMITED = "limited"
+    """Another limit than time ended it; `limits_hit` says which."""
+
+
+class Limit(StrEnum):
+    """What a call can run into. Named in a result only where the host or the supervisor saw it."""
+
+    WALL = "wall"
+    CPU = "cpu"
+    MEMORY = "memory"
+    PROCESSES = "processes"
+    FILE = "file"
+    WORKSPACE = "workspace"
+    OUTPUT = "output"
+    """So much that the call was ended; what is only too long to keep is in `dropped_bytes`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +186,8 @@ class ExecResult:
     """Python only: what the cell drew with matplotlib, as PNG."""
     state_lost: bool = False
     """Python only: the interpreter was restarted, so earlier variables are gone."""
+    limits_hit: tuple[Limit, ...] = ()
+    """Limits it ran into, whether they ended it or it went on. A fact."""
     seconds: float = 0.0
 
 
@@ -197,6 +218,8 @@ class SandboxIdentity:
     """bubblewrap, docker, none"""
     enforced: tuple[str, ...]
     """e.g. user-namespace, no-network, seccomp, read-only-system, rlimits"""
+    limits: dict[str, str] = field(default_factory=dict[str, str])
+    """Limit → what keeps it: e.g. memory → cgroup v2, or rlimit and host watcher."""
     detail: dict[str, Any] = field(default_factory=dict[str, Any])
     """Versions, uid, workspace mode; JSON values only."""
 

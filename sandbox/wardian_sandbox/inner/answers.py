@@ -1,31 +1,32 @@
-"""What the host is told about a call that is over: facts, and claims marked as such by name.
+"""What the host is told about a call that is over: facts, and claims marked as such.
 
-Facts are ending, exit_code (but see below), output, dropped, state_lost, seconds. Claims of the
-worker are value, error, and the exit_code of a cell that ran to its end.
+Facts, which the supervisor saw itself: ending, exit_code unless `claimed` is true, output, dropped,
+state_lost, seconds. Claims of the worker: value, error, json, figures, and the exit_code of a cell
+that ran to its end, for which `claimed` is true.
 """
 
 from __future__ import annotations
 
+import base64
 import errno
-import json
 
 from wardian_sandbox.inner.bodies import NOT_STARTED
 from wardian_sandbox.inner.calls import Call, PythonCall
 from wardian_sandbox.inner.children import exit_code
-from wardian_sandbox.inner.values import as_number, as_object
-
-MARKER_CHARACTERS = 100
-"""Room for saying that something was left out."""
+from wardian_sandbox.inner.claims import checked
+from wardian_sandbox.inner.frames import BadFrame, parse
 
 
 def of_code(call: Call, state_lost: bool) -> dict[str, object]:
     """The answer to a cell or a command."""
-    facts: dict[str, object] = {"value": None, "error": None, "state_lost": state_lost}
+    facts: dict[str, object] = {"claimed": False, "state_lost": state_lost}
     if call.status is not None:
         facts["ending"], facts["exit_code"] = exit_code(call.status)
     if isinstance(call, PythonCall) and call.claim is not None:
-        facts["ending"], facts["exit_code"] = "exited", 1
-        facts.update(_checked(call.claim, call.sink.limit + MARKER_CHARACTERS))
+        facts.update(ending="exited", exit_code=1, claimed=True)
+        facts.update(checked(call.claim, call.sink.limit))
+        if call.incoming.figures:
+            facts["figures"] = [base64.b64encode(one).decode() for one in call.incoming.figures]
     if call.forced is not None:
         facts["ending"] = call.forced
     facts["output"], facts["dropped"] = call.sink.text()
@@ -33,24 +34,12 @@ def of_code(call: Call, state_lost: bool) -> dict[str, object]:
     return facts
 
 
-def _checked(claim: dict[str, object], limit: int) -> dict[str, object]:
-    """The parts of a claim that are of the right type and size, and valid Unicode."""
-    parts: dict[str, object] = {}
-    for name in ("value", "error"):
-        text = claim.get(name)
-        if isinstance(text, str):
-            parts[name] = text[:limit].encode("utf-8", "replace").decode("utf-8")
-    if isinstance(claim.get("exit_code"), int):
-        parts["exit_code"] = as_number(claim["exit_code"]) & 0xFF
-    return parts
-
-
 def of_file(call: Call) -> dict[str, object]:
     """The answer to a file operation: what its process wrote, if it could finish."""
     if call.forced is None and call.status == 0 and call.sink.total <= call.sink.limit:
         try:
-            return as_object(json.loads(call.sink.raw()))
-        except (ValueError, TypeError):
+            return parse(call.sink.raw())
+        except BadFrame:
             pass
     ends = {"timed_out": "took too long", "cancelled": "was cancelled"}
     reason = ends.get(call.forced or "", "was killed or gave too large a result")
@@ -63,12 +52,12 @@ def of_what_did_not_start(operation: object, problem: OSError) -> dict[str, obje
     text = f"The sandbox could not start this: {reason}."
     if operation == "file":
         return _failure(text)
-    facts: dict[str, object] = {"ending": "exited", "exit_code": NOT_STARTED, "output": text}
     return {
-        **facts,
+        "ending": "exited",
+        "exit_code": NOT_STARTED,
+        "output": text,
         "dropped": 0,
-        "value": None,
-        "error": None,
+        "claimed": False,
         "state_lost": False,
         "seconds": 0.0,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from wardian_sandbox.inner.claims import NONCE_BYTES, Claim
 from wardian_sandbox.inner.sink import Sink
 
 GRACE_SECONDS = 0.1
@@ -62,10 +63,10 @@ class PythonCall(Call):
         self.code = code
         self.cpu_seconds: object = None
         self.attempts = 0
-        self.nonce = os.urandom(16)
-        self.parts = bytearray()
+        self.nonce = os.urandom(NONCE_BYTES)
+        self.incoming = Claim(limit)
         self.claim: dict[str, object] | None = None
-        """What the worker says came of it."""
+        """What the worker says came of it, once it has said all."""
 
     def begun(self) -> None:
         """The worker has taken it up."""

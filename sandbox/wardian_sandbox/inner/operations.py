@@ -7,6 +7,7 @@ import errno
 from wardian_sandbox.inner.places import Box, Refused
 from wardian_sandbox.inner.reading import describe, list_entries, read
 from wardian_sandbox.inner.searching import search
+from wardian_sandbox.inner.transfer import get, put, refer
 from wardian_sandbox.inner.writing import edit, write
 
 MAX_READ_BYTES = 4 << 20
@@ -67,7 +68,17 @@ def _perform(box: Box, operation: str, given: _Arguments) -> object:
         return search(box, pattern, path, given.maybe_text("glob"), given.flag("ignore_case"), most)
     if operation == "stat":
         return describe(box, given.text("path"))
-    known = "read, write, edit, list, search, stat"
+    if operation == "get":
+        offset = max(given.number("offset", 0), 0)
+        return get(box, given.text("path"), offset, max(given.number("max_bytes", 1 << 20), 0))
+    if operation == "put":
+        first, last = given.flag("is_first"), given.flag("is_last")
+        return put(
+            box, given.text("path"), given.text("content"), given.text("upload"), first, last
+        )
+    if operation == "refer":
+        return refer(box, given.text("path"))
+    known = "read, write, edit, list, search, stat, get, put, refer"
     raise Refused("invalid", f"no file operation {operation!r}; there are {known}")
 
 

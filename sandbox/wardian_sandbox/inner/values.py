@@ -27,3 +27,17 @@ def as_number(value: object) -> int:
     if not isinstance(value, int):
         raise TypeError("a whole number was expected")
     return value
+
+
+def maybe_object(value: object) -> dict[str, object] | None:
+    """It, if it is an object."""
+    if isinstance(value, dict):
+        return value  # pyright: ignore[reportUnknownVariableType] - as above
+    return None
+
+
+def maybe_list(value: object) -> list[object] | None:
+    """It, if it is a list; a tuple as one."""
+    if isinstance(value, (list, tuple)):
+        return list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - as above
+    return None

@@ -16,12 +16,17 @@ import socket
 import sys
 import types
 
-NONCE_BYTES = 16
-CHUNK_BYTES = 32 << 10
-CLAIM_BYTES = 256 << 10
-PARTS = b"+"
-LAST = b"."
-BEGUN = b"!"
+from wardian_sandbox.inner import figures, presenting
+from wardian_sandbox.inner.claims import (
+    BEGUN,
+    CHUNK_BYTES,
+    FIGURE_LAST,
+    FIGURE_PARTS,
+    LAST,
+    NONCE_BYTES,
+    PARTS,
+)
+
 CELL = "<cell "
 
 
@@ -47,28 +52,32 @@ def serve(sock: socket.socket) -> None:
         sock.send(BEGUN + data[:NONCE_BYTES])
         sys.stdin, sys.stdout, sys.stderr = streams
         claim = _run(code, f"{CELL}{number}>", scope, request["text_bytes"])
+        drawn = figures.collect()
         if os.getpid() != me:
             os._exit(int(str(claim["exit_code"])))  # the code forked and its child came back here
         _flush()
         _silence()
-        _send(sock, data[:NONCE_BYTES], claim)
+        nonce = data[:NONCE_BYTES]
+        for figure in drawn:
+            _send(sock, nonce, figure, FIGURE_PARTS, FIGURE_LAST)
+        _send(sock, nonce, json.dumps(claim).encode("ascii"), PARTS, LAST)
 
 
-def _send(sock: socket.socket, nonce: bytes, claim: dict[str, object]) -> None:
-    body = json.dumps(claim).encode("ascii")
-    while len(body) > CHUNK_BYTES:
-        sock.send(PARTS + nonce + body[:CHUNK_BYTES])
-        body = body[CHUNK_BYTES:]
-    sock.send(LAST + nonce + body)
+def _send(sock: socket.socket, nonce: bytes, content: bytes, part: bytes, last: bytes) -> None:
+    while len(content) > CHUNK_BYTES:
+        sock.send(part + nonce + content[:CHUNK_BYTES])
+        content = content[CHUNK_BYTES:]
+    sock.send(last + nonce + content)
 
 
 def _run(code: str, name: str, scope: dict[str, object], text_bytes: int) -> dict[str, object]:
-    """Execute one cell. Gives value, error and exit code."""
+    """Execute one cell. Gives value, its JSON form, error and exit code."""
     claim: dict[str, object] = {"value": None, "error": None, "exit_code": 0}
     try:
         value = _execute(code, name, scope)
         if value is not None:
-            claim["value"] = _clip(repr(value), text_bytes)
+            claim["value"] = _clip(presenting.readable(value), text_bytes)
+            claim["json"] = presenting.as_json(value, text_bytes)
     except SystemExit as leaving:
         claim["exit_code"] = _exit_code(leaving.code)
     except BaseException as problem:  # noqa: BLE001 - whatever guest code raises is its result
@@ -98,6 +107,7 @@ def _load_what_cells_need() -> None:
     """Now, while nobody waits: the supervisor itself starts without them."""
     for name in ("ast", "linecache", "traceback"):
         importlib.import_module(name)
+    figures.prepare()
 
 
 def _exit_code(code: object) -> int:
@@ -171,7 +181,8 @@ def _fresh_main() -> dict[str, object]:
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
     sys.argv = [""]
-    sys.path[:] = [""] + [entry for entry in sys.path if entry]
+    packages = os.environ.get("PYTHONPATH", "")  # ignored so far, as isolated mode does
+    sys.path[:] = ["", *(entry for entry in (*sys.path, packages) if entry)]
     scope: dict[str, object] = main.__dict__
     scope["__builtins__"] = __builtins__
     return scope

@@ -20,9 +20,9 @@ def write(box: Box, path: str, content: str) -> object:
     place = box.to_write(path)
     status = place.status()
     if status is not None:
-        _must_be_file(status, path)
+        must_be_file(status, path)
     data = content.encode("utf-8")
-    _make_folders(place)
+    make_folders(place)
     _replace(place, data, None if status is None else stat.S_IMODE(status.st_mode))
     return {"size_bytes": len(data), "created": status is None}
 
@@ -90,14 +90,16 @@ def _hint(text: str, old: str) -> str:
     return ""
 
 
-def _must_be_file(status: os.stat_result, path: str) -> None:
+def must_be_file(status: os.stat_result, path: str) -> None:
+    """Raises: Refused for folders, pipes and the like."""
     if stat.S_ISDIR(status.st_mode):
         raise Refused("is_directory", f"{path!r} is a folder, not a file")
     if not stat.S_ISREG(status.st_mode):
         raise Refused("not_text", f"{path!r} is neither a file nor a folder")
 
 
-def _make_folders(place: Place) -> None:
+def make_folders(place: Place) -> None:
+    """Make the folders on the way that are missing."""
     for name in place.missing:
         try:
             os.mkdir(name, 0o777, dir_fd=place.folder)

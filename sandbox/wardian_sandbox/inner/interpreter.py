@@ -1,0 +1,140 @@
+"""The persistent interpreter as the supervisor sees it: one process, one cell at a time.
+
+Everything that process sends is a claim. Packets without the nonce of the cell under way are noise.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+
+from wardian_sandbox.inner import children, claims
+from wardian_sandbox.inner.bodies import become_worker
+from wardian_sandbox.inner.calls import PythonCall
+from wardian_sandbox.inner.frames import BadFrame, parse
+from wardian_sandbox.inner.watching import Watch
+
+MAX_STRAY_PACKETS = 10_000
+MAX_ATTEMPTS = 2
+PACKET_BYTES = 2 * claims.CHUNK_BYTES
+MAX_CLAIMED_VALUES = 1000
+
+
+class Interpreter:
+    """Starts the worker, gives it cells, hears its claims, and replaces it when it ends."""
+
+    def __init__(self, watch: Watch, root: int, limits: dict[str, object]) -> None:
+        self._watch = watch
+        self._root = root
+        self._limits = limits
+        self._sock: socket.socket | None = None
+        self._call: PythonCall | None = None
+        self._strays = 0
+        self.pid: int | None = None
+        """None while there is none."""
+        self.state_lost = False
+        """It ended, and no answer has said so yet."""
+
+    def start_ahead(self) -> None:
+        """Have one ready before it is asked for, if that is possible now."""
+        if self.pid is None:
+            try:
+                self._start()
+            except OSError:
+                pass  # then the next call says why
+
+    def run(self, call: PythonCall) -> None:
+        """Give it a cell, by descriptor, so that one that is stuck cannot block us.
+
+        Raises: OSError.
+        """
+        call.attempts += 1
+        sock = self._sock or self._start()
+        assert self._call is None, "the host queues python calls"
+        self._call = call
+        request = {"cpu_seconds": call.cpu_seconds, "text_bytes": call.sink.limit}
+        body = call.nonce + json.dumps(request).encode("ascii")
+        with os.fdopen(os.memfd_create("cell"), "w+b") as file:
+            file.write(call.code.encode("utf-8", "replace"))
+            file.seek(0)
+            fds = [file.fileno(), call.end]
+            try:
+                socket.send_fds(sock, [body], fds, socket.MSG_DONTWAIT)
+            except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+                self.kill()  # it is stopped or dying
+
+    def kill(self) -> None:
+        """End it and its process group; `ended` follows once it is reaped."""
+        if self.pid is not None:
+            children.kill_group(self.pid)
+
+    def leave(self, call: PythonCall) -> None:
+        """The call is over, whatever the worker still makes of it."""
+        if self._call is call:
+            self._call = None
+
+    def ended(self, status: int) -> None:
+        """It was reaped: note what it said last, and what became of its cell."""
+        assert self._sock is not None
+        sock, call = self._sock, self._call
+        while packet := _received(sock):
+            self._consider(packet)
+        self._watch.drop(sock.fileno())
+        sock.close()
+        self.pid, self._sock, self._call = None, None, None
+        self.state_lost = True
+        if call is None or call.claim is not None:
+            return
+        if call.end >= 0 and call.forced is None and call.attempts < MAX_ATTEMPTS:
+            try:
+                self.run(call)  # it was dying already and has run nothing of it
+            except OSError:
+                call.ended(status)
+        else:
+            call.begun()
+            call.ended(status)
+
+    def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self.pid = children.fork(lambda: become_worker(theirs, self._root, self._limits))
+        self._sock, self._strays = ours, 0
+        self._watch.add(ours.fileno(), self._hear)
+        return ours
+
+    def _hear(self) -> None:
+        assert self._sock is not None
+        packet = _received(self._sock)
+        if packet:
+            self._consider(packet)
+        elif packet == b"":
+            self.kill()
+
+    def _consider(self, packet: bytes) -> None:
+        """A packet: part of a claim about the cell under way, or noise."""
+        call = self._call
+        mark, nonce = packet[:1], packet[1 : 1 + claims.NONCE_BYTES]
+        if call is None or call.claim is not None or nonce != call.nonce:
+            self._strays += 1
+            if self._strays > MAX_STRAY_PACKETS:
+                self.kill()
+            return
+        call.begun()
+        if not call.incoming.takes(mark, packet[1 + claims.NONCE_BYTES :]):
+            self.kill()
+        elif mark == claims.LAST:
+            try:
+                call.claimed(parse(bytes(call.incoming.body), MAX_CLAIMED_VALUES))
+            except BadFrame:
+                self.kill()
+
+
+def _received(sock: socket.socket) -> bytes | None:
+    """The next packet; None if there is none yet, empty if the peer is gone."""
+    try:
+        return sock.recv(PACKET_BYTES, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
