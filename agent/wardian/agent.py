@@ -38,7 +38,8 @@ class Agent(Generic[T]):
         model: `tiny`, `gguf:PATH`, `openai/NAME`, `ollama/NAME`, …, or a `Model`.
         tools: Tools, typed functions, or names; None is the built-in set.
         policy: A preset's name, a policy file, or a `Policy`.
-        sandbox: `auto`, `bubblewrap`, or `none` (no protection at all).
+        sandbox: `auto`, `bubblewrap`, `docker`, `gvisor`, or `none` (no protection at all).
+        sandbox_image: for docker and gvisor; empty is the one `agent sandbox build` made.
         workspace: The folder the tools act in.
         workspace_mode: `mount` changes it as the run goes; `copy` works on a copy and leaves it.
         budgets: Replaces the policy's budgets.
@@ -58,6 +59,7 @@ class Agent(Generic[T]):
         tools: Sequence[Tool | Callable[..., object] | str] | None = None,
         policy: Policy | str | Path = "default",
         sandbox: str = "auto",
+        sandbox_image: str = "",
         workspace: Path | str = ".",
         workspace_mode: str = "mount",
         budgets: Budgets | None = None,
@@ -77,6 +79,7 @@ class Agent(Generic[T]):
         self.model = resolve_model(model, base_url=base_url) if isinstance(model, str) else model
         self.workspace = Path(workspace).expanduser().absolute()
         self.sandbox = sandbox
+        self.sandbox_image = sandbox_image
         self.workspace_mode = workspace_mode
         self.sampling = sampling or Sampling()
         self.instructions = instructions
@@ -153,7 +156,7 @@ class Agent(Generic[T]):
             def note_egress(egress: EgressEvent) -> None:
                 recorder.note_egress(egress)  # made before anything runs in the sandbox
 
-            sandbox = await self._open_sandbox(note_egress)
+            sandbox = await self._open_sandbox(run_id, note_egress)
             stack.push_async_callback(sandbox.close)
             await starting
             log = self.store.create(run_id) if self.store else None
@@ -165,7 +168,9 @@ class Agent(Generic[T]):
             finished = await self._supervise(run)
         return self._result(run, finished, log)
 
-    async def _open_sandbox(self, on_egress: Callable[[EgressEvent], None]) -> Sandbox:
+    async def _open_sandbox(
+        self, run_id: str, on_egress: Callable[[EgressEvent], None]
+    ) -> Sandbox:
         if not any(t.uses_sandbox for t in self.registry):
             return UnusedSandbox()
         return await open_sandbox(
@@ -173,6 +178,8 @@ class Agent(Generic[T]):
             self.workspace,
             self.policy.confinement,
             mode=self.workspace_mode,
+            image=self.sandbox_image,
+            run=run_id,
             on_egress=on_egress,
         )
 

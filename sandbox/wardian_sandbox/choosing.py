@@ -2,7 +2,8 @@
 
 Strongest first: gVisor answers the guest's system calls by a kernel of its own; bubblewrap puts
 the guest in a user namespace, where it is nobody, and needs no daemon; Docker with runc gives it a
-user of the host's, by a daemon that is root. `none` is never chosen.
+user of the host's, by a daemon that is root. Containers count only with an image that was built
+here and with which they were seen to hold (`wardian_sandbox.proving`). `none` is never chosen.
 """
 
 import asyncio

@@ -68,6 +68,10 @@ class CopiedWorkspace:
         """Copy the original. Raises: SandboxError when it is too large or cannot be read."""
         await asyncio.to_thread(self._fill)
 
+    async def renew(self) -> None:
+        """Raises: SandboxError when the original became too large, or cannot be read."""
+        await self._in_turn(self._renew)
+
     async def before_call(self) -> None:
         if self._live:
             await self._in_turn(self._bring_in)
@@ -127,6 +131,11 @@ class CopiedWorkspace:
         with Tree(self._source) as source, Tree(self.path) as target:
             for path in put_paths:
                 self._copy_in(source, target, path)
+        self._inside = take_snapshot(self.path)
+        self._opened = self._outside if self._live else self._inside
+
+    def _renew(self) -> None:
+        self._bring_in()
         self._inside = take_snapshot(self.path)
         self._opened = self._outside if self._live else self._inside
 

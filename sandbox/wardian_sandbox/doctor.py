@@ -10,9 +10,15 @@ from pathlib import Path
 
 from wardian_sandbox import seccomp
 from wardian_sandbox.bubblewrap import PYTHON, UNPRIVILEGED_ID, require_python
+from wardian_sandbox.choosing import choose
 from wardian_sandbox.diagnosis import find_bwrap, user_namespace_problem
+from wardian_sandbox.docker.engine import find_engine
+from wardian_sandbox.docker.image import default_image, is_there
+from wardian_sandbox.docker.probing import RUNTIMES, runtimes, version
+from wardian_sandbox.docker.problems import DockerError
 from wardian_sandbox.errors import SandboxError, SandboxUnavailable
 from wardian_sandbox.opening import open_sandbox
+from wardian_sandbox.proving import prove
 from wardian_sandbox.types import Confinement
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -40,6 +46,8 @@ async def probe() -> tuple[Finding, ...]:
         _python(),
         _ripgrep(),
         await _box(),
+        *await _containers(),
+        await _choice(),
         _user(),
         _landlock(),
         _cgroups(),
@@ -101,6 +109,44 @@ async def _box() -> Finding:
         return _missing("a box starts", problem)
     enforced = ", ".join(sandbox.identity.enforced)
     return Finding(name="a box starts", ok=answer.value == "42", detail=enforced)
+
+
+async def _containers() -> tuple[Finding, ...]:
+    """Informative where there is no Docker; where there is, boxes are really started."""
+    image = default_image()
+    try:
+        engine = find_engine()
+        detail = f"{await version(engine)} at {engine.path}"
+        found = await runtimes(engine)
+    except DockerError as problem:
+        return (Finding(name="docker", ok=True, detail=f"{problem.cause} (not needed)"),)
+    findings = [Finding(name="docker", ok=True, detail=detail)]
+    for backend, runtime in RUNTIMES.items():
+        if runtime not in found:
+            detail = f"the Docker daemon has no runtime {runtime} (not needed)"
+            findings.append(Finding(name=f"{backend} box", ok=True, detail=detail))
+        elif not await is_there(engine, image):
+            detail = f"no image {image} (not needed): 'agent sandbox build' makes it"
+            findings.append(Finding(name=f"{backend} box", ok=True, detail=detail))
+        else:
+            findings.append(await _container(backend, image))
+    return tuple(findings)
+
+
+async def _container(backend: str, image: str) -> Finding:
+    try:
+        enforced = await prove(backend, image)
+    except SandboxError as problem:
+        return _missing(f"{backend} box", problem)
+    return Finding(name=f"{backend} box", ok=True, detail=", ".join(enforced))
+
+
+async def _choice() -> Finding:
+    try:
+        choice = await choose(default_image())
+    except SandboxError as problem:
+        return _missing("auto", problem)
+    return Finding(name="auto", ok=True, detail=choice.why)
 
 
 def _user() -> Finding:

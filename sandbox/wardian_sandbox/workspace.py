@@ -21,6 +21,10 @@ class Workspace(Protocol):
         """mount, synchronised, copy"""
         ...
 
+    async def renew(self) -> None:
+        """The box, opened ahead, is taken into use: `diff` counts from what the folder is now."""
+        ...
+
     async def before_call(self) -> None: ...
 
     async def after_call(self) -> None: ...
@@ -42,9 +46,14 @@ class MountedWorkspace:
     def __init__(self, path: Path) -> None:
         self.path = path
         # Taken while the box starts; the first call waits for it.
-        self._opened: asyncio.Task[Snapshot] = asyncio.create_task(
-            asyncio.to_thread(take_snapshot, path)
-        )
+        self._opened = self._look()
+
+    def _look(self) -> asyncio.Task[Snapshot]:
+        return asyncio.create_task(asyncio.to_thread(take_snapshot, self.path))
+
+    async def renew(self) -> None:
+        await self.close()
+        self._opened = self._look()
 
     async def before_call(self) -> None:
         if not self._opened.done():

@@ -66,8 +66,13 @@ def failing(name: str, error: WardianError | PolicyError, code: ExitCode) -> Che
 
 async def all_checks() -> list[Check]:
     """Everything, in the order shown."""
-    findings = [sandbox_check(finding) for finding in await probe()]
-    return [*versions(), *findings, *model_checks(), *storage_checks(), *extras()]
+    sandbox = await sandbox_checks()
+    return [*versions(), *sandbox, *model_checks(), *storage_checks(), *extras()]
+
+
+async def sandbox_checks() -> list[Check]:
+    """What the sandbox needs, and which one `auto` is."""
+    return [sandbox_check(finding) for finding in await probe()]
 
 
 def versions() -> Iterator[Check]:
@@ -185,8 +190,6 @@ def existing(path: Path) -> Path:
 
 
 def extras() -> Iterator[Check]:
-    docker = shutil.which("docker")
-    yield Check(name="docker", state=State.INFO, detail=docker or "not installed (not needed)")
     litellm = importlib.util.find_spec("litellm") is not None
     detail = "installed" if litellm else "not installed (for providers other than OpenAI's kind)"
     yield Check(name="litellm", state=State.INFO, detail=detail)

@@ -9,6 +9,7 @@ COMMANDS = {
     "models": ("wardian.cli.models", "List the models this machine can use."),
     "tools": ("wardian.cli.tools", "List the tools a model can call, and show one."),
     "policy": ("wardian.cli.policy", "Show what a policy allows, asks and denies."),
+    "sandbox": ("wardian.cli.sandbox", "Check, build, try and clean up where calls run."),
     "config": ("wardian.cli.config", "Show and change the settings, and where they come from."),
     "doctor": ("wardian.cli.doctor", "Check what this machine can do, and how to mend the rest."),
     "completion": ("wardian.cli.completion", "Print the completion script of a shell."),

@@ -31,7 +31,11 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON."
 
     Otherwise with the code `agent run` would end with: 7 sandbox, 3 settings, 4 model, 8 storage.
     """
-    found = asyncio.run(checks.all_checks())
+    return report(asyncio.run(checks.all_checks()), as_json=as_json)
+
+
+def report(found: list[Check], *, as_json: bool) -> int:
+    """Show what was found, and give the exit code it means."""
     code = exit_code(found)
     if as_json:
         print_json({"v": 1, "exit_code": int(code), "checks": [check.facts() for check in found]})

@@ -146,6 +146,7 @@ def configured_agent(
         policy=policy,
         budgets=settings.budgets(policy.budgets),
         sandbox=settings.sandbox,
+        sandbox_image=settings.sandbox_image,
         workspace=workspace,
         workspace_mode=settings.workspace_mode,
         sampling=Sampling(

@@ -22,6 +22,8 @@ class When(StrEnum):
 class SandboxChoice(StrEnum):
     AUTO = "auto"
     BUBBLEWRAP = "bubblewrap"
+    DOCKER = "docker"
+    GVISOR = "gvisor"
     NONE = "none"
 
 

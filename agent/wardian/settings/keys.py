@@ -13,14 +13,19 @@ URL = Kind(
     accepts=lambda value: isinstance(value, str) and value.startswith(("http://", "https://")),
 )
 
+CONFINING = ("auto", "bubblewrap", "docker", "gvisor")
+"""Every choice of sandbox but none at all."""
+
 SCHEMA: dict[str, Kind] = {
     "model": text("a model's name, such as tiny or gguf:PATH"),
     "base_url": URL,
     "policy": text("the name of a policy or the path of a policy file"),
     "sandbox": replace(
-        choice("auto", "bubblewrap"),
-        description='"auto" or "bubblewrap" ("none" only as the flag --sandbox none)',
+        choice(*CONFINING),
+        description='"auto", "bubblewrap", "docker" or "gvisor" ("none" only as the flag '
+        "--sandbox none)",
     ),
+    "sandbox_image": text("the name of an image that `agent sandbox build` made"),
     "workspace_mode": choice("mount", "copy"),
     "temperature": number(),
     "seed": whole(0),
@@ -33,7 +38,7 @@ SCHEMA: dict[str, Kind] = {
     "max_seconds": or_unlimited(positive()),
 }
 
-FLAG_SCHEMA = SCHEMA | {"sandbox": choice("auto", "bubblewrap", "none")}
+FLAG_SCHEMA = SCHEMA | {"sandbox": choice(*CONFINING, "none")}
 """Running without protection is said for each run: no file and no variable can say it."""
 
 

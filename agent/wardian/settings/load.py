@@ -32,6 +32,8 @@ class Settings:
     base_url: str | None = None
     policy: str = "default"
     sandbox: str = "auto"
+    sandbox_image: str = ""
+    """For docker and gvisor; empty is the one that was built last under the usual name."""
     workspace_mode: str = "mount"
     temperature: float | None = None
     seed: int | None = None

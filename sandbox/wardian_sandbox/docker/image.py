@@ -27,6 +27,8 @@ class Image:
     packages: tuple[str, ...] = ()
     built: str = ""
     """ISO 8601, UTC"""
+    backends: tuple[str, ...] = ()
+    """Those that were seen to hold what they promise with it here."""
 
 
 def default_image() -> str:
@@ -45,7 +47,10 @@ def data_folder() -> Path:
 def recorded(name: str) -> Image | None:
     """The image of that name that was built here last."""
     entry = _read().get(name)
-    return None if entry is None else Image(**entry | {"packages": tuple(entry["packages"])})
+    if entry is None:
+        return None
+    lists = {key: tuple(entry.get(key, ())) for key in ("packages", "backends")}
+    return Image(**entry | lists)
 
 
 def record(image: Image) -> Path:
@@ -64,6 +69,17 @@ def record(image: Image) -> Path:
             "Make that folder writable, or set WARDIAN_HOME.",
         ) from problem
     return path
+
+
+async def is_there(engine: Engine, name: str) -> bool:
+    """Has the engine an image of that name? Raises: DockerError when it cannot say."""
+    try:
+        await engine.ask("GET", f"/images/{name}/json")
+    except DockerError as problem:
+        if problem.status != 404:
+            raise
+        return False
+    return True
 
 
 async def find(engine: Engine, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from wardian_sandbox.docker.engine import Engine, find_engine
 from wardian_sandbox.docker.image import find, recorded
-from wardian_sandbox.docker.problems import no_image, no_runtime
+from wardian_sandbox.docker.problems import BUILD, DockerError, no_image, no_runtime
 
 RUNTIMES = {"docker": "runc", "gvisor": "runsc"}
 """backend → what Docker calls the runtime"""
@@ -14,8 +14,15 @@ async def require(backend: str, image: str) -> None:
     Without an image that was built here Docker is not even asked: nothing is spent where nobody
     prepared it.
     """
-    if recorded(image) is None:
+    known = recorded(image)
+    if known is None:
         raise no_image(image)
+    if backend not in known.backends:
+        raise DockerError(
+            0,
+            f"{backend} was not seen to hold when {image} was built.",
+            f"Build it anew with '{BUILD}'.",
+        )
     engine = find_engine()
     await find(engine, image)
     if RUNTIMES[backend] not in await runtimes(engine):
