@@ -90,13 +90,19 @@ async def open_bubblewrap(
         "names": [WORKSPACE],
         "limits": asdict(confinement.limits),
         "unlimited": [],
+        "landlock": [HOME, WORKSPACE] if confinement.writable else [HOME],
     }
     process, channel, ready = await start(launch, settings, explain_failure, proxy)
     identity = SandboxIdentity(
         backend="bubblewrap",
-        enforced=ENFORCED + (("no-nested-namespaces",) if bwrap.has_disable_userns else ()),
+        enforced=(
+            *ENFORCED,
+            *(("no-nested-namespaces",) if bwrap.has_disable_userns else ()),
+            *(("landlock",) if ready.get("landlock") else ()),
+        ),
         detail={
             "bubblewrap": bwrap.version,
+            "landlock": ready.get("landlock"),
             "python": ready.get("python"),
             "workspace": workspace.mode,
             "runs_as": UNPRIVILEGED_ID if os.geteuid() == 0 else os.geteuid(),

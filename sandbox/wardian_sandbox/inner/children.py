@@ -8,6 +8,8 @@ import signal
 import sys
 from collections.abc import Callable
 
+from wardian_sandbox.inner import landlock
+
 LIMITS = {
     "cpu_seconds": resource.RLIMIT_CPU,
     "memory_bytes": resource.RLIMIT_AS,
@@ -39,13 +41,14 @@ def fork(body: Callable[[], None]) -> int:
 
 
 def begin_child(limits: dict[str, object]) -> None:
-    """Make a freshly forked process a session of its own, limited, with default signals."""
+    """Make a freshly forked process a session of its own, confined, with default signals."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     os.setsid()
     _offer_to_the_oom_killer()
     apply_limits(limits)
+    landlock.confine()
 
 
 def apply_limits(limits: dict[str, object]) -> None:

@@ -7,10 +7,11 @@ import signal
 import socket
 import sys
 
-from wardian_sandbox.inner import children, listening
+from wardian_sandbox.inner import children, landlock, listening
 from wardian_sandbox.inner.control import Streams, open_control
 from wardian_sandbox.inner.frames import FrameReader, pack
 from wardian_sandbox.inner.supervisor import HostGone, Supervisor
+from wardian_sandbox.inner.values import as_texts
 from wardian_sandbox.inner.watching import READ_BYTES
 
 MAX_FAULT_CHARACTERS = 4000
@@ -27,10 +28,12 @@ def main(control_name: str) -> None:
     if settings.get("egress"):
         listening.hand_over(control)
         listening.tell_programs()
+    confined = landlock.prepare(as_texts(settings["landlock"])) if "landlock" in settings else 0
     supervisor = Supervisor(control, settings)
     _leave_the_hosts_streams()
     version = ".".join(str(part) for part in sys.version_info[:3])
-    control.sendall(pack({"ready": {"pid": os.getpid(), "python": version}}))
+    ready = {"pid": os.getpid(), "python": version, "landlock": confined}
+    control.sendall(pack({"ready": ready}))
     try:
         supervisor.run()
     except HostGone:
