@@ -108,7 +108,7 @@ async def _open_workspace(
 ) -> Workspace:
     """Root's files cannot be written by the box's user, so root's workspace is always a copy.
 
-    So is gVisor's: nothing in there keeps set-user-id bits off files, but the way out of a copy does.
+    So is gVisor's: nothing inside keeps set-user-id bits off files, but the way out does.
     """
     is_dropped = backend != "none" and os.geteuid() == 0
     if mode == "mount" and not is_dropped and backend != "gvisor":
