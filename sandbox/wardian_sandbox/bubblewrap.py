@@ -3,26 +3,31 @@
 Covers: own user, process, network, IPC, host-name and cgroup namespaces; no network; the host's
 `/usr` read-only and nothing else of its files; a generated `/etc`; sized private /tmp, home and
 /dev/shm; a system call filter; resource limits; no way to gain privileges; an empty environment.
-Protected paths that exist when the box is opened are mounted read-only.
-Does not cover: `readable` and `writable` globs for code (only file operations obey them);
-protected paths that do not exist yet or are named by wildcards, for code; bugs in the kernel's
-allowed calls; what anybody may read in `/usr`; the total memory of many processes (each is limited,
-and their number); time spent on the processor by several processes at once.
+Protected paths are mounted read-only, whether they were there or not.
+Does not cover: `readable` and `writable` globs for code (only file operations obey them); bugs in
+the kernel's allowed calls; what anybody may read in `/usr`; the total memory of many processes
+(each is limited, and their number); time spent on the processor by several processes at once.
 """
 
+import asyncio
 import os
 import subprocess
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from wardian_sandbox import seccomp
 from wardian_sandbox.bootstrap import BOOTSTRAP, inner_files
+from wardian_sandbox.cgroup import Group, make_group
+from wardian_sandbox.channel import Channel
 from wardian_sandbox.diagnosis import explain_failure, find_bwrap
 from wardian_sandbox.egress.proxy import EgressProxy
 from wardian_sandbox.errors import SandboxUnavailable
 from wardian_sandbox.files import WORKSPACE
-from wardian_sandbox.inner.globs import segments_of
-from wardian_sandbox.supervised import SupervisedSandbox, start
+from wardian_sandbox.guard import Guard
+from wardian_sandbox.limits import kept_by
+from wardian_sandbox.supervised import Process, SupervisedSandbox, start
 from wardian_sandbox.types import Confinement, ResourceLimits, SandboxIdentity
 from wardian_sandbox.workspace import Workspace
 
@@ -77,7 +82,7 @@ async def open_bubblewrap(
     """
     bwrap = find_bwrap()
     require_python()
-    arguments = Arguments(workspace.path, confinement, bwrap.has_disable_userns, bwrap.has_size)
+    arguments = Arguments(workspace, confinement, bwrap.has_disable_userns, bwrap.has_size)
 
     def launch(control: int) -> subprocess.Popen[bytes]:
         try:
@@ -85,21 +90,26 @@ async def open_bubblewrap(
         finally:
             arguments.close()
 
-    settings = {
+    settings: dict[str, Any] = {
         "root": WORKSPACE,
         "names": [WORKSPACE],
         "limits": asdict(confinement.limits),
         "unlimited": [],
         "landlock": [HOME, WORKSPACE] if confinement.writable else [HOME],
     }
-    process, channel, ready = await start(launch, settings, explain_failure, proxy)
+    group = await asyncio.to_thread(make_group, confinement.limits)
+    process, channel, ready, group = await _start(launch, settings, proxy, group)
+    guard = Guard(confinement.limits, workspace.path, process=process.pid, group=group)
+    keeper = group.place.name if group is not None else "host watcher"
     identity = SandboxIdentity(
         backend="bubblewrap",
         enforced=(
             *ENFORCED,
             *(("no-nested-namespaces",) if bwrap.has_disable_userns else ()),
             *(("landlock",) if ready.get("landlock") else ()),
+            *(("cgroup-limits",) if group is not None else ()),
         ),
+        limits=kept_by(keeper, cgroup=group is not None, has_size=bwrap.has_size),
         detail={
             "bubblewrap": bwrap.version,
             "landlock": ready.get("landlock"),
@@ -107,10 +117,37 @@ async def open_bubblewrap(
             "workspace": workspace.mode,
             "runs_as": UNPRIVILEGED_ID if os.geteuid() == 0 else os.geteuid(),
             "egress": list(confinement.egress.hosts),
-            "chosen": chosen,
         },
     )
-    return SupervisedSandbox(process, channel, workspace, identity, WORKSPACE, proxy)
+    return SupervisedSandbox(process, channel, workspace, identity, WORKSPACE, proxy, guard)
+
+
+async def _start(
+    launch: Callable[[int], subprocess.Popen[bytes]],
+    settings: dict[str, Any],
+    proxy: EgressProxy | None,
+    group: Group | None,
+) -> tuple[Process, Channel, dict[str, Any], Group | None]:
+    """Launch the box, in `group` if the kernel lets it in; else the group given is None."""
+    is_admitted = False
+
+    def admit(pid: int) -> None:
+        nonlocal is_admitted
+        if group is not None and group.admit(pid):
+            is_admitted = True
+            # The group counts them, and tells when it refused one.
+            settings["unlimited"] = ["processes"]
+
+    try:
+        process, channel, ready = await start(launch, settings, explain_failure, proxy, admit)
+    except BaseException:
+        if group is not None:
+            group.remove()
+        raise
+    if group is not None and not is_admitted:
+        group.remove()
+        group = None
+    return process, channel, ready, group
 
 
 def require_python() -> None:
@@ -145,7 +182,11 @@ class Arguments:
     """bwrap's arguments, and the descriptors of the data they speak of."""
 
     def __init__(
-        self, workspace: Path, confinement: Confinement, has_disable_userns: bool, has_size: bool
+        self,
+        workspace: Workspace,
+        confinement: Confinement,
+        has_disable_userns: bool,
+        has_size: bool,
     ) -> None:
         self.descriptors: list[int] = []
         self._words: list[str] = []
@@ -219,12 +260,9 @@ class Arguments:
             self._add("--tmpfs", path)
         self._add("--remount-ro", "/dev")
 
-    def _add_workspace(self, workspace: Path, confinement: Confinement) -> None:
+    def _add_workspace(self, workspace: Workspace, confinement: Confinement) -> None:
         bind = "--bind" if confinement.writable else "--ro-bind"
-        self._add(bind, str(workspace), WORKSPACE, "--chdir", WORKSPACE)
-        for path in confinement.protected:
-            plain = "/".join(segments_of(path.removesuffix("/**")))
-            place = workspace / plain
-            # Only what is there, by its own name: bwrap would follow a link.
-            if plain and place.exists() and place.resolve() == place:
-                self._add("--ro-bind", str(place), f"{WORKSPACE}/{plain}")
+        self._add(bind, str(workspace.path), WORKSPACE, "--chdir", WORKSPACE)
+        for mount in workspace.mounts:
+            kind = "--ro-bind" if mount.read_only or not confinement.writable else "--bind"
+            self._add(kind, str(workspace.path / mount.path), f"{WORKSPACE}/{mount.path}")

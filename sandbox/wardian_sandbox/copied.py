@@ -19,7 +19,8 @@ from pathlib import Path
 
 from wardian_sandbox.carrying import Owner, Tree, differences, failure, put, remove
 from wardian_sandbox.errors import SandboxError
-from wardian_sandbox.inner.globs import is_match
+from wardian_sandbox.inner.globs import is_above, is_match
+from wardian_sandbox.protecting import Mount, Protection
 from wardian_sandbox.snapshot import (
     MAX_BYTES,
     Entry,
@@ -63,6 +64,12 @@ class CopiedWorkspace:
         self._opened = Snapshot()
         self._turn = asyncio.Lock()
         self._is_closed = False
+        self.mounts: tuple[Mount, ...] = ()
+
+    @property
+    def truth(self) -> Path:
+        """The folder that has its present state once a call is over."""
+        return self._source if self._live else self.path
 
     async def fill(self) -> None:
         """Copy the original. Raises: SandboxError when it is too large or cannot be read."""
@@ -81,8 +88,7 @@ class CopiedWorkspace:
             await self._in_turn(self._bring_out)
 
     async def diff(self) -> tuple[FileChange, ...]:
-        looked_at = self._source if self._live else self.path
-        now = await asyncio.to_thread(take_snapshot, looked_at)
+        now = await asyncio.to_thread(take_snapshot, self.truth)
         return changes_between(self._opened, now)
 
     async def apply(self) -> tuple[FileChange, ...]:
@@ -131,6 +137,8 @@ class CopiedWorkspace:
         with Tree(self._source) as source, Tree(self.path) as target:
             for path in put_paths:
                 self._copy_in(source, target, path)
+        # In the copy placeholders harm nobody: they go with it.
+        self.mounts = Protection(self.path, tuple(self._protected), self._inside_owner).mounts
         self._inside = take_snapshot(self.path)
         self._opened = self._outside if self._live else self._inside
 
@@ -169,10 +177,7 @@ class CopiedWorkspace:
         """What changed inside, whatever happened to the same file outside."""
         now = take_snapshot(self.path, strict=True)
         put_paths, gone = differences(self._inside, now)
-        put_paths = [
-            path for path in put_paths if not is_match(path, self._protected, ignore_case=True)
-        ]
-        gone = [path for path in gone if not is_match(path, self._protected, ignore_case=True)]
+        put_paths, gone = self._allowed(put_paths, gone, now)
         if not put_paths and not gone:
             return
         with Tree(self.path) as source, Tree(self._source) as target:
@@ -180,6 +185,34 @@ class CopiedWorkspace:
                 self._take_out(target, path)
             for path in put_paths:
                 self._put_out(source, target, path, now.entries[path])
+
+    def _allowed(
+        self, put_paths: list[str], gone: list[str], now: Snapshot
+    ) -> tuple[list[str], list[str]]:
+        """Without what is protected, what would take the place of a folder on the way to that, and
+        what lies below such a thing.
+        """
+        refused = {
+            path
+            for path in (*put_paths, *gone)
+            if is_match(path, self._protected, ignore_case=True)
+            or self._stands_in_the_way(path, now)
+        }
+
+        def is_free(path: str) -> bool:
+            names = path.split("/")
+            return refused.isdisjoint("/".join(names[:end]) for end in range(1, len(names) + 1))
+
+        if not refused:
+            return put_paths, gone
+        return [*filter(is_free, put_paths)], [*filter(is_free, gone)]
+
+    def _stands_in_the_way(self, path: str, now: Snapshot) -> bool:
+        """A link or a file, in here or outside, where a protected path wants a folder."""
+        if not is_above(path, self._protected, ignore_case=True):
+            return False
+        entries = (now.entries.get(path), self._outside.entries.get(path))
+        return any(entry is not None and entry.kind != stat.S_IFDIR for entry in entries)
 
     def _take_out(self, target: Tree, path: str) -> None:
         try:

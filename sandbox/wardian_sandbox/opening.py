@@ -13,6 +13,7 @@ from wardian_sandbox.egress.names import BadName
 from wardian_sandbox.egress.proxy import EgressProxy, OnEgress, ignore
 from wardian_sandbox.errors import SandboxError, SandboxUnavailable
 from wardian_sandbox.none import open_unconfined
+from wardian_sandbox.protecting import can_mount
 from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import Confinement
 from wardian_sandbox.workspace import MountedWorkspace, Workspace
@@ -108,11 +109,15 @@ async def _open_workspace(
 ) -> Workspace:
     """Root's files cannot be written by the box's user, so root's workspace is always a copy.
 
-    So is gVisor's: nothing inside keeps set-user-id bits off files, but the way out does.
+    So is gVisor's: nothing inside keeps set-user-id bits off files, but the way out does. And so is
+    one with protected paths that no mount can keep.
     """
     is_dropped = backend != "none" and os.geteuid() == 0
-    if mode == "mount" and not is_dropped and backend != "gvisor":
+    if mode == "mount" and backend == "none":
         return MountedWorkspace(path)
+    can_be_mounted = not is_dropped and backend != "gvisor"
+    if mode == "mount" and can_be_mounted and can_mount(path, confinement.protected):
+        return MountedWorkspace(path, confinement.protected if confinement.writable else ())
     copy = CopiedWorkspace(
         path,
         box_user=UNPRIVILEGED_ID if is_dropped else None,

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Protocol
 
+from wardian_sandbox.protecting import Mount, Protection
 from wardian_sandbox.snapshot import Snapshot, changes_between, take_snapshot
 from wardian_sandbox.types import FileChange
 
@@ -19,6 +20,16 @@ class Workspace(Protocol):
     @property
     def mode(self) -> str:
         """mount, synchronised, copy"""
+        ...
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """What of it is mounted on its own place, to protect it."""
+        ...
+
+    @property
+    def truth(self) -> Path:
+        """The folder that has its present state once a call is over."""
         ...
 
     async def renew(self) -> None:
@@ -43,8 +54,11 @@ class MountedWorkspace:
 
     mode = "mount"
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, protected: tuple[str, ...] = ()) -> None:
+        """`protected` are paths that are kept by mounts."""
+        self.path = self.truth = path
+        self._protection = Protection(path, protected)
+        self.mounts = self._protection.mounts
         # Taken while the box starts; the first call waits for it.
         self._opened = self._look()
 
@@ -52,7 +66,7 @@ class MountedWorkspace:
         return asyncio.create_task(asyncio.to_thread(take_snapshot, self.path))
 
     async def renew(self) -> None:
-        await self.close()
+        await self._forget()
         self._opened = self._look()
 
     async def before_call(self) -> None:
@@ -71,6 +85,10 @@ class MountedWorkspace:
         return ()
 
     async def close(self) -> None:
+        await self._forget()
+        self._protection.remove()
+
+    async def _forget(self) -> None:
         self._opened.cancel()
         await asyncio.wait((self._opened,))
         if not self._opened.cancelled():

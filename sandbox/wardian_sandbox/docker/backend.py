@@ -85,6 +85,7 @@ async def open_docker(
         runtime=runtime,
         user=user,
         workspace=workspace.path,
+        protection=workspace.mounts,
         folder=folder.path,
         control=STREAMS if is_attached else folder.control,
         confinement=confinement,

@@ -12,7 +12,7 @@ from typing import Any
 
 from wardian_sandbox.bootstrap import BOOTSTRAP
 from wardian_sandbox.files import WORKSPACE
-from wardian_sandbox.inner.globs import segments_of
+from wardian_sandbox.protecting import Mount
 from wardian_sandbox.types import Confinement
 
 MODULES = "/run/wardian/modules"
@@ -41,6 +41,7 @@ class Plan:
     runtime: str
     user: int
     workspace: Path
+    protection: tuple[Mount, ...]
     folder: Path
     """Private to this box: modules, names, and the control socket."""
     control: str
@@ -117,12 +118,10 @@ class Plan:
 
     def _mounts(self) -> list[dict[str, Any]]:
         mounts = [_bind(self.workspace, WORKSPACE, writable=bool(self.confinement.writable))]
-        for path in self.confinement.protected:
-            plain = "/".join(segments_of(path.removesuffix("/**")))
-            place = self.workspace / plain
-            # Only what is there, by its own name: a link would be followed.
-            if plain and place.exists() and place.resolve() == place:
-                mounts.append(_bind(place, f"{WORKSPACE}/{plain}"))
+        for mount in self.protection:
+            writable = bool(self.confinement.writable) and not mount.read_only
+            target = f"{WORKSPACE}/{mount.path}"
+            mounts.append(_bind(self.workspace / mount.path, target, writable=writable))
         mounts.append(_bind(self.folder / "modules", MODULES))
         if not self.is_attached:
             mounts.append(_bind(self.folder / "control", CONTROL))

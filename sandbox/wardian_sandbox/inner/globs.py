@@ -26,6 +26,31 @@ def is_match(relative: str, patterns: list[str], ignore_case: bool = False) -> b
     return any(_reaches(segments_of(pattern), names, is_name_match) for pattern in patterns)
 
 
+def is_above(relative: str, patterns: list[str], ignore_case: bool = False) -> bool:
+    """Is the path a folder on the way to what a pattern names? Only where the pattern names it:
+    what a `**` passes through does not count.
+
+    A link or a file put there would be the way to something else.
+    """
+    if ignore_case:
+        return is_above(relative.lower(), [pattern.lower() for pattern in patterns])
+    names = relative.split("/")
+    return any(_leads_on(segments_of(pattern), names) for pattern in patterns)
+
+
+def _leads_on(segments: list[str], names: list[str]) -> bool:
+    states = _closed({0}, segments)
+    for name in names[:-1]:
+        states = _after(states, segments, name, is_name_match)
+    named = {
+        state + 1
+        for state in states
+        if segments[state : state + 1] not in ([], [FOLDERS])
+        and is_name_match(segments[state], names[-1])
+    }
+    return any(set(segments[state:]) - {FOLDERS} for state in named)
+
+
 def segments_of(pattern: str) -> list[str]:
     return [part for part in pattern.split("/") if part not in ("", ".")]
 
@@ -50,12 +75,19 @@ def _reaches(segments: list[str], names: list[str], is_name: Callable[[str, str]
     """Whether the segments take up all the names; `states` are the places they may stand at."""
     states = _closed({0}, segments)
     for name in names:
-        after = {state for state in states if segments[state : state + 1] == [FOLDERS]}
-        for state in states - after:
-            if state < len(segments) and is_name(segments[state], name):
-                after.add(state + 1)
-        states = _closed(after, segments)
+        states = _after(states, segments, name, is_name)
     return len(segments) in states
+
+
+def _after(
+    states: set[int], segments: list[str], name: str, is_name: Callable[[str, str], bool]
+) -> set[int]:
+    """The places reached by one more name."""
+    after = {state for state in states if segments[state : state + 1] == [FOLDERS]}
+    for state in states - after:
+        if state < len(segments) and is_name(segments[state], name):
+            after.add(state + 1)
+    return _closed(after, segments)
 
 
 def _closed(states: set[int], segments: list[str]) -> set[int]:

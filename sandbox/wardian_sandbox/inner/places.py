@@ -11,7 +11,7 @@ import os
 import stat
 from collections import deque
 
-from wardian_sandbox.inner.globs import is_match
+from wardian_sandbox.inner.globs import is_above, is_match
 
 MAX_LINKS = 40
 MAX_PATH = 4096
@@ -78,6 +78,8 @@ class Box:
         place = self._find(path)
         if is_match(place.relative, self.within["protected"], ignore_case=True):
             raise Refused("protected", f"{path!r} is protected by the policy")
+        if is_above(place.relative, self.within["protected"], ignore_case=True):
+            raise Refused("protected", f"{path!r} would take the place of a protected folder")
         if not is_match(place.relative, self.within["writable"]):
             raise Refused("denied", f"the policy does not let {path!r} be written")
         return place
