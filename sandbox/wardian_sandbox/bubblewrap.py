@@ -117,6 +117,7 @@ async def open_bubblewrap(
             "workspace": workspace.mode,
             "runs_as": UNPRIVILEGED_ID if os.geteuid() == 0 else os.geteuid(),
             "egress": list(confinement.egress.hosts),
+            "chosen": chosen,
         },
     )
     return SupervisedSandbox(process, channel, workspace, identity, WORKSPACE, proxy, guard)

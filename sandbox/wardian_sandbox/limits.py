@@ -42,16 +42,16 @@ def in_bytes(count: int) -> str:
     return f"{size:.4g} {UNITS[-1]}"
 
 
-def kept_by(keeper: str, *, cgroup: bool, scratch: str = "tmpfs size") -> dict[str, str]:
+def kept_by(keeper: str, *, cgroup: bool, has_size: bool = True) -> dict[str, str]:
     """Limit → what keeps it, for the record. `keeper` is of memory and processes together."""
     each = "rlimit for each process"
     return {
-        "wall": "supervisor, and the host's clock",
-        "cpu": f"{each}, {keeper if cgroup else 'host watcher'} for all",
+        "wall": "supervisor, backed by the host",
+        "cpu": f"{each}, {keeper} for all",
         "memory": f"{each}, {keeper} for all",
         "processes": keeper if cgroup else "rlimit in the user namespace",
         "file": each,
-        "scratch": scratch,
+        "scratch": "tmpfs size" if has_size else "memory limit",
         "workspace": "host watcher",
         "output": "supervisor",
     }

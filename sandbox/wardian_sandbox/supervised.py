@@ -15,6 +15,7 @@ from wardian_sandbox.channel import REMEDY, UNEXPECTED, Channel
 from wardian_sandbox.egress.handover import receive_listener
 from wardian_sandbox.egress.proxy import EgressProxy
 from wardian_sandbox.errors import SandboxLost, SandboxUnavailable
+from wardian_sandbox.guard import Guard, Watched
 from wardian_sandbox.inner.frames import BadFrame, pack
 from wardian_sandbox.results import exec_result, file_result
 from wardian_sandbox.types import (
@@ -59,6 +60,10 @@ class Process:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def kill(self) -> None:
         self._process.kill()
@@ -106,6 +111,7 @@ class SupervisedSandbox:
         identity: SandboxIdentity,
         shown_as: str,
         proxy: EgressProxy | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._process = process
         self._channel = channel
@@ -113,6 +119,8 @@ class SupervisedSandbox:
         self._identity = identity
         self._shown_as = shown_as
         self._proxy = proxy
+        self._guard = guard
+        self._stopping: set[asyncio.Task[None]] = set()
         self._python_turn = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
         # Whoever broke the protocol is not to run on.
@@ -131,16 +139,14 @@ class SupervisedSandbox:
     async def python(self, code: str, within: Confinement) -> ExecResult:
         """Run `code` in the persistent interpreter. Raises: SandboxLost."""
         async with self._python_turn:
-            facts = await self._call("python", within, writes=True, code=code)
-        return self._understood(exec_result, facts)
+            return await self._run("python", within, code=code)
 
     async def shell(self, command: str, within: Confinement) -> ExecResult:
         """Run `command` with bash in the workspace; whatever it leaves running is killed.
 
         Raises: SandboxLost.
         """
-        facts = await self._call("shell", within, writes=True, command=command)
-        return self._understood(exec_result, facts)
+        return await self._run("shell", within, command=command)
 
     async def file(
         self, operation: str, arguments: dict[str, Any], within: Confinement
@@ -234,6 +240,8 @@ class SupervisedSandbox:
         self._process.kill()
         await self._process.ended()
         self._process.release()
+        if self._guard is not None:
+            await self._guard.close()
         if self._proxy is not None:
             await self._proxy.close()
         await self._workspace.close()
@@ -257,13 +265,32 @@ class SupervisedSandbox:
 
         return do
 
+    async def _run(self, operation: str, within: Confinement, **details: Any) -> ExecResult:
+        """Run code, with the host's guard watching. Raises: SandboxLost."""
+        watched = None if self._guard is None else self._guard.begin(within.limits)
+        try:
+            facts = await self._call(operation, within, writes=True, watched=watched, **details)
+        finally:
+            if self._guard is not None and watched is not None:
+                self._guard.end(watched)
+        result = self._understood(exec_result, facts)
+        return result if watched is None else watched.added_to(result)
+
     async def _call(
-        self, operation: str, limited: Confinement, *, writes: bool, **details: Any
+        self,
+        operation: str,
+        limited: Confinement,
+        *,
+        writes: bool,
+        watched: Watched | None = None,
+        **details: Any,
     ) -> dict[str, Any]:
         await self._workspace.before_call()
         limits = _as_json(limited.limits)
         try:
             number, answer = self._channel.request(operation, limits=limits, **details)
+            if watched is not None:
+                watched.stop = functools.partial(self._stop, number, answer)
             return await self._answer(number, answer, limited.limits)
         except SandboxLost as lost:
             raise await self._explained(lost) from lost
@@ -284,6 +311,12 @@ class SupervisedSandbox:
             await self._abandon("it did not keep its time limit")
         return answer.result()
 
+    def _stop(self, number: int, answer: asyncio.Future[dict[str, Any]]) -> None:
+        """End a call that hit a limit; it is answered all the same."""
+        stopping = asyncio.create_task(self._cancel(number, answer))
+        self._stopping.add(stopping)
+        stopping.add_done_callback(self._stopping.discard)
+
     async def _cancel(self, number: int, answer: asyncio.Future[dict[str, Any]]) -> None:
         """End a call and wait until what it started is dead; if that fails, end the box."""
         try:
@@ -299,7 +332,8 @@ class SupervisedSandbox:
         if self._channel.why != UNEXPECTED:
             return lost
         if self._cause is None:
-            self._cause = await self._process.cause()
+            known = "" if self._guard is None else self._guard.cause()
+            self._cause = known or await self._process.cause()
         return SandboxLost(f"The sandbox is gone: {self._cause}.", REMEDY) if self._cause else lost
 
     async def _abandon(self, why: str) -> None:
@@ -318,12 +352,13 @@ async def start(
     settings: dict[str, Any],
     explain: Callable[[str], SandboxUnavailable],
     proxy: EgressProxy | None = None,
+    admit: Callable[[int], None] | None = None,
 ) -> tuple[Process, Channel, dict[str, Any]]:
     """Launch a supervisor and wait until it serves.
 
     `launch` gets the descriptor of the supervisor's end. `explain` makes an error of what the
     process wrote to its standard error. `proxy` gets the box's way out, if it is to have one.
-    Raises: SandboxUnavailable.
+    `admit` is told the process before that is told its settings. Raises: SandboxUnavailable.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -336,6 +371,8 @@ async def start(
     channel: Channel | None = None
     try:
         async with asyncio.timeout(START_SECONDS):
+            if admit is not None:
+                await asyncio.to_thread(admit, process.pid)
             await introduce(ours, settings, proxy)
             channel = await Channel.connect(ours)
             ready = await channel.ready

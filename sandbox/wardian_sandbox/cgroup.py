@@ -1,0 +1,321 @@
+"""Control groups: limits that the kernel keeps for a box as a whole, where this user may make one.
+
+Covers: version 2 where the own group or one above it is this user's (root's, or delegated as
+systemd does below `user@….service`) and has the controllers switched on; version 1 where the
+controllers' own groups are writable.
+Does not cover: moving this process to make room for a group, as version 2 would want where the
+only group there is holds processes itself.
+"""
+
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from wardian_sandbox.types import ResourceLimits
+
+PREFIX = "wardian-"
+NEEDED = ("memory", "pids")
+WANTED = (*NEEDED, "cpu", "cpuacct")
+OWN_PROCESSES = 2
+"""bwrap itself and the supervisor."""
+PERIOD_MICROSECONDS = 100_000
+SHARES_V1, WEIGHT_V2 = 512, 50
+"""Half of what everything else has: the host comes first when both want the processor."""
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where this process may make groups."""
+
+    version: int
+    folders: dict[str, Path]
+    """Controller → the group that ours become children of; the same for all in version 2."""
+
+    @property
+    def name(self) -> str:
+        return f"cgroup v{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What the kernel counted in a group since it was made."""
+
+    killed_for_memory: int = 0
+    refused_processes: int = 0
+    cpu_seconds: float = 0.0
+
+
+def find_place(proc: Path = Path("/proc/self")) -> Place | None:
+    """None where this process may make no group that limits memory and processes."""
+    mounts = _mounts(proc / "mountinfo")
+    own = dict(_own_groups(proc / "cgroup"))
+    unified = _folder(mounts, own, "")
+    if unified is not None and (parent := _usable_parent(*unified)) is not None:
+        return Place(2, dict.fromkeys(WANTED, parent))
+    found = {name: _folder(mounts, own, name) for name in WANTED}
+    folders = {name: at[0] for name, at in found.items() if at and os.access(at[0], os.W_OK)}
+    return Place(1, folders) if all(name in folders for name in NEEDED) else None
+
+
+def _mounts(mountinfo: Path) -> dict[str, tuple[Path, str]]:
+    """Controller ("" for version 2) → mount point, and which group is mounted there."""
+    found: dict[str, tuple[Path, str]] = {}
+    with suppress(OSError):
+        for line in mountinfo.read_text().splitlines():
+            mount, _, system = line.partition(" - ")
+            root, point = (_unescaped(word) for word in mount.split()[3:5])
+            kind, _, options = system.split(maxsplit=2)
+            if kind == "cgroup2":
+                found[""] = (Path(point), root)
+            elif kind == "cgroup":
+                for name in options.split(","):
+                    found[name] = (Path(point), root)
+    return found
+
+
+def _unescaped(word: str) -> str:
+    """Source: proc_pid_mountinfo(5); space, tab, newline and backslash are written in octal."""
+    return re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), word)
+
+
+def _own_groups(cgroup: Path) -> Iterator[tuple[str, str]]:
+    with suppress(OSError):
+        for line in cgroup.read_text().splitlines():
+            _, names, path = line.split(":", 2)
+            for name in names.split(","):
+                yield name, path
+
+
+def _folder(
+    mounts: dict[str, tuple[Path, str]], own: dict[str, str], name: str
+) -> tuple[Path, Path] | None:
+    """(this process's own group, the top one that is mounted), where they can be seen."""
+    if name not in mounts or name not in own:
+        return None
+    point, root = mounts[name]
+    relative = os.path.relpath(own[name], root)
+    if relative.startswith(".."):
+        return None
+    folder = point / relative
+    return (folder, point) if folder.is_dir() else None
+
+
+def _usable_parent(own: Path, top: Path) -> Path | None:
+    """The nearest group, from the own one up, in which groups with limits can be made."""
+    for folder in (own, *own.parents):
+        ours = all(os.access(file, os.W_OK) for file in (folder, folder / "cgroup.procs"))
+        if ours and (_has_switched_on(folder) or _switch_on(folder)):
+            return folder
+        if folder == top:
+            return None
+    return None
+
+
+def _has_switched_on(folder: Path) -> bool:
+    return set(NEEDED) <= _words(folder / "cgroup.subtree_control")
+
+
+def _switch_on(folder: Path) -> bool:
+    """Only where the kernel lets us: in a group that holds no processes itself."""
+    if not set(NEEDED) <= _words(folder / "cgroup.controllers"):
+        return False
+    if _words(folder / "cgroup.procs"):
+        return False
+    with suppress(OSError):
+        (folder / "cgroup.subtree_control").write_text("+memory +pids")
+        with suppress(OSError):
+            (folder / "cgroup.subtree_control").write_text("+cpu")
+    return _has_switched_on(folder)
+
+
+def _words(file: Path) -> set[str]:
+    try:
+        return set(file.read_text().split())
+    except OSError:
+        return set()
+
+
+class Gauges:
+    """What the kernel counts in a group, read again and again without opening anything."""
+
+    def __init__(self, version: int, folders: dict[str, Path]) -> None:
+        """`folders` are the group's own, by controller. Raises: OSError."""
+        files = {"pids": folders["pids"] / "pids.events"}
+        if version == 2:
+            files["memory"] = folders["memory"] / "memory.events"
+            files["cpu"] = folders["memory"] / "cpu.stat"
+        else:
+            files["memory"] = folders["memory"] / "memory.oom_control"
+            if "cpuacct" in folders:
+                files["cpu"] = folders["cpuacct"] / "cpuacct.usage"
+        self._open: dict[str, int] = {}
+        try:
+            for name, file in files.items():
+                self._open[name] = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self.close()
+            raise
+
+    def events(self) -> tuple[bytes, bytes]:
+        """Raw, to see at little cost whether there is anything new. Raises: OSError."""
+        return os.pread(self._open["memory"], 4096, 0), os.pread(self._open["pids"], 4096, 0)
+
+    def counters(self) -> Counters:
+        """Raises: OSError."""
+        memory, pids = self.events()
+        seconds = 0.0
+        if "cpu" in self._open:
+            text = os.pread(self._open["cpu"], 4096, 0)
+            in_v2 = re.search(rb"^usage_usec (\d+)", text, re.MULTILINE)
+            seconds = int(in_v2[1]) / 1e6 if in_v2 else int(text) / 1e9
+        return Counters(
+            killed_for_memory=_field(memory, b"oom_kill"),
+            refused_processes=_field(pids, b"max"),
+            cpu_seconds=seconds,
+        )
+
+    def close(self) -> None:
+        for descriptor in self._open.values():
+            os.close(descriptor)
+        self._open.clear()
+
+
+def gauges_of(pid: int) -> Gauges | None:
+    """The gauges of the groups a process is in; None where they cannot be seen."""
+    proc = Path(f"/proc/{pid}")
+    mounts = _mounts(Path("/proc/self/mountinfo"))
+    own = dict(_own_groups(proc / "cgroup"))
+    unified = _folder(mounts, own, "")
+    with suppress(OSError):
+        if unified is not None and (unified[0] / "memory.events").exists():
+            return Gauges(2, dict.fromkeys(WANTED, unified[0]))
+        found = {name: _folder(mounts, own, name) for name in WANTED}
+        folders = {name: at[0] for name, at in found.items() if at}
+        if all(name in folders for name in NEEDED):
+            return Gauges(1, folders)
+    return None
+
+
+def make_group(limits: ResourceLimits) -> "Group | None":
+    """A group for one box; None where this process can make none."""
+    place = find_place()
+    with suppress(OSError):
+        return None if place is None else Group(place, limits)
+    return None
+
+
+class Group:
+    """The control groups of one box."""
+
+    def __init__(self, place: Place, limits: ResourceLimits) -> None:
+        """Raises: OSError when a group cannot be made or limited."""
+        self.place = place
+        name = f"{PREFIX}{os.getpid()}-{_started(os.getpid())}-{next(_numbers)}"
+        self._folders = {parent: parent / name for parent in place.folders.values()}
+        try:
+            for parent, folder in self._folders.items():
+                _reap(parent)
+                folder.mkdir()
+            self._limit(limits)
+            at = {controller: self._at(controller) for controller in place.folders}
+            self.gauges = Gauges(place.version, at)
+        except OSError:
+            self._remove_folders()
+            raise
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        return tuple(self._folders.values())
+
+    def admit(self, pid: int) -> bool:
+        """Move a process and its descendants in; those they start from now on are in it too.
+
+        False where the kernel refuses: then nothing is limited by it.
+        """
+        try:
+            for folder in self._folders.values():
+                _move(folder / "cgroup.procs", pid, set())
+        except OSError:
+            return False
+        return True
+
+    def remove(self) -> None:
+        """Once all its processes are gone; what cannot be removed yet goes with the next box."""
+        self.gauges.close()
+        self._remove_folders()
+
+    def _remove_folders(self) -> None:
+        for folder in self._folders.values():
+            with suppress(OSError):
+                folder.rmdir()
+
+    def _at(self, controller: str) -> Path:
+        return self._folders[self.place.folders[controller]]
+
+    def _limit(self, limits: ResourceLimits) -> None:
+        memory, processes = str(limits.memory_bytes), str(limits.processes + OWN_PROCESSES)
+        (self._at("pids") / "pids.max").write_text(processes)
+        if self.place.version == 2:
+            (self._at("memory") / "memory.max").write_text(memory)
+            optional = [("memory", "memory.swap.max", "0"), ("cpu", "cpu.weight", str(WEIGHT_V2))]
+        else:
+            (self._at("memory") / "memory.limit_in_bytes").write_text(memory)
+            optional = [
+                ("memory", "memory.memsw.limit_in_bytes", memory),
+                ("cpu", "cpu.shares", str(SHARES_V1)),
+            ]
+        for controller, name, value in optional:
+            if controller in self.place.folders:
+                with suppress(OSError):  # swap is not accounted, or the processor not controlled
+                    (self._at(controller) / name).write_text(value)
+
+
+def _move(procs: Path, pid: int, moved: set[int]) -> None:
+    """A process first and then its children: one started meanwhile follows its parent."""
+    with suppress(ProcessLookupError):
+        procs.write_text(str(pid))
+        moved.add(pid)
+        for child in children_of(pid):
+            if child not in moved:
+                _move(procs, child, moved)
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that `pid` is the parent of; none once it is gone."""
+    found: list[int] = []
+    with suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                text = (thread / "children").read_text()
+                found += [int(word) for word in text.split()]
+    return found
+
+
+def _field(text: bytes, name: bytes) -> int:
+    match = re.search(rb"^" + name + rb" (\d+)", text, re.MULTILINE)
+    return int(match[1]) if match else 0
+
+
+def _started(pid: int) -> str:
+    """When a process started, in the kernel's ticks; with its number it names it for good."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return ""
+    return fields[19].decode()
+
+
+def _reap(parent: Path) -> None:
+    """Remove the empty groups that processes which died left in `parent`."""
+    with suppress(OSError):
+        for folder in parent.glob(f"{PREFIX}*"):
+            match = re.fullmatch(rf"{PREFIX}(\d+)-(\d+)-\d+", folder.name)
+            if match and _started(int(match[1])) != match[2]:
+                with suppress(OSError):
+                    folder.rmdir()
