@@ -6,10 +6,14 @@ and a minimal image is built by our own code, once: its packages are kept in the
 
 import asyncio
 import hashlib
+import importlib.util
 import json
 import os
+import select
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -30,6 +34,7 @@ from wardian_sandbox.docker import packages
 from wardian_sandbox.docker.build import from_tarball
 from wardian_sandbox.docker.engine import Engine, find_engine
 from wardian_sandbox.docker.image import VARIABLE
+from wardian_sandbox.docker.leftovers import OWNER, PROJECT
 from wardian_sandbox.docker.packages import MINIMAL, bootstrap, can_bootstrap, host_suite
 from wardian_sandbox.docker.probing import runtimes
 from wardian_sandbox.docker.problems import DockerError
@@ -90,17 +95,31 @@ def docker() -> Iterator[Engine]:
         return
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
         pytest.skip("no Docker daemon that this user may use or start")
-    with tempfile.TemporaryFile() as log:
-        daemon = subprocess.Popen(["dockerd", *DAEMON], stdout=log, stderr=log)
+    with tempfile.TemporaryDirectory() as folder:
+        pid_file, log = Path(folder, "pid"), Path(folder, "log").open("wb")
+        # Not a child of the tests, which look at what their children leave.
+        command = ["setsid", "--fork", "dockerd", f"--pidfile={pid_file}", *DAEMON]
+        with log:
+            subprocess.run(command, stdout=log, stderr=log, check=True)
         try:
-            wait_for(engine, daemon)
+            wait_for(engine)
             yield engine
         finally:
-            daemon.terminate()
-            daemon.wait()
+            if pid_file.exists():
+                daemon = os.pidfd_open(int(pid_file.read_text()))
+                signal.pidfd_send_signal(daemon, signal.SIGTERM)
+                select.select([daemon], [], [], DAEMON_SECONDS)
+                os.close(daemon)
 
 
-DAEMON = ("--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=overlay2")
+DAEMON = (
+    "--bridge=none",
+    "--iptables=false",
+    "--ip6tables=false",
+    "--storage-driver=overlay2",
+    *(["--add-runtime=runsc=/usr/bin/runsc"] if Path("/usr/bin/runsc").exists() else []),
+)
+"""runsc by itself uses its own network stack; boxes have none in any case."""
 
 
 def answers(engine: Engine) -> bool:
@@ -111,10 +130,9 @@ def answers(engine: Engine) -> bool:
     return True
 
 
-def wait_for(engine: Engine, daemon: subprocess.Popen[bytes]) -> None:
+def wait_for(engine: Engine) -> None:
     until = time.monotonic() + DAEMON_SECONDS
     while not answers(engine):
-        assert daemon.poll() is None, "dockerd ended at once"
         assert time.monotonic() < until, "dockerd does not answer"
         time.sleep(0.1)
 
@@ -158,6 +176,47 @@ def make_image(engine: Engine, name: str, tarball: Path, suite: str) -> None:
 def gvisor(docker: Engine) -> None:
     if "runsc" not in asyncio.run(runtimes(docker)):
         pytest.skip("the Docker daemon has no runtime runsc")
+
+
+@pytest.fixture
+def family(backend: str) -> Callable[..., list[int]]:
+    """`family(pid)`: the processes of its boxes, by default of this process's, that are alive."""
+
+    def finding(pid: int = os.getpid()) -> list[int]:
+        roots = [pid, *(containers_of(pid) if backend in ("docker", "gvisor") else [])]
+        return [one for one in processes() if one != pid and any(is_in(one, top) for top in roots)]
+
+    return finding
+
+
+def containers_of(owner: int) -> list[int]:
+    """The first process of each container that boxes of `owner` run in."""
+    engine = find_engine()
+    wanted = json.dumps({"label": [f"{PROJECT}=wardian"]})
+    mine = [
+        found["Id"]
+        for found in engine.call("GET", "/containers/json", filters=wanted)
+        if found["Labels"][OWNER].startswith(f"{owner} ")
+    ]
+    states = [engine.call("GET", f"/containers/{one}/json")["State"] for one in mine]
+    return [state["Pid"] for state in states if state["Pid"]]
+
+
+def processes() -> set[int]:
+    return {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()}
+
+
+def is_in(pid: int, ancestor: int) -> bool:
+    """Is it `ancestor`, or descended from it?"""
+    while pid > 1:
+        if pid == ancestor:
+            return True
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        except OSError:
+            return False
+        pid = int(fields[1])
+    return False
 
 
 @pytest.fixture
@@ -212,3 +271,25 @@ def file(work: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return doing
+
+
+@pytest.fixture(scope="session")
+def support() -> Any:
+    """The module tests/support/outside.py."""
+    path = Path(__file__).parents[1] / "support" / "outside.py"
+    spec = importlib.util.spec_from_file_location("outside", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["outside"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def outside(support: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Servers that stand for the internet: an `Outside`."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make certificates with")
+    with support.Outside(tmp_path_factory.mktemp("outside")) as servers:
+        yield servers
