@@ -96,10 +96,10 @@ def docker() -> Iterator[Engine]:
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
         pytest.skip("no Docker daemon that this user may use or start")
     with tempfile.TemporaryDirectory() as folder:
-        pid_file, log = Path(folder, "pid"), Path(folder, "log").open("wb")
+        pid_file = Path(folder, "pid")
         # Not a child of the tests, which look at what their children leave.
         command = ["setsid", "--fork", "dockerd", f"--pidfile={pid_file}", *DAEMON]
-        with log:
+        with Path(folder, "log").open("wb") as log:
             subprocess.run(command, stdout=log, stderr=log, check=True)
         try:
             wait_for(engine)

@@ -157,6 +157,7 @@ async def _connect(
     if plan.is_attached:
         sock = await asyncio.to_thread(engine.attach, process.container)
         await engine.ask("POST", f"{path}/start", seconds=START_SECONDS)
+        process.know(int((await engine.ask("GET", f"{path}/json"))["State"]["Pid"]))
         return sock
     connecting = asyncio.create_task(folder.accept())
     try:
