@@ -15,7 +15,7 @@ from pathlib import Path
 from wardian_sandbox.cgroup import Counters, Gauges, Group
 from wardian_sandbox.limits import in_bytes
 from wardian_sandbox.quota import Quota
-from wardian_sandbox.types import Ending, ExecResult, Limit, ResourceLimits
+from wardian_sandbox.types import ExecResult, Limit, ResourceLimits
 from wardian_sandbox.usage import Usage, measure
 
 FIRST_LOOK_SECONDS = 0.1
@@ -37,12 +37,10 @@ class Watched:
     cpu_before: float | None = None
     """Of the box, when the call was first looked at."""
     hit: set[Limit] = field(default_factory=set[Limit])
-    is_stopped: bool = False
 
     def end_for(self, limit: Limit) -> None:
         self.hit.add(limit)
         if self.stop is not None:
-            self.is_stopped = True
             self.stop()
             self.stop = None
 
@@ -50,12 +48,7 @@ class Watched:
         """The supervisor's result with what the host knows of it."""
         if not self.hit:
             return result
-        is_ours = self.is_stopped and result.ending is Ending.CANCELLED
-        return replace(
-            result,
-            ending=Ending.LIMITED if is_ours else result.ending,
-            limits_hit=tuple(sorted(self.hit.union(result.limits_hit))),
-        )
+        return replace(result, limits_hit=tuple(sorted(self.hit.union(result.limits_hit))))
 
 
 class Guard:

@@ -30,6 +30,8 @@ class Mount:
     path: str
     """relative to the workspace"""
     read_only: bool
+    is_placeholder: bool = False
+    """It is there for the mount's sake, and goes with the box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,13 @@ class Protection:
             for above in one.above:
                 writable.setdefault(above, (self._root / above).is_dir())
             writable[one.path] = False
+        made = {path for path, _ in self._made}
         return [
-            Mount(path=path, read_only=not writable[path])
+            Mount(
+                path=path,
+                read_only=not writable[path],
+                is_placeholder=self._root / path in made,
+            )
             for path in sorted(writable)
             if (self._root / path).exists()
         ]

@@ -11,7 +11,7 @@ from wardian_sandbox.inner.claims import MAX_FIGURE_BYTES, MAX_FIGURES
 from wardian_sandbox.inner.frames import BadFrame, parse
 from wardian_sandbox.inner.values import as_list, as_object
 from wardian_sandbox.kinds import PNG, reference
-from wardian_sandbox.types import Artefact, Ending, ExecResult, FileFailure
+from wardian_sandbox.types import Artefact, Ending, ExecResult, FileFailure, Limit
 
 MAX_CODE_CHARACTERS = 40
 MAX_DATA_VALUES = 50_000
@@ -33,6 +33,7 @@ def exec_result(facts: dict[str, Any]) -> ExecResult:
             value=_maybe_text(facts.get("value")),
             data=_data(facts.get("json")),
             error=_maybe_text(facts.get("error")),
+            limits_hit=tuple(Limit(_text(name)) for name in as_list(facts.get("limits", []))),
             figures=tuple(_figures(facts.get("figures", []))),
             state_lost=_flag(facts["state_lost"]),
             seconds=seconds,

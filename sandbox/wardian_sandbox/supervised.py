@@ -313,14 +313,16 @@ class SupervisedSandbox:
 
     def _stop(self, number: int, answer: asyncio.Future[dict[str, Any]]) -> None:
         """End a call that hit a limit; it is answered all the same."""
-        stopping = asyncio.create_task(self._cancel(number, answer))
+        stopping = asyncio.create_task(self._cancel(number, answer, "limited"))
         self._stopping.add(stopping)
         stopping.add_done_callback(self._stopping.discard)
 
-    async def _cancel(self, number: int, answer: asyncio.Future[dict[str, Any]]) -> None:
+    async def _cancel(
+        self, number: int, answer: asyncio.Future[dict[str, Any]], ending: str = "cancelled"
+    ) -> None:
         """End a call and wait until what it started is dead; if that fails, end the box."""
         try:
-            self._channel.send({"id": number, "op": "cancel"})
+            self._channel.send({"id": number, "op": "cancel", "as": ending})
         except SandboxLost:
             return
         done, _ = await asyncio.wait((answer,), timeout=HOST_GRACE_SECONDS)

@@ -1,8 +1,8 @@
 """What the host is told about a call that is over: facts, and claims marked as such.
 
 Facts, which the supervisor saw itself: ending, exit_code unless `claimed` is true, output, dropped,
-state_lost, seconds. Claims of the worker: value, error, json, figures, and the exit_code of a cell
-that ran to its end, for which `claimed` is true.
+limits, state_lost, seconds. Claims of the worker: value, error, json, figures, and the exit_code of
+a cell that ran to its end, for which `claimed` is true.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def of_code(call: Call, state_lost: bool) -> dict[str, object]:
             facts["figures"] = [base64.b64encode(one).decode() for one in call.incoming.figures]
     if call.forced is not None:
         facts["ending"] = call.forced
+    facts["limits"] = sorted(call.hit)
     facts["output"], facts["dropped"] = call.sink.text()
     facts["seconds"] = call.seconds()
     return facts

@@ -58,7 +58,8 @@ def become_worker(sock: socket.socket, root: int, limits: dict[str, object]) -> 
     """The Python interpreter, holding nothing of the supervisor's but its own socket."""
     try:
         children.begin_child(limits)
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # as Python has it: an OSError instead
+            signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         children.prctl(children.PR_SET_DUMPABLE, 1)
         os.fchdir(root)

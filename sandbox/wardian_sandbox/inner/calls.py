@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 from wardian_sandbox.inner.claims import NONCE_BYTES, Claim
@@ -23,7 +24,11 @@ class Call:
         """The reading end of its pipe; -1 once that is closed."""
         self.sink = Sink(limit)
         self.forced: str | None = None
-        """timed_out or cancelled, once we ended it."""
+        """timed_out, cancelled or limited, once we ended it."""
+        self.hit: set[str] = set()
+        """The limits it ran into, by the names of the host's `Limit`."""
+        self.cpu_seconds: object = None
+        """Processor time it was given; None where it is not limited."""
         self.status: int | None = None
         """Wait status of its leading process, once that ended."""
         self.settle_by: float | None = None
@@ -31,8 +36,10 @@ class Call:
     def seconds(self) -> float:
         return time.monotonic() - self.started
 
-    def ended(self, status: int) -> None:
+    def ended(self, status: int, spent_seconds: float) -> None:
+        """Its leading process was reaped, having used so much processor time."""
         self.status = status
+        self.hit |= _limits_by_signal(status, spent_seconds, self.cpu_seconds)
         self.settle_by = time.monotonic() + GRACE_SECONDS
 
     def is_settled(self, now: float) -> bool:
@@ -41,6 +48,14 @@ class Call:
 
     def wakes_at(self) -> float:
         return self.deadline if self.settle_by is None else self.settle_by
+
+
+def _limits_by_signal(status: int, spent_seconds: float, cpu_seconds: object) -> set[str]:
+    """What ended a process, or a child of the shell that reports it by its own exit code."""
+    code = os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status) - 128
+    if code == signal.SIGXCPU and isinstance(cpu_seconds, int) and spent_seconds > cpu_seconds - 1:
+        return {"cpu"}
+    return {"file"} if code == signal.SIGXFSZ else set()
 
 
 class CommandCall(Call):
@@ -61,7 +76,6 @@ class PythonCall(Call):
         self.end = end
         """The writing end of its pipe, held until the worker has it; then -1."""
         self.code = code
-        self.cpu_seconds: object = None
         self.attempts = 0
         self.nonce = os.urandom(NONCE_BYTES)
         self.incoming = Claim(limit)

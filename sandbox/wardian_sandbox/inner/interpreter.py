@@ -74,7 +74,7 @@ class Interpreter:
         if self._call is call:
             self._call = None
 
-    def ended(self, status: int) -> None:
+    def ended(self, status: int, spent_seconds: float) -> None:
         """It was reaped: note what it said last, and what became of its cell."""
         assert self._sock is not None
         sock, call = self._sock, self._call
@@ -90,10 +90,10 @@ class Interpreter:
             try:
                 self.run(call)  # it was dying already and has run nothing of it
             except OSError:
-                call.ended(status)
+                call.ended(status, spent_seconds)
         else:
             call.begun()
-            call.ended(status)
+            call.ended(status, spent_seconds)
 
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -24,6 +24,8 @@ from wardian_sandbox.inner.watching import READ_BYTES, Watch, listen_for_childre
 MAX_FILE_RESULT_BYTES = 24 << 20
 MAX_LEFTOVER_PIPES = 16
 MAX_PATIENCE_SECONDS = 3600.0
+MAX_OUTPUTS = 4096
+"""A call that writes so many times what is kept of its output is ended."""
 
 
 class HostGone(Exception):
@@ -61,7 +63,7 @@ class Supervisor:
             now = time.monotonic()
             for call in list(self._calls.values()):
                 if call.settle_by is None and now >= call.deadline:
-                    self._force(call, "timed_out")
+                    self._force(call, "timed_out", "wall")
             for call in list(self._calls.values()):
                 if call.is_settled(now):
                     self._finish(call)
@@ -91,7 +93,7 @@ class Supervisor:
         try:
             if operation == "cancel":
                 if number in self._calls:
-                    self._force(self._calls[number], "cancelled")
+                    self._force(self._calls[number], str(message.get("as", "cancelled")))
             elif operation == "reset":
                 self._reset(number)
             elif operation == "python":
@@ -116,6 +118,7 @@ class Supervisor:
         output, end = os.pipe()
         limit = as_number(limits["output_bytes"])
         call = self._add(CommandCall(number, _seconds(limits), output, limit))
+        call.cpu_seconds = limits.get("cpu_seconds")
         try:
             command = str(message["command"])
             pid = children.fork(lambda: become_shell(command, self._root, end, limits))
@@ -164,14 +167,18 @@ class Supervisor:
         data = read_now(call.output)
         if data:
             call.sink.write(data)
+            if call.sink.total > MAX_OUTPUTS * call.sink.limit:
+                self._force(call, "limited", "output")
         elif data == b"":
             self._close(call.output)
             call.output = -1
 
-    def _force(self, call: Call, why: str) -> None:
+    def _force(self, call: Call, why: str, limit: str = "") -> None:
+        """End a call; `limit` is the one it ran into, if it did."""
         if call.forced is not None or call.settle_by is not None:
             return
         call.forced = why
+        call.hit |= {limit} - {""}
         if isinstance(call, PythonCall):
             self._interpreter.kill()
             return
@@ -197,13 +204,14 @@ class Supervisor:
             if is_worker or pid in self._leaders:
                 # Before it is reaped: until then its number cannot be another's.
                 children.kill_group(pid)
-            _, status = os.waitpid(pid, 0)
+            _, status, used = os.wait4(pid, 0)
+            spent_seconds = used.ru_utime + used.ru_stime
             if is_worker:
                 self._must_sweep = True
-                self._interpreter.ended(status)
+                self._interpreter.ended(status, spent_seconds)
             elif pid in self._leaders:
                 self._must_sweep = True
-                self._leaders.pop(pid).ended(status)
+                self._leaders.pop(pid).ended(status, spent_seconds)
 
     def _finish(self, call: Call) -> None:
         if call.output >= 0:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Annotated, Any
 
+from wardian_sandbox.limits import said
 from wardian_sandbox.types import Confinement, Ending, ExecResult
 from wardian_tools.builtin.bounds import Between
 from wardian_tools.types import Output, ResultStatus, ToolContext
@@ -63,14 +64,17 @@ def _at_most(context: ToolContext, seconds: int) -> Confinement:
 
 def _ending(result: ExecResult, within: Confinement) -> list[str]:
     """The line that says how it ended, when that is not said by the output itself."""
+    hit = [f"[{said(limit, within.limits)}]" for limit in result.limits_hit]
     match result.ending:
         case Ending.TIMED_OUT:
-            return [f"[stopped after {within.limits.wall_seconds:g} s: time limit]"]
+            return [f"[stopped after {within.limits.wall_seconds:g} s]", *hit]
+        case Ending.LIMITED:
+            return ["[stopped]", *hit]
         case Ending.CANCELLED:
-            return ["[cancelled]"]
+            return ["[cancelled]", *hit]
         case Ending.EXITED | Ending.SIGNALLED:
             told = result.exit_code == 0 or result.error is not None
-            return [] if told else [f"[exit code {result.exit_code}]"]
+            return hit if told else [f"[exit code {result.exit_code}]", *hit]
 
 
 def _status(result: ExecResult) -> ResultStatus:
@@ -88,4 +92,5 @@ def _facts(result: ExecResult) -> dict[str, Any]:
         "ending": result.ending.value,
         "exit_code": result.exit_code,
         "dropped_bytes": result.dropped_bytes,
+        "limits_hit": [limit.value for limit in result.limits_hit],
     }
