@@ -11,6 +11,7 @@ from wardian_sandbox.types import (
     ExecResult,
     FileChange,
     FileFailure,
+    Limit,
     ResourceLimits,
     SandboxIdentity,
 )
@@ -128,6 +129,17 @@ def test_python_shows_output_then_value_then_traceback_then_how_it_ended(
             ended("a\n", ending=Ending.TIMED_OUT, exit_code=137),
             "a\n[stopped after 60 s: time limit]",
             "error",
+        ),
+        (
+            ended("a\n", ending=Ending.LIMITED, exit_code=137, limits_hit=(Limit.MEMORY,)),
+            "a\n[stopped]\n[memory limit of 2 GiB reached: use less at a time; files in /tmp, "
+            "/dev/shm and the home folder count too]",
+            "error",
+        ),
+        (
+            ended("a\n", limits_hit=(Limit.PROCESSES,)),
+            "a\n[limit of 256 processes and threads reached: start fewer at once]",
+            "ok",
         ),
     ],
 )

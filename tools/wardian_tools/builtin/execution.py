@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from wardian_sandbox.limits import said
-from wardian_sandbox.types import Confinement, Ending, ExecResult
+from wardian_sandbox.types import Confinement, Ending, ExecResult, Limit
 from wardian_tools.builtin.bounds import Between
 from wardian_tools.types import Output, ResultStatus, ToolContext
 
@@ -64,10 +64,11 @@ def _at_most(context: ToolContext, seconds: int) -> Confinement:
 
 def _ending(result: ExecResult, within: Confinement) -> list[str]:
     """The line that says how it ended, when that is not said by the output itself."""
-    hit = [f"[{said(limit, within.limits)}]" for limit in result.limits_hit]
+    others = (limit for limit in result.limits_hit if limit is not Limit.WALL)
+    hit = [f"[{said(limit, within.limits)}]" for limit in others]
     match result.ending:
         case Ending.TIMED_OUT:
-            return [f"[stopped after {within.limits.wall_seconds:g} s]", *hit]
+            return [f"[stopped after {within.limits.wall_seconds:g} s: time limit]", *hit]
         case Ending.LIMITED:
             return ["[stopped]", *hit]
         case Ending.CANCELLED:
