@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 import io
-import shutil
+import socket
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -317,14 +317,55 @@ def test_the_box_ends_when_too_much_was_sent(support: Any, outside: Any, tmp_pat
         guest.close()
 
 
-def test_a_box_with_a_way_out_needs_no_more_of_the_host(tmp_path: Path) -> None:
-    assert shutil.which("bwrap") is not None
+def test_a_connection_on_which_nothing_moves_is_closed(
+    support: Any, outside: Any, tmp_path: Path
+) -> None:
+    egress = outside.egress(limits=EgressLimits(idle_seconds=0.2))
+    guest = support.Guest("bubblewrap", tmp_path, outside, egress)
+    guest.python(support.CLIENT)
+    try:
+        authority = f"good.example:{outside.raw.port}"
+        code = f"s, _ = tunnel({authority!r})\ns.sendall(hello('good.example'))\nrest(s)[-2:]"
+        assert guest.value(code) == b"ok"  # the server waits for more, and so do we
+        assert [event.code for event in guest.told("closed")] == ["idle"]
+    finally:
+        guest.close()
 
+
+def own_address() -> str:
+    """This machine's, as others see it; no packet is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no address but loopback")
+        return str(sock.getsockname()[0])
+
+
+def test_this_machine_is_not_reached_by_its_public_address(support: Any, tmp_path: Path) -> None:
+    """Its services may trust whoever comes from itself; private networks are allowed here."""
+    address = own_address()
+    with socket.create_server((address, 0)) as server:
+        port = server.getsockname()[1]
+        names = support.addresses({"me.example": [address]})
+        listed = [f"me.example:{port}"]
+        for more, status in (([], b"403"), ([f"{address}:{port}"], b"200")):
+            egress = Egress(hosts=(*listed, *more), private=True)
+            guest = support.Guest("bubblewrap", tmp_path, names, egress)
+            try:
+                guest.python(support.CLIENT)
+                answer = guest.value(f"tunnel('me.example:{port}')[1]")
+                assert answer[9:12] == status, answer
+            finally:
+                guest.close()
+
+
+def test_the_record_of_a_box_names_what_it_may_reach(tmp_path: Path) -> None:
     async def scenario() -> Any:
         within = Confinement(egress=Egress(hosts=("a.example",)))
         async with await open_sandbox("bubblewrap", tmp_path, within) as box:
             return box.identity
 
     identity = asyncio.run(scenario())
-    assert "no-network" in identity.enforced
+    assert "no-network" in identity.enforced  # of its own; its way out is the proxy
     assert identity.detail["egress"] == ["a.example"]

@@ -6,6 +6,7 @@ with an event loop of its own, so that the tests of a module can share it.
 
 import asyncio
 import http.server
+import queue
 import socket
 import ssl
 import subprocess
@@ -25,6 +26,7 @@ from wardian_sandbox import (
     SupervisedSandbox,
     open_sandbox,
 )
+from wardian_sandbox.egress import Resolve
 
 T = TypeVar("T")
 BLOCK = bytes(range(256)) * 256
@@ -92,6 +94,48 @@ class Server(http.server.ThreadingHTTPServer):
         """Clients that go away are part of the tests."""
 
 
+class RawServer:
+    """Keeps every byte it is sent, and gives one answer to each connection."""
+
+    ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+
+    def __init__(self) -> None:
+        self._received: queue.Queue[bytes] = queue.Queue()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def next(self) -> bytes:
+        """Everything that the next connection sent."""
+        return self._received.get(timeout=PATIENCE_SECONDS)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            with client:
+                self._received.put(self._hear(client))
+
+    def _hear(self, client: socket.socket) -> bytes:
+        client.settimeout(PATIENCE_SECONDS)
+        got = b""
+        try:
+            got = client.recv(65536)
+            client.sendall(self.ANSWER)
+            client.shutdown(socket.SHUT_WR)
+            while more := client.recv(65536):
+                got += more
+        except OSError:
+            pass
+        return got
+
+
 @dataclass(slots=True)
 class Outside:
     """What there is to reach."""
@@ -104,6 +148,7 @@ class Outside:
     names: dict[str, Sequence[str]] = field(default_factory=dict)
     """What the resolver answers."""
     servers: list[Server] = field(default_factory=list)
+    raw: RawServer = field(default_factory=RawServer)
 
     def __enter__(self) -> Self:
         make_certificates(self.folder)
@@ -126,6 +171,7 @@ class Outside:
         for server in self.servers:
             server.shutdown()
             server.server_close()
+        self.raw.close()
 
     @property
     def http(self) -> int:
@@ -147,9 +193,9 @@ class Outside:
         return self.names[name]
 
     def egress(self, *hosts: str, **more: Any) -> Egress:
-        """The listed hosts on both ports; the loopback they lead to is listed too."""
+        """The listed hosts on every port there is; the loopback they lead to is listed too."""
         names = hosts or ("good.example", "*.below.example")
-        ports = (self.http, self.tls)
+        ports = (self.http, self.tls, self.raw.port)
         listed = [f"{name}:{port}" for name in (*names, "127.0.0.1") for port in ports]
         return Egress(hosts=tuple(listed), **more)
 
@@ -174,48 +220,13 @@ def make_certificates(folder: Path) -> None:
     openssl("x509", "-req", "-in", "leaf.csr", *signed, "-out", "leaf.pem", "-extfile", "leaf.ext")
 
 
-class RawServer:
-    """Keeps every byte it is sent, and gives one answer to each connection."""
-
-    ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
-
-    def __init__(self, answer: bytes = ANSWER) -> None:
-        self.received: list[bytes] = []
-        self._answer = answer
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            with client:
-                client.settimeout(PATIENCE_SECONDS)
-                got = client.recv(65536)
-                client.sendall(self._answer)
-                client.shutdown(socket.SHUT_WR)
-                try:
-                    while more := client.recv(65536):
-                        got += more
-                except OSError:
-                    pass
-                self.received.append(got)
-
-
 class Guest:
     """An open box whose calls any thread may make, and what its proxy said."""
 
-    def __init__(self, backend: str, folder: Path, outside: Outside, egress: Egress) -> None:
+    def __init__(
+        self, backend: str, folder: Path, outside: "Outside | Resolve", egress: Egress
+    ) -> None:
+        resolve = outside.resolve if isinstance(outside, Outside) else outside
         self.folder = folder
         self.events: list[EgressEvent] = []
         self._news = threading.Condition()
@@ -229,7 +240,7 @@ class Guest:
                 folder,
                 self.within,
                 on_egress=self._note,
-                resolve=outside.resolve,
+                resolve=resolve,
             )
         )
 
@@ -326,7 +337,7 @@ def talk_tls(authority, name, request, trusted, check=True):
 '''
 
 
-def addresses(mapping: Mapping[str, Sequence[str]]) -> Callable[[str], Coroutine[Any, Any, Any]]:
+def addresses(mapping: Mapping[str, Sequence[str]]) -> Resolve:
     """A resolver that knows these names."""
 
     async def resolve(name: str) -> Sequence[str]:
