@@ -17,9 +17,10 @@ from dataclasses import asdict
 from typing import Any
 
 from wardian_sandbox import seccomp
+from wardian_sandbox.cgroup import gauges_of
 from wardian_sandbox.channel import Channel
 from wardian_sandbox.docker.attached import AttachedChannel, unframed
-from wardian_sandbox.docker.container import Plan
+from wardian_sandbox.docker.container import HOME, Plan
 from wardian_sandbox.docker.engine import Engine, find_engine
 from wardian_sandbox.docker.folder import BoxFolder, other_user
 from wardian_sandbox.docker.image import find
@@ -30,8 +31,11 @@ from wardian_sandbox.docker.process import ContainerProcess
 from wardian_sandbox.egress.proxy import EgressProxy
 from wardian_sandbox.errors import SandboxLost, SandboxUnavailable
 from wardian_sandbox.files import WORKSPACE
+from wardian_sandbox.guard import Guard
 from wardian_sandbox.inner.control import STREAMS
-from wardian_sandbox.supervised import SupervisedSandbox, introduce
+from wardian_sandbox.limits import kept_by
+from wardian_sandbox.starting import introduce
+from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import Confinement, SandboxIdentity
 from wardian_sandbox.workspace import Workspace
 
@@ -99,14 +103,22 @@ async def open_docker(
         raise
     finally:
         await reaping
+    gauges = gauges_of(process.pid) if process.pid else None
+    guard = Guard(confinement.limits, workspace.path, process=process.pid, gauges=gauges)
     identity = SandboxIdentity(
         backend=backend,
-        enforced=ENFORCED + (("own-kernel",) if is_attached else ("seccomp",)),
+        enforced=(
+            *ENFORCED,
+            *(("own-kernel",) if is_attached else ("seccomp",)),
+            *(("landlock",) if ready.get("landlock") else ()),
+        ),
+        limits=kept_by("Docker's cgroup", cgroup=True),
         detail={
             "runtime": runtime,
             "image": image,
             "digest": digest,
             "container": process.container,
+            "landlock": ready.get("landlock"),
             "python": ready.get("python"),
             "workspace": workspace.mode,
             "runs_as": user,
@@ -114,7 +126,7 @@ async def open_docker(
             "chosen": chosen,
         },
     )
-    return SupervisedSandbox(process, channel, workspace, identity, WORKSPACE, proxy)
+    return SupervisedSandbox(process, channel, workspace, identity, WORKSPACE, proxy, guard)
 
 
 async def _start(
@@ -128,7 +140,7 @@ async def _start(
         await engine.ask("POST", "/containers/create", body=body, name=process.container)
         sock = await _connect(engine, plan, folder, process)
         async with asyncio.timeout(START_SECONDS):
-            await introduce(sock, _settings(plan.confinement), proxy)
+            await introduce(sock, _settings(plan), proxy)
             channel = await (AttachedChannel if plan.is_attached else Channel).connect(sock)
             ready = await channel.ready
     except (SandboxLost, TimeoutError, OSError) as problem:
@@ -215,11 +227,14 @@ async def _reap_quietly(engine: Engine) -> None:
         await reap(engine)
 
 
-def _settings(confinement: Confinement) -> dict[str, Any]:
-    return {
+def _settings(plan: Plan) -> dict[str, Any]:
+    settings: dict[str, Any] = {
         "root": WORKSPACE,
         "names": [WORKSPACE],
-        "limits": asdict(confinement.limits),
+        "limits": asdict(plan.confinement.limits),
         # Counted per user of the host, and so over all boxes; the container has a limit of its own.
         "unlimited": ["processes"],
     }
+    if not plan.is_attached:
+        settings["landlock"] = [HOME, WORKSPACE] if plan.confinement.writable else [HOME]
+    return settings

@@ -25,9 +25,15 @@ ENVIRONMENT = {
     "TERM": "dumb",
     "AGENT": "wardian",
 }
-SUPERVISOR_BYTES = 64 << 20
-"""What the supervisor and the container's own processes need, beyond what one call may."""
-SUPERVISOR_PROCESSES = 8
+SUPERVISOR_PROCESSES = 2
+"""The supervisor, and room for the runtime to start it."""
+KERNEL_BYTES = 128 << 20
+"""What gVisor's own kernel needs."""
+THREADS_A_PROCESS = 4
+KERNEL_THREADS = 128
+"""gVisor's kernel has threads of its own, and several for each of the guest's."""
+CPU_SHARES = 512
+"""Half of what everything else has: the host comes first when both want the processor."""
 LOG_BYTES = "64k"
 """Enough for the complaint of a supervisor that cannot start; after that nothing is logged."""
 
@@ -106,13 +112,16 @@ class Plan:
 
     def _limits(self) -> dict[str, Any]:
         limits = self.confinement.limits
-        memory = limits.memory_bytes + SUPERVISOR_BYTES
+        memory, processes = limits.memory_bytes, limits.processes + SUPERVISOR_PROCESSES
+        if self.is_attached:
+            memory += KERNEL_BYTES
+            processes = processes * THREADS_A_PROCESS + KERNEL_THREADS
         return {
             "Memory": memory,
             "MemorySwap": memory,
-            "PidsLimit": limits.processes + SUPERVISOR_PROCESSES,
+            "PidsLimit": processes,
             "NanoCpus": (os.cpu_count() or 1) * 10**9,
-            "CpuShares": 512,
+            "CpuShares": CPU_SHARES,
             "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
         }
 

@@ -24,6 +24,8 @@ class ContainerProcess:
         self._engine = engine
         self._folder = folder
         self._watch = -1
+        self.pid: int | None = None
+        """Its first process on this host; None where that cannot be seen."""
         self._is_removed = False
         self._turn = asyncio.Lock()
 
@@ -32,6 +34,7 @@ class ContainerProcess:
         if process > 0:
             with contextlib.suppress(OSError):
                 self._watch = os.pidfd_open(process)
+                self.pid = process
 
     def kill(self) -> None:
         if self._watch >= 0:
