@@ -25,8 +25,8 @@ from wardian_sandbox.diagnosis import explain_failure, find_bwrap
 from wardian_sandbox.egress.proxy import EgressProxy
 from wardian_sandbox.errors import SandboxUnavailable
 from wardian_sandbox.files import WORKSPACE
-from wardian_sandbox.guard import Guard
-from wardian_sandbox.limits import kept_by
+from wardian_sandbox.guard import Guard, remove
+from wardian_sandbox.limits import kept_by, private_bytes
 from wardian_sandbox.supervised import Process, SupervisedSandbox, start
 from wardian_sandbox.types import Confinement, ResourceLimits, SandboxIdentity
 from wardian_sandbox.workspace import Workspace
@@ -143,10 +143,10 @@ async def _start(
         process, channel, ready = await start(launch, settings, explain_failure, proxy, admit)
     except BaseException:
         if group is not None:
-            group.remove()
+            await remove(group)
         raise
     if group is not None and not is_admitted:
-        group.remove()
+        await remove(group)
         group = None
     return process, channel, ready, group
 
@@ -257,7 +257,7 @@ class Arguments:
         for path, mode in (("/tmp", "1777"), (HOME, "0700"), ("/dev/shm", "1777")):  # noqa: S108
             self._add("--perms", mode)
             if self._has_size:
-                self._add("--size", str(limits.scratch_bytes))
+                self._add("--size", str(private_bytes(limits)))
             self._add("--tmpfs", path)
         self._add("--remount-ro", "/dev")
 
