@@ -27,7 +27,9 @@ from wardian_sandbox.errors import SandboxUnavailable
 from wardian_sandbox.files import WORKSPACE
 from wardian_sandbox.guard import Guard, remove
 from wardian_sandbox.limits import kept_by, private_bytes
-from wardian_sandbox.supervised import Process, SupervisedSandbox, start
+from wardian_sandbox.process import Process
+from wardian_sandbox.starting import start
+from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import Confinement, ResourceLimits, SandboxIdentity
 from wardian_sandbox.workspace import Workspace
 
@@ -56,7 +58,15 @@ ETC_FILES = {
     "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
 }
-ETC_FROM_HOST = ("ld.so.cache", "alternatives", "localtime", "ssl/certs", "fonts", "mime.types")
+ETC_FROM_HOST = (
+    "ld.so.cache",
+    "alternatives",
+    "localtime",
+    "ssl/certs",
+    "fonts",
+    "mime.types",
+    "matplotlibrc",
+)
 """Read-only, where there: what programs in /usr need to start, and nothing personal."""
 TOP_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 ENVIRONMENT = {
@@ -93,6 +103,7 @@ async def open_bubblewrap(
     settings: dict[str, Any] = {
         "root": WORKSPACE,
         "names": [WORKSPACE],
+        "home": HOME,
         "limits": asdict(confinement.limits),
         "unlimited": [],
         "landlock": [HOME, WORKSPACE] if confinement.writable else [HOME],
