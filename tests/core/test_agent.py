@@ -425,7 +425,8 @@ DRAW = """
 import sys, types
 class Drawn:
     def get_dpi(self): return 100
-    def savefig(self, file, **options): file.write(b'\\x89PNG\\r\\n\\x1a\\n' + bytes(range(256)) * 200)
+    def savefig(self, file, **options):
+        file.write(b'\\x89PNG\\r\\n\\x1a\\n' + bytes(range(256)) * 200)
 plot = types.ModuleType('matplotlib.pyplot')
 plot.get_fignums, plot.figure, plot.close = lambda: [1], lambda number: Drawn(), lambda what: None
 sys.modules['matplotlib.pyplot'] = plot
