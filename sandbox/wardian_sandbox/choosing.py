@@ -27,10 +27,13 @@ class Choice:
     """One sentence; empty where it was asked for by name."""
 
 
-async def choose(image: str) -> Choice:
-    """The strongest backend there is. Raises: SandboxUnavailable when there is none."""
+async def choose(image: str, *, reaches_hosts: bool = False) -> Choice:
+    """The strongest backend there is; one that can let listed hosts be reached, if it has to.
+
+    Raises: SandboxUnavailable when there is none.
+    """
     passed_over: dict[str, SandboxError] = {}
-    for backend, probe in _probes(image).items():
+    for backend, probe in _probes(image, reaches_hosts).items():
         try:
             await probe()
         except SandboxError as problem:
@@ -47,13 +50,18 @@ async def choose(image: str) -> Choice:
     )
 
 
-def _probes(image: str) -> dict[str, Probe]:
+def _probes(image: str, reaches_hosts: bool) -> dict[str, Probe]:
     """By backend, strongest first; each raises SandboxError when it cannot be had."""
     return {
-        "gvisor": lambda: probing.require("gvisor", image),
+        "gvisor": _no_way_out if reaches_hosts else lambda: probing.require("gvisor", image),
         "bubblewrap": _bubblewrap,
         "docker": lambda: probing.require("docker", image),
     }
+
+
+async def _no_way_out() -> None:
+    await asyncio.sleep(0)
+    raise SandboxUnavailable("a gVisor box has no way out to the hosts that are allowed")
 
 
 async def _bubblewrap() -> None:

@@ -51,7 +51,9 @@ async def open_sandbox(
     if mode not in MODES:
         raise SandboxError(f"There is no workspace mode {mode!r}.", "Choose mount or copy.")
     path, image = _checked(workspace), image or default_image()
-    choice = await choose(image) if backend == "auto" else Choice(backend)
+    reaches = bool(confinement.egress.hosts)
+    is_auto = backend == "auto"
+    choice = await choose(image, reaches_hosts=reaches) if is_auto else Choice(backend)
 
     async def reopen(workspace: Path, mode: str) -> SupervisedSandbox:
         return await open_sandbox(
