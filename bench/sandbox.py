@@ -1,6 +1,6 @@
-"""What a box costs: ready, first and warm `1+1`, a file read, a shell command, close.
+"""What a box costs: ready, first and warm `1+1`, a file read, a shell command, close; from a pool.
 
-    python bench/sandbox.py [bubblewrap|none]
+    python bench/sandbox.py [bubblewrap|docker|gvisor|none]
 
 The floor is a bare pipe: a Python child that evaluates what it reads from stdin, asked the same
 way from the same event loop.
@@ -16,9 +16,9 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import TypeVar
 
-from wardian_sandbox import Confinement, open_sandbox
+from wardian_sandbox import Confinement, SandboxPool, open_sandbox
 
-BOXES, WARM = 12, 100
+BOXES, WARM, POOLED = 12, 100, 8
 ECHO = "import sys\nfor line in sys.stdin: print(eval(line), flush=True)"
 
 T = TypeVar("T")
@@ -62,11 +62,23 @@ async def one_box(backend: str, workspace: Path) -> None:
     await timed("close", box.close())
 
 
+async def pooled(backend: str, workspace: Path) -> None:
+    """Ready is timed with nothing else going on; the next box is opened after that."""
+    within = Confinement()
+    async with SandboxPool(backend, workspace, within) as pool:
+        for _ in range(POOLED):
+            await pool.warm()
+            box = await timed("from a pool", pool.open())
+            await timed("pooled, 1+1", box.python("1+1", within))
+            await box.close()
+
+
 async def main(backend: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "a.txt").write_text("one\n")
         for _ in range(BOXES):
             await one_box(backend, Path(folder))
+        await pooled(backend, Path(folder))
     await bare_pipe()
     print(f"{backend}, milliseconds")
     print(f"{'':14} {'median':>8} {'min':>8}")
