@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from wardian_sandbox.types import Confinement, Ending, ExecResult
-from wardian_tools.builtin.bounds import Between
+from wardian_tools.bounds import Between
 from wardian_tools.types import Output, ResultStatus, ToolContext
 
 MAX_TIMEOUT_SECONDS = 3600
