@@ -10,11 +10,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from wardian_sandbox.bubblewrap import require_python
-from wardian_sandbox.diagnosis import find_bwrap, user_namespace_problem
+from wardian_sandbox.diagnosis import find_bwrap, require_python, user_namespace_problem
 from wardian_sandbox.docker import probing
+from wardian_sandbox.docker.image import default_image
 from wardian_sandbox.errors import SandboxError, SandboxUnavailable
 
+NAMED = ("bubblewrap", "docker", "gvisor", "none")
+BACKENDS = ("auto", *NAMED)
 Probe = Callable[[], Awaitable[None]]
 
 
@@ -27,8 +29,23 @@ class Choice:
     """One sentence; empty where it was asked for by name."""
 
 
-async def choose(image: str) -> Choice:
-    """The strongest backend there is. Raises: SandboxUnavailable when there is none."""
+async def choose(backend: str, image: str = "") -> Choice:
+    """`backend` if this machine has what it needs; for `auto` the strongest that it has.
+
+    Cheap: nothing is started. Raises: SandboxUnavailable.
+    """
+    if backend not in BACKENDS:
+        raise SandboxUnavailable(
+            f"There is no sandbox {backend!r}.", f"Choose one of {', '.join(BACKENDS)}."
+        )
+    if backend == "auto":
+        return await _strongest(image or default_image())
+    if backend != "none":
+        await _probes(image or default_image())[backend]()
+    return Choice(backend)
+
+
+async def _strongest(image: str) -> Choice:
     passed_over: dict[str, SandboxError] = {}
     for backend, probe in _probes(image).items():
         try:
