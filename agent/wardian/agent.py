@@ -14,7 +14,6 @@ from typing import Any, Generic, Self
 import wardian_sandbox
 from wardian._version import __version__
 from wardian.answers import AnswerCheck, answer_check
-from wardian.box import Box
 from wardian.errors import ConfigurationError, WardianError
 from wardian.events import Event, RunFinished, RunStarted
 from wardian.limits import Meter
@@ -23,6 +22,7 @@ from wardian.models.catalogue import resolve_model
 from wardian.prompt import Conversation, system_prompt
 from wardian.recorder import RunRecorder
 from wardian.results import RunResult, T
+from wardian.run_box import RunBox
 from wardian.runs import RunLog, RunStore, new_run_id
 from wardian.settings import paths
 from wardian.types import Message, Model, Role, Sampling, Startable, Stop, Task, ToolSpec
@@ -176,7 +176,7 @@ class Agent(Generic[T]):
             return Choice("unused")
         return await choose(self.sandbox, self.sandbox_image)
 
-    def _box(self, run_id: str, backend: str, recorder: RunRecorder) -> Box:
+    def _box(self, run_id: str, backend: str, recorder: RunRecorder) -> RunBox:
         def opening() -> Awaitable[Sandbox]:
             return wardian_sandbox.open_sandbox(
                 backend,
@@ -188,9 +188,9 @@ class Agent(Generic[T]):
                 on_egress=recorder.note_egress,
             )
 
-        return Box(opening, recorder.record)
+        return RunBox(opening, recorder.record)
 
-    def _assemble(self, run_id: str, recorder: RunRecorder, box: Box) -> Run:
+    def _assemble(self, run_id: str, recorder: RunRecorder, box: RunBox) -> Run:
         return Run(
             id=run_id,
             model=self.model,

@@ -24,9 +24,11 @@ from wardian_sandbox.channel import Channel
 from wardian_sandbox.diagnosis import PYTHON, explain_failure, find_bwrap, require_python
 from wardian_sandbox.egress.proxy import EgressProxy
 from wardian_sandbox.files import WORKSPACE
-from wardian_sandbox.guard import Guard
-from wardian_sandbox.limits import kept_by
-from wardian_sandbox.supervised import Process, SupervisedSandbox, start
+from wardian_sandbox.guard import Guard, remove
+from wardian_sandbox.limits import kept_by, private_bytes
+from wardian_sandbox.process import Process
+from wardian_sandbox.starting import start
+from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import Confinement, ResourceLimits, SandboxIdentity
 from wardian_sandbox.workspace import Workspace
 
@@ -54,7 +56,15 @@ ETC_FILES = {
     "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
 }
-ETC_FROM_HOST = ("ld.so.cache", "alternatives", "localtime", "ssl/certs", "fonts", "mime.types")
+ETC_FROM_HOST = (
+    "ld.so.cache",
+    "alternatives",
+    "localtime",
+    "ssl/certs",
+    "fonts",
+    "mime.types",
+    "matplotlibrc",
+)
 """Read-only, where there: what programs in /usr need to start, and nothing personal."""
 TOP_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 ENVIRONMENT = {
@@ -91,6 +101,7 @@ async def open_bubblewrap(
     settings: dict[str, Any] = {
         "root": WORKSPACE,
         "names": [WORKSPACE],
+        "home": HOME,
         "limits": asdict(confinement.limits),
         "unlimited": [],
         "landlock": [HOME, WORKSPACE] if confinement.writable else [HOME],
@@ -141,10 +152,10 @@ async def _start(
         process, channel, ready = await start(launch, settings, explain_failure, proxy, admit)
     except BaseException:
         if group is not None:
-            group.remove()
+            await remove(group)
         raise
     if group is not None and not is_admitted:
-        group.remove()
+        await remove(group)
         group = None
     return process, channel, ready, group
 
@@ -246,7 +257,7 @@ class Arguments:
         for path, mode in (("/tmp", "1777"), (HOME, "0700"), ("/dev/shm", "1777")):  # noqa: S108
             self._add("--perms", mode)
             if self._has_size:
-                self._add("--size", str(limits.scratch_bytes))
+                self._add("--size", str(private_bytes(limits)))
             self._add("--tmpfs", path)
         self._add("--remount-ro", "/dev")
 

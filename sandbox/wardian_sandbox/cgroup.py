@@ -10,6 +10,7 @@ only group there is holds processes itself.
 import itertools
 import os
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -245,15 +246,25 @@ class Group:
             return False
         return True
 
-    def remove(self) -> None:
-        """Once all its processes are gone; what cannot be removed yet goes with the next box."""
-        self.gauges.close()
-        self._remove_folders()
+    def kill(self) -> None:
+        """Send SIGKILL to all that is in it."""
+        for word in _words(self._at("pids") / "cgroup.procs"):
+            with suppress(ProcessLookupError):
+                os.kill(int(word), signal.SIGKILL)
 
-    def _remove_folders(self) -> None:
+    def remove(self) -> bool:
+        """False while processes are still in it, dying perhaps."""
+        self.gauges.close()
+        return self._remove_folders()
+
+    def _remove_folders(self) -> bool:
         for folder in self._folders.values():
-            with suppress(OSError):
-                folder.rmdir()
+            with suppress(FileNotFoundError):
+                try:
+                    folder.rmdir()
+                except OSError:
+                    return False
+        return True
 
     def _at(self, controller: str) -> Path:
         return self._folders[self.place.folders[controller]]

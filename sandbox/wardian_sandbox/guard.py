@@ -24,6 +24,9 @@ IDLE_LOOK_SECONDS = 2.0
 PATIENCE_LOOKS = 8
 """So many looks in a row over a limit, though what ran was ended, and the box itself is ended."""
 
+REMOVAL_PAUSES = (0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0)
+"""Seconds; killed processes are a moment in their group still."""
+
 
 @dataclass(slots=True, eq=False)
 class Watched:
@@ -91,9 +94,9 @@ class Guard:
         """A call that runs code begins."""
         room = self._quota.room_taken() if self._was_over_quota else (0, 0)
         call = Watched(limits, room)
-        if not self._calls:
-            self._look_after(FIRST_LOOK_SECONDS)
         self._calls.add(call)
+        if len(self._calls) == 1:
+            self._look_after(FIRST_LOOK_SECONDS)
         return call
 
     def end(self, call: Watched) -> None:
@@ -117,7 +120,7 @@ class Guard:
         if self._looking is not None:
             await asyncio.wait((self._looking,))
         if self._group is not None:
-            self._group.remove()
+            await remove(self._group)
         elif self._gauges is not None:
             self._gauges.close()
 
@@ -205,6 +208,15 @@ class Guard:
             with suppress(OSError):
                 return self._gauges.counters()
         return Counters()
+
+
+async def remove(group: Group) -> None:
+    """End what is in a group, and remove it; what does not die in time goes with a later box."""
+    group.kill()
+    for pause in REMOVAL_PAUSES:
+        if group.remove():
+            return
+        await asyncio.sleep(pause)
 
 
 def _nothing(_: str) -> None:

@@ -32,6 +32,11 @@ def said(limit: Limit, limits: ResourceLimits) -> str:
             return "far too much output: print less, or write it to a file"
 
 
+def private_bytes(limits: ResourceLimits) -> int:
+    """Size of one private tmpfs: all three full, a quarter of the memory is left to programs."""
+    return min(limits.scratch_bytes, limits.memory_bytes // 4)
+
+
 def in_bytes(count: int) -> str:
     """A size as people read it."""
     size = float(count)

@@ -13,7 +13,8 @@ from pathlib import Path
 from wardian_sandbox.bootstrap import BOOTSTRAP, PACKAGE
 from wardian_sandbox.errors import SandboxUnavailable
 from wardian_sandbox.files import WORKSPACE
-from wardian_sandbox.supervised import SupervisedSandbox, start
+from wardian_sandbox.starting import start
+from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import Confinement, SandboxIdentity
 from wardian_sandbox.workspace import Workspace
 

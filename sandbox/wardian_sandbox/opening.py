@@ -47,10 +47,38 @@ async def open_sandbox(
         raise SandboxError(f"There is no workspace mode {mode!r}.", "Choose mount or copy.")
     path, image = _checked(workspace), image or default_image()
     choice = Choice(backend) if backend in NAMED else await choose(backend, image)
+
+    async def reopen(workspace: Path, mode: str) -> SupervisedSandbox:
+        return await open_sandbox(
+            choice.backend,
+            workspace,
+            confinement,
+            mode=mode,
+            image=image,
+            run=run,
+            on_egress=on_egress,
+            resolve=resolve,
+        )
+
+    box = await _open(choice, path, confinement, mode, image, run, on_egress, resolve)
+    box.within, box.reopen = confinement, reopen
+    return box
+
+
+async def _open(
+    choice: Choice,
+    path: Path,
+    confinement: Confinement,
+    mode: str,
+    image: str,
+    run: str,
+    on_egress: OnEgress,
+    resolve: Resolve,
+) -> SupervisedSandbox:
     folder = await _open_workspace(path, choice.backend, confinement, mode)
     proxy: EgressProxy | None = None
     try:
-        if backend == "none":
+        if choice.backend == "none":
             return await open_unconfined(folder, confinement)
         proxy = proxy_for(confinement, on_egress, resolve)
         if choice.backend == "bubblewrap":

@@ -2,21 +2,21 @@
 
 import asyncio
 import functools
-import os
-import socket
-import subprocess
-from collections.abc import Awaitable, Callable
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from wardian_sandbox import transfer
 from wardian_sandbox.channel import REMEDY, UNEXPECTED, Channel
-from wardian_sandbox.egress.handover import receive_listener
+from wardian_sandbox.checkpoints import Checkpoint, Checkpoints
 from wardian_sandbox.egress.proxy import EgressProxy
-from wardian_sandbox.errors import SandboxLost, SandboxUnavailable
+from wardian_sandbox.errors import SandboxError, SandboxLost
 from wardian_sandbox.guard import Guard, Watched
-from wardian_sandbox.inner.frames import BadFrame, pack
+from wardian_sandbox.inner.frames import BadFrame
+from wardian_sandbox.installing import install_packages
+from wardian_sandbox.process import BoxProcess
 from wardian_sandbox.results import exec_result, file_result
 from wardian_sandbox.types import (
     Artefact,
@@ -30,74 +30,13 @@ from wardian_sandbox.types import (
 )
 from wardian_sandbox.workspace import Workspace
 
-START_SECONDS = 20.0
 HOST_GRACE_SECONDS = 5.0
 """How much longer than the supervisor the host waits before it ends the whole box."""
 WRITING_OPERATIONS = ("write", "edit", "put")
+EVERYTHING = {"readable": ["**"], "writable": ["**"], "protected": list[str]()}
 T = TypeVar("T")
-
-
-class BoxProcess(Protocol):
-    """What a box lives in, as its backend keeps it."""
-
-    def kill(self) -> None: ...
-
-    async def ended(self) -> None:
-        """Wait until it is gone, with all that was in it."""
-        ...
-
-    async def cause(self) -> str:
-        """Why it ended, where nobody here ended it; empty when that is not known."""
-        ...
-
-    def release(self) -> None:
-        """Let go of what was held to watch it; once it is gone."""
-        ...
-
-
-class Process:
-    """A process of this host that a box lives in, watched without a thread."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def kill(self) -> None:
-        self._process.kill()
-
-    async def ended(self) -> None:
-        """Wait until it is gone."""
-        if self._process.poll() is not None:
-            return
-        loop = asyncio.get_running_loop()
-        done = asyncio.Event()
-        try:
-            watch = os.pidfd_open(self._process.pid)
-        except (OSError, AttributeError):  # an old kernel, or no Linux
-            await asyncio.to_thread(self._process.wait)
-            return
-        try:
-            loop.add_reader(watch, done.set)
-            await done.wait()
-        finally:
-            loop.remove_reader(watch)
-            os.close(watch)
-        self._process.wait()
-
-    async def cause(self) -> str:
-        return ""
-
-    def complaint(self) -> str:
-        """What it wrote to its standard error; once it is gone."""
-        stream = self._process.stderr
-        return "" if stream is None else stream.read(4000).decode(errors="replace").strip()
-
-    def release(self) -> None:
-        if self._process.stderr is not None:
-            self._process.stderr.close()
+Reopen = Callable[[Path, str], Awaitable["SupervisedSandbox"]]
+"""workspace and mode → a box"""
 
 
 class SupervisedSandbox:
@@ -123,6 +62,12 @@ class SupervisedSandbox:
         self._stopping: set[asyncio.Task[None]] = set()
         self._python_turn = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
+        self.within = Confinement()
+        """What a call may do that is given no confinement."""
+        self.reopen: Reopen | None = None
+        """Opens another box as this one was opened; None where nobody said how."""
+        self._checkpoints: Checkpoints | None = None
+        self._saved: tempfile.TemporaryDirectory[str] | None = None
         # Whoever broke the protocol is not to run on.
         channel.lost.add_done_callback(lambda _: process.kill() if channel.is_broken else None)
         self._cause: str | None = None
@@ -136,12 +81,12 @@ class SupervisedSandbox:
         """Where code in the box finds the workspace."""
         return self._shown_as
 
-    async def python(self, code: str, within: Confinement) -> ExecResult:
+    async def python(self, code: str, within: Confinement | None = None) -> ExecResult:
         """Run `code` in the persistent interpreter. Raises: SandboxLost."""
         async with self._python_turn:
             return await self._run("python", within, code=code)
 
-    async def shell(self, command: str, within: Confinement) -> ExecResult:
+    async def shell(self, command: str, within: Confinement | None = None) -> ExecResult:
         """Run `command` with bash in the workspace; whatever it leaves running is killed.
 
         Raises: SandboxLost.
@@ -149,12 +94,13 @@ class SupervisedSandbox:
         return await self._run("shell", within, command=command)
 
     async def file(
-        self, operation: str, arguments: dict[str, Any], within: Confinement
+        self, operation: str, arguments: dict[str, Any], within: Confinement | None = None
     ) -> dict[str, Any] | FileFailure:
         """Do one file operation inside the box; see `wardian_sandbox.files`.
 
         Raises: SandboxLost.
         """
+        within = within or self.within
         answer = await self._call(
             "file",
             within,
@@ -169,18 +115,62 @@ class SupervisedSandbox:
         )
         return self._understood(file_result, answer)
 
-    async def refer(self, path: str, within: Confinement) -> FileReference | FileFailure:
+    async def install(
+        self,
+        requirements: Sequence[str],
+        within: Confinement | None = None,
+        *,
+        wheels: Path | None = None,
+    ) -> ExecResult:
+        """Install Python packages for this box alone, from a folder of the host with wheels or,
+        where the policy allows hosts, from an index.
+
+        Raises: SandboxLost; SandboxError when this box cannot.
+        """
+        if not self._identity.enforced:
+            raise SandboxError("Without a sandbox nothing is installed.", "Use pip yourself.")
+        within = within or self.within
+        if wheels is None and not within.egress.hosts:
+            raise SandboxError(
+                "The sandbox has no network to install from.",
+                "Allow the hosts of an index in the policy, or name a folder with wheels.",
+            )
+
+        async def at_home(name: str, arguments: dict[str, Any]) -> dict[str, Any] | FileFailure:
+            answer = await self._call(
+                "file",
+                within,
+                writes=False,
+                file_operation=name,
+                arguments=arguments,
+                within=EVERYTHING,
+                at_home=True,
+            )
+            return self._understood(file_result, answer)
+
+        async def shell(command: str) -> ExecResult:
+            return await self.shell(command, within)
+
+        return await self._transferred(install_packages(requirements, wheels, at_home, shell))
+
+    async def refer(
+        self, path: str, within: Confinement | None = None
+    ) -> FileReference | FileFailure:
         """What a file in the workspace is: size, kind, digest. Raises: SandboxLost."""
         return await self._transferred(transfer.refer(self._operation(within), path))
 
     async def get(
-        self, path: str, within: Confinement, *, max_bytes: int = transfer.MAX_BYTES
+        self,
+        path: str,
+        within: Confinement | None = None,
+        *,
+        max_bytes: int = transfer.MAX_BYTES,
     ) -> Artefact | FileFailure:
         """A file of the workspace with its bytes. Raises: SandboxLost."""
         return await self._transferred(transfer.get(self._operation(within), path, max_bytes))
 
     async def put(
-        self, path: str, content: bytes | Path, within: Confinement
+        self, path: str, content: bytes | Path, within: Confinement | None = None
     ) -> FileReference | FileFailure:
         """Put a file of the host, or bytes, into the workspace.
 
@@ -199,6 +189,19 @@ class SupervisedSandbox:
             await self._abandon("it did not reset")
         if answer.result().get("fresh") is not True:
             raise SandboxLost("The sandbox could not start a fresh interpreter.", REMEDY)
+
+    async def fresh(
+        self, workspace: Path | None = None, *, mode: str = "copy"
+    ) -> "SupervisedSandbox":
+        """Another box like this one, around this one's workspace as it is now unless one is named.
+
+        It shares no process, memory, scratch folder or channel with this one, so nothing that ran
+        here can have a hand in it: what grades a run runs there.
+        Raises: SandboxError.
+        """
+        if self.reopen is None:
+            raise SandboxError("It is not known how this sandbox was opened.", "Use open_sandbox.")
+        return await self.reopen(workspace or self._workspace.truth, mode)
 
     async def diff(self) -> tuple[FileChange, ...]:
         """What changed in the workspace since the box was opened."""
@@ -223,6 +226,35 @@ class SupervisedSandbox:
         """
         await self._workspace.renew()
 
+    async def checkpoint(self) -> Checkpoint:
+        """The workspace as it is now, kept until the box is closed. Raises: SandboxError."""
+        return await asyncio.to_thread(
+            self._states().save, self._workspace.truth, self._workspace.mounts
+        )
+
+    async def restore(self, checkpoint: Checkpoint) -> tuple[FileChange, ...]:
+        """Make the workspace what it was, and the interpreter fresh; gives what that changed.
+
+        Raises: SandboxError.
+        """
+        await self.reset()
+        return await asyncio.to_thread(
+            self._states().restore, checkpoint, self._workspace.truth, self._workspace.mounts
+        )
+
+    async def fork(self, checkpoint: Checkpoint, folder: Path) -> None:
+        """A new folder as the workspace was then, to open another box around.
+
+        Raises: SandboxError, FileExistsError.
+        """
+        await asyncio.to_thread(self._states().fork, checkpoint, folder)
+
+    def _states(self) -> Checkpoints:
+        if self._checkpoints is None:
+            self._saved = tempfile.TemporaryDirectory(prefix="wardian-states-")
+            self._checkpoints = Checkpoints(Path(self._saved.name))
+        return self._checkpoints
+
     async def close(self) -> None:
         """Kill everything inside and leave nothing behind. May be called twice."""
         if self._closing is None:
@@ -245,6 +277,8 @@ class SupervisedSandbox:
         if self._proxy is not None:
             await self._proxy.close()
         await self._workspace.close()
+        if self._saved is not None:
+            await asyncio.to_thread(self._saved.cleanup)
 
     def _understood(self, read: Callable[[dict[str, Any]], T], answer: dict[str, Any]) -> T:
         """An answer as a result; one that makes no sense ends the box. Raises: ProtocolBroken."""
@@ -259,14 +293,15 @@ class SupervisedSandbox:
         except BadFrame as problem:
             raise self._channel.break_off(problem) from problem
 
-    def _operation(self, within: Confinement) -> transfer.Operation:
+    def _operation(self, within: Confinement | None) -> transfer.Operation:
         async def do(name: str, arguments: dict[str, Any]) -> dict[str, Any] | FileFailure:
             return await self.file(name, arguments, within)
 
         return do
 
-    async def _run(self, operation: str, within: Confinement, **details: Any) -> ExecResult:
+    async def _run(self, operation: str, within: Confinement | None, **details: Any) -> ExecResult:
         """Run code, with the host's guard watching. Raises: SandboxLost."""
+        within = within or self.within
         watched = None if self._guard is None else self._guard.begin(within.limits)
         try:
             facts = await self._call(operation, within, writes=True, watched=watched, **details)
@@ -347,68 +382,3 @@ class SupervisedSandbox:
 @functools.lru_cache(maxsize=16)
 def _as_json(limits: ResourceLimits) -> dict[str, Any]:
     return asdict(limits)
-
-
-async def start(
-    launch: Callable[[int], subprocess.Popen[bytes]],
-    settings: dict[str, Any],
-    explain: Callable[[str], SandboxUnavailable],
-    proxy: EgressProxy | None = None,
-    admit: Callable[[int], None] | None = None,
-) -> tuple[Process, Channel, dict[str, Any]]:
-    """Launch a supervisor and wait until it serves.
-
-    `launch` gets the descriptor of the supervisor's end. `explain` makes an error of what the
-    process wrote to its standard error. `proxy` gets the box's way out, if it is to have one.
-    `admit` is told the process before that is told its settings. Raises: SandboxUnavailable.
-    """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        process = Process(launch(theirs.fileno()))
-    except OSError as problem:
-        ours.close()
-        raise explain(str(problem)) from problem
-    finally:
-        theirs.close()
-    channel: Channel | None = None
-    try:
-        async with asyncio.timeout(START_SECONDS):
-            if admit is not None:
-                await asyncio.to_thread(admit, process.pid)
-            await introduce(ours, settings, proxy)
-            channel = await Channel.connect(ours)
-            ready = await channel.ready
-    except (SandboxLost, TimeoutError, OSError) as problem:
-        await _discard(process, channel or ours)
-        complaint = process.complaint()
-        process.release()
-        raise explain(complaint or str(problem)) from problem
-    except BaseException:
-        await _discard(process, channel or ours)
-        process.release()
-        raise
-    return process, channel, ready
-
-
-async def introduce(
-    control: socket.socket, settings: dict[str, Any], proxy: EgressProxy | None
-) -> None:
-    """Tell a new supervisor its settings; take the way out that it hands over, if it is to.
-
-    `control` is a connected unix socket, before there is a channel over it.
-    Raises: SandboxLost, OSError.
-    """
-    control.setblocking(False)
-    first = pack({**settings, "egress": proxy is not None})
-    await asyncio.get_running_loop().sock_sendall(control, first)
-    if proxy is not None:
-        proxy.serve(await receive_listener(control))
-
-
-async def _discard(process: Process, control: Channel | socket.socket) -> None:
-    if isinstance(control, Channel):
-        control.end("it did not start")
-    else:
-        control.close()
-    process.kill()
-    await process.ended()

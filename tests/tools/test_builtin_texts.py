@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from wardian_sandbox.types import (
+    Artefact,
     Confinement,
     Ending,
     ExecResult,
     FileChange,
     FileFailure,
+    FileReference,
     Limit,
     ResourceLimits,
     SandboxIdentity,
@@ -26,6 +28,12 @@ from wardian_tools import (
     run_call,
 )
 
+FIGURE = Artefact(
+    reference=FileReference(
+        path="figure-1.png", size_bytes=12_345, mime="image/png", sha256="ab" * 32
+    ),
+    content=b"\x89PNG",
+)
 LOST = "[the interpreter was restarted: earlier variables are gone]"
 REGISTRY = Registry(builtin_tools())
 
@@ -93,6 +101,7 @@ def ended(
         (ended(value="3"), "3", "ok"),
         (ended("a\n", value="'b'"), "a\n'b'", "ok"),
         (ended("a", exit_code=1, error="Traceback\nE: x\n"), "a\nTraceback\nE: x", "error"),
+        (ended(figures=(FIGURE,)), "[figure-1.png: image/png, 12,345 bytes]", "ok"),
         (ended("a\n", state_lost=True), f"a\n{LOST}", "ok"),
         (ended(exit_code=3, state_lost=True), f"[exit code 3]\n{LOST}", "error"),
         (

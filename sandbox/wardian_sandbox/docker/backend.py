@@ -135,6 +135,7 @@ async def _start(
     """Make and start the container, and wait until its supervisor serves."""
     process = ContainerProcess(engine, f"wardian-{os.urandom(6).hex()}", folder)
     channel: Channel | None = None
+    sock: socket.socket | None = None
     try:
         body = plan.as_json()
         await engine.ask("POST", "/containers/create", body=body, name=process.container)
@@ -146,17 +147,19 @@ async def _start(
     except (SandboxLost, TimeoutError, OSError) as problem:
         said = channel.complaint if isinstance(channel, AttachedChannel) else ""
         explained = await _explained(engine, process, said or str(problem))
-        await _discard(process, channel)
+        await _discard(process, channel or sock)
         raise explained from problem
     except BaseException:
-        await _discard(process, channel)
+        await _discard(process, channel or sock)
         raise
     return process, channel, ready
 
 
-async def _discard(process: ContainerProcess, channel: Channel | None) -> None:
-    if channel is not None:
-        channel.end("it did not start")
+async def _discard(process: ContainerProcess, control: Channel | socket.socket | None) -> None:
+    if isinstance(control, Channel):
+        control.end("it did not start")
+    elif control is not None:
+        control.close()
     process.kill()
     await process.ended()
 
@@ -167,16 +170,24 @@ async def _connect(
     """Start the container; the connected socket of its supervisor."""
     path = f"/containers/{process.container}"
     if plan.is_attached:
-        sock = await asyncio.to_thread(engine.attach, process.container)
-        await engine.ask("POST", f"{path}/start", seconds=START_SECONDS)
-        process.know(int((await engine.ask("GET", f"{path}/json"))["State"]["Pid"]))
+        sock = await engine.attach(process.container)
+        try:
+            await engine.ask("POST", f"{path}/start", seconds=START_SECONDS)
+            process.know(int((await engine.ask("GET", f"{path}/json"))["State"]["Pid"]))
+        except BaseException:
+            sock.close()
+            raise
         return sock
     connecting = asyncio.create_task(folder.accept())
     try:
         await engine.ask("POST", f"{path}/start", seconds=START_SECONDS)
         sock, pid = await _first(connecting, engine, process)
-    finally:
+    except BaseException:
         connecting.cancel()
+        (come,) = await asyncio.gather(connecting, return_exceptions=True)
+        if not isinstance(come, BaseException):
+            come[0].close()
+        raise
     process.know(pid)
     return sock
 
@@ -231,6 +242,7 @@ def _settings(plan: Plan) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "root": WORKSPACE,
         "names": [WORKSPACE],
+        "home": HOME,
         "limits": asdict(plan.confinement.limits),
         # Counted per user of the host, and so over all boxes; the container has a limit of its own.
         "unlimited": ["processes"],

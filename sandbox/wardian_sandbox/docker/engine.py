@@ -81,11 +81,18 @@ class Engine:
                 if line.strip():
                     yield _parsed(line)
 
-    def attach(self, container: str) -> socket.socket:
-        """A connected socket of the container's standard streams. Raises: DockerError.
+    async def attach(self, container: str) -> socket.socket:
+        """A connected socket of the container's standard streams. Raises: DockerError."""
+        attaching = asyncio.ensure_future(asyncio.to_thread(self._attach, container))
+        try:
+            return await asyncio.shield(attaching)
+        except asyncio.CancelledError:
+            await asyncio.wait((attaching,))
+            if attaching.exception() is None:
+                attaching.result().close()
+            raise
 
-        What comes is framed: stream (1 byte), 3 zeros, length (4 bytes, big end first).
-        """
+    def _attach(self, container: str) -> socket.socket:
         query = urlencode({"stream": 1, "stdin": 1, "stdout": 1, "stderr": 1})
         request = (
             f"POST /containers/{container}/attach?{query} HTTP/1.1\r\n"

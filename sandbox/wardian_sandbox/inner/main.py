@@ -15,6 +15,7 @@ from wardian_sandbox.inner.values import as_texts
 from wardian_sandbox.inner.watching import READ_BYTES
 
 MAX_FAULT_CHARACTERS = 4000
+PACKAGES = "packages"
 
 
 def main(control_name: str) -> None:
@@ -28,6 +29,7 @@ def main(control_name: str) -> None:
     if settings.get("egress"):
         listening.hand_over(control)
         listening.tell_programs()
+    _make_package_layer(settings)
     confined = landlock.prepare(as_texts(settings["landlock"])) if "landlock" in settings else 0
     supervisor = Supervisor(control, settings)
     _leave_the_hosts_streams()
@@ -46,6 +48,14 @@ def main(control_name: str) -> None:
     finally:
         supervisor.end_everything()
         os._exit(0)
+
+
+def _make_package_layer(settings: dict[str, object]) -> None:
+    """The folder where packages of this box's own are found, if it has a home of its own."""
+    if "home" in settings:
+        layer = os.path.join(str(settings["home"]), PACKAGES)
+        os.makedirs(layer, exist_ok=True)
+        os.environ["PYTHONPATH"] = layer
 
 
 def _first_message(control: socket.socket | Streams) -> dict[str, object]:

@@ -44,6 +44,7 @@ class Supervisor:
         self._unlimited = as_texts(settings["unlimited"])
         self._root = os.open(str(settings["root"]), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._names = as_texts(settings["names"])
+        self._home = str(settings.get("home", ""))
         self._interpreter = Interpreter(self._watch, self._root, self._limits_of(settings))
         self._leftovers: list[int] = []
         self._must_sweep = False
@@ -131,12 +132,18 @@ class Supervisor:
         output, end = os.pipe()
         call = self._add(FileCall(number, _seconds(limits), output, MAX_FILE_RESULT_BYTES))
         try:
-            pid = children.fork(
-                lambda: become_file_operation(message, self._root, self._names, end, limits)
-            )
+            pid = children.fork(lambda: self._become_file_operation(message, end, limits))
         finally:
             os.close(end)
         self._leaders[pid] = call
+
+    def _become_file_operation(
+        self, message: dict[str, object], output: int, limits: dict[str, object]
+    ) -> None:
+        root, names = self._root, self._names
+        if message.get("at_home"):
+            root, names = os.open(self._home, os.O_RDONLY | os.O_DIRECTORY), [self._home]
+        become_file_operation(message, root, names, output, limits)
 
     def _start_python(self, number: int, message: dict[str, object]) -> None:
         limits = self._limits_of(message)

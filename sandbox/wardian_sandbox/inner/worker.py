@@ -182,7 +182,7 @@ def _fresh_main() -> dict[str, object]:
     sys.modules["__main__"] = main
     sys.argv = [""]
     packages = os.environ.get("PYTHONPATH", "")  # ignored so far, as isolated mode does
-    sys.path[:] = ["", *(entry for entry in (*sys.path, packages) if entry)]
+    sys.path[:] = ["", *(entry for entry in (packages, *sys.path) if entry)]
     scope: dict[str, object] = main.__dict__
     scope["__builtins__"] = __builtins__
     return scope

@@ -1,10 +1,11 @@
 """`python` and `shell`: code a model writes, run inside the sandbox."""
 
-from dataclasses import replace
+import base64
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 from wardian_sandbox.limits import said
-from wardian_sandbox.types import Confinement, Ending, ExecResult, Limit
+from wardian_sandbox.types import Artefact, Confinement, Ending, ExecResult, FileReference, Limit
 from wardian_tools.bounds import Between
 from wardian_tools.types import Output, ResultStatus, ToolContext
 
@@ -28,12 +29,18 @@ async def python(context: ToolContext, code: str) -> Output:
     if result.error is not None:
         lines.append(result.error.rstrip())
     lines += _ending(result, context.within)
+    lines += [_named(figure.reference) for figure in result.figures]
     if result.state_lost:
         lines.append(STATE_LOST)
+    claims: dict[str, Any] = {"value": result.value}
+    if result.data is not None and not isinstance(result.data, str | int | float):
+        claims["json"] = result.data
+    if result.figures:
+        claims["figures"] = [_as_json(figure) for figure in result.figures]
     return Output(
         content="\n".join(filter(None, lines)) or NO_OUTPUT,
         status=_status(result),
-        data=_facts(result) | {"value": result.value, "state_lost": result.state_lost},
+        data=_facts(result) | {"state_lost": result.state_lost} | claims,
     )
 
 
@@ -54,6 +61,17 @@ async def shell(
         status=_status(result),
         data=_facts(result),
     )
+
+
+def _named(reference: FileReference) -> str:
+    """What the model is told of a figure: that it is there."""
+    return f"[{reference.path}: {reference.mime}, {reference.size_bytes:,} bytes]"
+
+
+def _as_json(figure: Artefact) -> dict[str, Any]:
+    """The figure for the record, which keeps long text as a blob beside it."""
+    content = base64.b64encode(figure.content).decode()
+    return asdict(figure.reference) | {"base64": content}
 
 
 def _at_most(context: ToolContext, seconds: int) -> Confinement:

@@ -17,7 +17,7 @@ from wardian_sandbox.types import (
 from wardian_tools.types import Tool
 
 
-class Box:
+class RunBox:
     """Opens a sandbox when one is needed, says so in the trajectory, and closes it."""
 
     def __init__(

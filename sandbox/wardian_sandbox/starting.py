@@ -1,0 +1,81 @@
+"""Starting a supervisor and getting to know it."""
+
+import asyncio
+import socket
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+from wardian_sandbox.channel import Channel
+from wardian_sandbox.egress.handover import receive_listener
+from wardian_sandbox.egress.proxy import EgressProxy
+from wardian_sandbox.errors import SandboxLost, SandboxUnavailable
+from wardian_sandbox.inner.frames import pack
+from wardian_sandbox.process import Process
+
+START_SECONDS = 20.0
+
+
+async def start(
+    launch: Callable[[int], subprocess.Popen[bytes]],
+    settings: dict[str, Any],
+    explain: Callable[[str], SandboxUnavailable],
+    proxy: EgressProxy | None = None,
+    admit: Callable[[int], None] | None = None,
+) -> tuple[Process, Channel, dict[str, Any]]:
+    """Launch a supervisor and wait until it serves.
+
+    `launch` gets the descriptor of the supervisor's end. `explain` makes an error of what the
+    process wrote to its standard error. `proxy` gets the box's way out, if it is to have one.
+    `admit` is told the process before that is told its settings. Raises: SandboxUnavailable.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        process = Process(launch(theirs.fileno()))
+    except OSError as problem:
+        ours.close()
+        raise explain(str(problem)) from problem
+    finally:
+        theirs.close()
+    channel: Channel | None = None
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            if admit is not None:
+                await asyncio.to_thread(admit, process.pid)
+            await introduce(ours, settings, proxy)
+            channel = await Channel.connect(ours)
+            ready = await channel.ready
+    except (SandboxLost, TimeoutError, OSError) as problem:
+        await _discard(process, channel or ours)
+        complaint = process.complaint()
+        process.release()
+        raise explain(complaint or str(problem)) from problem
+    except BaseException:
+        await _discard(process, channel or ours)
+        process.release()
+        raise
+    return process, channel, ready
+
+
+async def introduce(
+    control: socket.socket, settings: dict[str, Any], proxy: EgressProxy | None
+) -> None:
+    """Tell a new supervisor its settings; take the way out that it hands over, if it is to.
+
+    `control` is a connected unix socket, before there is a channel over it.
+    Raises: SandboxLost, OSError.
+    """
+    control.setblocking(False)
+    first = pack({**settings, "egress": proxy is not None})
+    await asyncio.get_running_loop().sock_sendall(control, first)
+    if proxy is not None:
+        proxy.serve(await receive_listener(control))
+
+
+async def _discard(process: Process, control: Channel | socket.socket) -> None:
+    if isinstance(control, Channel):
+        control.end("it did not start")
+    else:
+        control.close()
+    process.kill()
+    await process.ended()
