@@ -174,7 +174,8 @@ class Agent(Generic[T]):
         """
         if not any(t.uses_sandbox for t in self.registry):
             return Choice("unused")
-        return await choose(self.sandbox, self.sandbox_image)
+        reaches_hosts = bool(self.policy.confinement.egress.hosts)
+        return await choose(self.sandbox, self.sandbox_image, reaches_hosts=reaches_hosts)
 
     def _box(self, run_id: str, backend: str, recorder: RunRecorder) -> RunBox:
         def opening() -> Awaitable[Sandbox]:

@@ -12,21 +12,18 @@ the kernel's allowed calls; what anybody may read in `/usr`; the total memory of
 import asyncio
 import os
 import subprocess
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from wardian_sandbox import seccomp
 from wardian_sandbox.bootstrap import BOOTSTRAP, inner_files
-from wardian_sandbox.cgroup import Group, make_group
-from wardian_sandbox.channel import Channel
+from wardian_sandbox.cgroup import Group, admitted
 from wardian_sandbox.diagnosis import PYTHON, explain_failure, find_bwrap, require_python
 from wardian_sandbox.egress.proxy import EgressProxy
 from wardian_sandbox.files import WORKSPACE
 from wardian_sandbox.guard import Guard, remove
 from wardian_sandbox.limits import kept_by, private_bytes
-from wardian_sandbox.process import Process
 from wardian_sandbox.starting import start
 from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import Confinement, ResourceLimits, SandboxIdentity
@@ -90,25 +87,38 @@ async def open_bubblewrap(
     """
     bwrap = find_bwrap()
     require_python()
+    limits = confinement.limits
     arguments = Arguments(workspace, confinement, bwrap.has_disable_userns, bwrap.has_size)
 
+    admission: asyncio.Task[Group | None] | None = None
+
     def launch(control: int) -> subprocess.Popen[bytes]:
+        nonlocal admission
         try:
-            return _launch(str(bwrap.path), arguments, control)
+            process = _launch(str(bwrap.path), arguments, control)
         finally:
             arguments.close()
+        # Meanwhile it starts; nothing of the guest's runs before it is done.
+        admission = asyncio.create_task(asyncio.to_thread(admitted, process.pid, limits))
+        return process
 
     settings: dict[str, Any] = {
         "root": WORKSPACE,
         "names": [WORKSPACE],
         "home": HOME,
-        "limits": asdict(confinement.limits),
+        "limits": asdict(limits),
         "unlimited": [],
         "landlock": [HOME, WORKSPACE] if confinement.writable else [HOME],
     }
-    group = await asyncio.to_thread(make_group, confinement.limits)
-    process, channel, ready, group = await _start(launch, settings, proxy, group)
-    guard = Guard(confinement.limits, workspace.path, process=process.pid, group=group)
+    try:
+        process, channel, ready = await start(launch, settings, explain_failure, proxy)
+    except BaseException:
+        if admission is not None and (group := await admission) is not None:
+            await remove(group)
+        raise
+    assert admission is not None
+    group = await admission
+    guard = Guard(limits, workspace.path, process=process.pid, group=group)
     keeper = group.place.name if group is not None else "host watcher"
     identity = SandboxIdentity(
         backend="bubblewrap",
@@ -130,34 +140,6 @@ async def open_bubblewrap(
         },
     )
     return SupervisedSandbox(process, channel, workspace, identity, WORKSPACE, proxy, guard)
-
-
-async def _start(
-    launch: Callable[[int], subprocess.Popen[bytes]],
-    settings: dict[str, Any],
-    proxy: EgressProxy | None,
-    group: Group | None,
-) -> tuple[Process, Channel, dict[str, Any], Group | None]:
-    """Launch the box, in `group` if the kernel lets it in; else the group given is None."""
-    is_admitted = False
-
-    def admit(pid: int) -> None:
-        nonlocal is_admitted
-        if group is not None and group.admit(pid):
-            is_admitted = True
-            # The group counts them, and tells when it refused one.
-            settings["unlimited"] = ["processes"]
-
-    try:
-        process, channel, ready = await start(launch, settings, explain_failure, proxy, admit)
-    except BaseException:
-        if group is not None:
-            await remove(group)
-        raise
-    if group is not None and not is_admitted:
-        await remove(group)
-        group = None
-    return process, channel, ready, group
 
 
 def _launch(bwrap: str, arguments: "Arguments", control: int) -> subprocess.Popen[bytes]:

@@ -21,8 +21,6 @@ from wardian_sandbox.types import ResourceLimits
 PREFIX = "wardian-"
 NEEDED = ("memory", "pids")
 WANTED = (*NEEDED, "cpu", "cpuacct")
-OWN_PROCESSES = 2
-"""bwrap itself and the supervisor."""
 PERIOD_MICROSECONDS = 100_000
 SHARES_V1, WEIGHT_V2 = 512, 50
 """Half of what everything else has: the host comes first when both want the processor."""
@@ -54,8 +52,8 @@ class Counters:
 
 def find_place(proc: Path = Path("/proc/self")) -> Place | None:
     """None where this process may make no group that limits memory and processes."""
-    mounts = _mounts(proc / "mountinfo")
-    own = dict(_own_groups(proc / "cgroup"))
+    mounts = _mounts(_text(proc / "mountinfo"))
+    own = dict(_own_groups(_text(proc / "cgroup")))
     unified = _folder(mounts, own, "")
     if unified is not None and (parent := _usable_parent(*unified)) is not None:
         return Place(2, dict.fromkeys(WANTED, parent))
@@ -64,19 +62,24 @@ def find_place(proc: Path = Path("/proc/self")) -> Place | None:
     return Place(1, folders) if all(name in folders for name in NEEDED) else None
 
 
-def _mounts(mountinfo: Path) -> dict[str, tuple[Path, str]]:
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
+
+
+def _mounts(mountinfo: str) -> dict[str, tuple[Path, str]]:
     """Controller ("" for version 2) → mount point, and which group is mounted there."""
     found: dict[str, tuple[Path, str]] = {}
-    with suppress(OSError):
-        for line in mountinfo.read_text().splitlines():
-            mount, _, system = line.partition(" - ")
-            root, point = (_unescaped(word) for word in mount.split()[3:5])
-            kind, _, options = system.split(maxsplit=2)
-            if kind == "cgroup2":
-                found[""] = (Path(point), root)
-            elif kind == "cgroup":
-                for name in options.split(","):
-                    found[name] = (Path(point), root)
+    for line in mountinfo.splitlines():
+        mount, _, system = line.partition(" - ")
+        if not system.startswith("cgroup"):
+            continue
+        root, point = (_unescaped(word) for word in mount.split()[3:5])
+        kind, _, options = system.split(maxsplit=2)
+        names = [""] if kind == "cgroup2" else options.split(",")
+        found.update({name: (Path(point), root) for name in names})
     return found
 
 
@@ -85,12 +88,11 @@ def _unescaped(word: str) -> str:
     return re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), word)
 
 
-def _own_groups(cgroup: Path) -> Iterator[tuple[str, str]]:
-    with suppress(OSError):
-        for line in cgroup.read_text().splitlines():
-            _, names, path = line.split(":", 2)
-            for name in names.split(","):
-                yield name, path
+def _own_groups(cgroup: str) -> Iterator[tuple[str, str]]:
+    for line in cgroup.splitlines():
+        _, names, path = line.split(":", 2)
+        for name in names.split(","):
+            yield name, path
 
 
 def _folder(
@@ -136,10 +138,7 @@ def _switch_on(folder: Path) -> bool:
 
 
 def _words(file: Path) -> set[str]:
-    try:
-        return set(file.read_text().split())
-    except OSError:
-        return set()
+    return set(_text(file).split())
 
 
 class Gauges:
@@ -190,8 +189,8 @@ class Gauges:
 def gauges_of(pid: int) -> Gauges | None:
     """The gauges of the groups a process is in; None where they cannot be seen."""
     proc = Path(f"/proc/{pid}")
-    mounts = _mounts(Path("/proc/self/mountinfo"))
-    own = dict(_own_groups(proc / "cgroup"))
+    mounts = _mounts(_text(Path("/proc/self/mountinfo")))
+    own = dict(_own_groups(_text(proc / "cgroup")))
     unified = _folder(mounts, own, "")
     with suppress(OSError):
         if unified is not None and (unified[0] / "memory.events").exists():
@@ -203,11 +202,18 @@ def gauges_of(pid: int) -> Gauges | None:
     return None
 
 
-def make_group(limits: ResourceLimits) -> "Group | None":
-    """A group for one box; None where this process can make none."""
+def admitted(pid: int, limits: ResourceLimits) -> "Group | None":
+    """A new group with a process and its descendants in it; None where that cannot be had."""
     place = find_place()
-    with suppress(OSError):
-        return None if place is None else Group(place, limits)
+    if place is None:
+        return None
+    try:
+        group = Group(place, limits)
+    except OSError:
+        return None
+    if group.admit(pid):
+        return group
+    group.remove()
     return None
 
 
@@ -237,7 +243,7 @@ class Group:
     def admit(self, pid: int) -> bool:
         """Move a process and its descendants in; those they start from now on are in it too.
 
-        False where the kernel refuses: then nothing is limited by it.
+        False where the kernel refuses.
         """
         try:
             for folder in self._folders.values():
@@ -270,8 +276,9 @@ class Group:
         return self._folders[self.place.folders[controller]]
 
     def _limit(self, limits: ResourceLimits) -> None:
-        memory, processes = str(limits.memory_bytes), str(limits.processes + OWN_PROCESSES)
-        (self._at("pids") / "pids.max").write_text(processes)
+        memory = str(limits.memory_bytes)
+        # With bwrap and the supervisor: reached before the rlimit, which would tell nobody.
+        (self._at("pids") / "pids.max").write_text(str(limits.processes))
         if self.place.version == 2:
             (self._at("memory") / "memory.max").write_text(memory)
             optional = [("memory", "memory.swap.max", "0"), ("cpu", "cpu.weight", str(WEIGHT_V2))]

@@ -29,25 +29,28 @@ class Choice:
     """One sentence; empty where it was asked for by name."""
 
 
-async def choose(backend: str, image: str = "") -> Choice:
+async def choose(backend: str, image: str = "", *, reaches_hosts: bool = False) -> Choice:
     """`backend` if this machine has what it needs; for `auto` the strongest that it has.
 
-    Cheap: nothing is started. Raises: SandboxUnavailable.
+    With `reaches_hosts`, one that can let listed hosts be reached. Cheap: nothing is started.
+
+    Raises: SandboxUnavailable.
     """
     if backend not in BACKENDS:
         raise SandboxUnavailable(
             f"There is no sandbox {backend!r}.", f"Choose one of {', '.join(BACKENDS)}."
         )
+    probes = _probes(image or default_image(), reaches_hosts)
     if backend == "auto":
-        return await _strongest(image or default_image())
+        return await _strongest(probes)
     if backend != "none":
-        await _probes(image or default_image())[backend]()
+        await probes[backend]()
     return Choice(backend)
 
 
-async def _strongest(image: str) -> Choice:
+async def _strongest(probes: dict[str, Probe]) -> Choice:
     passed_over: dict[str, SandboxError] = {}
-    for backend, probe in _probes(image).items():
+    for backend, probe in probes.items():
         try:
             await probe()
         except SandboxError as problem:
@@ -64,13 +67,21 @@ async def _strongest(image: str) -> Choice:
     )
 
 
-def _probes(image: str) -> dict[str, Probe]:
+def _probes(image: str, reaches_hosts: bool) -> dict[str, Probe]:
     """By backend, strongest first; each raises SandboxError when it cannot be had."""
     return {
-        "gvisor": lambda: probing.require("gvisor", image),
+        "gvisor": _no_way_out if reaches_hosts else lambda: probing.require("gvisor", image),
         "bubblewrap": _bubblewrap,
         "docker": lambda: probing.require("docker", image),
     }
+
+
+async def _no_way_out() -> None:
+    await asyncio.sleep(0)
+    raise SandboxUnavailable(
+        "gVisor has no way out to the hosts that the policy allows.",
+        "Use docker or bubblewrap, or take the hosts out of the policy.",
+    )
 
 
 async def _bubblewrap() -> None:

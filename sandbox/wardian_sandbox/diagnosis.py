@@ -1,7 +1,9 @@
 """Why a bubblewrap box cannot start here, and what the user can do about it."""
 
 import functools
+import os
 import re
+import stat
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +17,12 @@ PYTHON = Path("/usr/bin/python3")
 APPARMOR_REMEDY = (
     "Give bubblewrap its profile: 'sudo apt-get install apparmor-profiles && sudo ln -s "
     "/usr/share/apparmor/extra-profiles/bwrap-userns-restrict /etc/apparmor.d/ && "
-    "sudo apparmor_parser -r /etc/apparmor.d/bwrap-userns-restrict'."
+    "sudo apparmor_parser -r /etc/apparmor.d/bwrap-userns-restrict'; or lift the restriction for "
+    "every program: 'sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0'."
 )
+TRIAL = ("--unshare-user", "--unshare-net", "--ro-bind", "/", "/", "--", "/bin/true")
+TRIAL_SECONDS = 10.0
+NOBODY = 65534
 SYSCTLS = Path("/proc/sys")
 
 
@@ -41,13 +47,33 @@ class Bwrap:
 
 
 def find_bwrap(path: Path = BWRAP) -> Bwrap:
-    """Raises: SandboxUnavailable when there is none, or it does not run."""
-    if not path.exists():
+    """Raises: SandboxUnavailable when there is none, it is not the system's, or does not run."""
+    try:
+        _check_owner(path)
+    except FileNotFoundError as problem:
         raise SandboxUnavailable(
             f"bubblewrap is not installed ({path} is missing).",
             "Install it with 'sudo apt-get install bubblewrap'.",
-        )
+        ) from problem
     return Bwrap(path, _version(path))
+
+
+def _check_owner(path: Path) -> None:
+    """Only root may be able to change what confines. Raises: SandboxUnavailable, OSError."""
+    program = path.resolve(strict=True)
+    status = program.stat()
+    if status.st_mode & stat.S_ISUID:
+        raise SandboxUnavailable(
+            f"{path} is set-user-id, and would start as root.",
+            f"Remove the bit with 'sudo chmod u-s {program}'.",
+        )
+    for place in (program, program.parent):
+        status = place.stat()
+        if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise SandboxUnavailable(
+                f"{place} is not root's alone, so that others could replace what confines.",
+                f"Mend it with 'sudo chown root:root {place} && sudo chmod go-w {place}'.",
+            )
 
 
 @functools.cache
@@ -81,8 +107,35 @@ def read_sysctl(name: str) -> str | None:
         return None
 
 
-def user_namespace_problem() -> tuple[str, str] | None:
-    """(cause, remedy) when this kernel's settings forbid user namespaces."""
+def user_namespace_problem(path: Path = BWRAP) -> tuple[str, str] | None:
+    """(cause, remedy) when this kernel's settings keep bubblewrap from making user namespaces.
+
+    A setting that forbids them may have an exception for it, so it is tried.
+    """
+    forbidden = forbidding_setting()
+    return None if forbidden is None or _makes_namespaces(path) else forbidden
+
+
+def _makes_namespaces(path: Path) -> bool:
+    is_root = os.geteuid() == 0
+    try:
+        trial = subprocess.run(
+            [path, *TRIAL],
+            env={},
+            capture_output=True,
+            timeout=TRIAL_SECONDS,
+            check=False,
+            user=NOBODY if is_root else None,
+            group=NOBODY if is_root else None,
+            extra_groups=[] if is_root else None,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return trial.returncode == 0
+
+
+def forbidding_setting() -> tuple[str, str] | None:
+    """(cause, remedy) of the kernel setting that forbids unprivileged user namespaces, if any."""
     if read_sysctl("kernel.apparmor_restrict_unprivileged_userns") == "1":
         return (
             "AppArmor restricts user namespaces on this machine (as Ubuntu does from 23.10 on)",
@@ -105,7 +158,7 @@ def explain_failure(complaint: str) -> SandboxUnavailable:
     """What a bwrap that did not start means."""
     said = complaint.strip().removeprefix("bwrap: ").rstrip(".")
     namespaces = re.search(r"namespace|uid map|loopback|RTM_NEWADDR|clone", said)
-    problem = user_namespace_problem()
+    problem = forbidding_setting()
     if namespaces and problem is not None:
         cause, remedy = problem
         return SandboxUnavailable(f"bubblewrap cannot start: {cause} ({said}).", remedy)

@@ -1,6 +1,5 @@
 """What this machine can enforce, and how to mend what it cannot."""
 
-import ctypes
 import os
 import platform
 import shutil
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from wardian_sandbox import seccomp
 from wardian_sandbox.bubblewrap import UNPRIVILEGED_ID
+from wardian_sandbox.cgroup import find_place
 from wardian_sandbox.choosing import choose
 from wardian_sandbox.diagnosis import (
     PYTHON,
@@ -22,13 +22,10 @@ from wardian_sandbox.docker.image import default_image, is_there
 from wardian_sandbox.docker.probing import RUNTIMES, runtimes, version
 from wardian_sandbox.docker.problems import DockerError
 from wardian_sandbox.errors import SandboxError, SandboxUnavailable
+from wardian_sandbox.inner import landlock
 from wardian_sandbox.opening import open_sandbox
 from wardian_sandbox.proving import prove
 from wardian_sandbox.types import Confinement
-
-CGROUPS = Path("/sys/fs/cgroup")
-SYS_LANDLOCK_CREATE_RULESET = 444
-LANDLOCK_CREATE_RULESET_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +47,7 @@ async def probe() -> tuple[Finding, ...]:
         _seccomp(),
         _python(),
         _ripgrep(),
-        await _box(),
+        *await _box(),
         *await _containers(),
         await _choice(),
         _user(),
@@ -104,16 +101,20 @@ def _ripgrep() -> Finding:
     return Finding(name="ripgrep", ok=False, detail="search_files cannot work", remedy=remedy)
 
 
-async def _box() -> Finding:
-    """The proof: a box that starts, computes, and cannot reach a network."""
+async def _box() -> tuple[Finding, ...]:
+    """The proof: a box that starts and computes; with what it enforces, and how."""
     try:
         with tempfile.TemporaryDirectory(prefix="wardian-probe-") as folder:
             async with await open_sandbox("bubblewrap", Path(folder), Confinement()) as sandbox:
                 answer = await sandbox.python("20 + 22", Confinement())
     except SandboxError as problem:
-        return _missing("a box starts", problem)
+        return (_missing("a box starts", problem),)
     enforced = ", ".join(sandbox.identity.enforced)
-    return Finding(name="a box starts", ok=answer.value == "42", detail=enforced)
+    limits = "; ".join(f"{limit}: {keeper}" for limit, keeper in sandbox.identity.limits.items())
+    return (
+        Finding(name="a box starts", ok=answer.value == "42", detail=enforced),
+        Finding(name="limits in force", ok=True, detail=limits),
+    )
 
 
 async def _containers() -> tuple[Finding, ...]:
@@ -162,16 +163,19 @@ def _user() -> Finding:
 
 
 def _landlock() -> Finding:
-    """Informative: not needed, since nothing of the host is mounted that it would protect."""
-    version: int = ctypes.CDLL(None, use_errno=True).syscall(
-        SYS_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), LANDLOCK_CREATE_RULESET_VERSION
-    )
-    detail = f"ABI {version}" if version > 0 else "not in this kernel (not needed)"
+    """Informative: an inner layer, below mounts that are read-only already."""
+    abi = landlock.version()
+    detail = f"ABI {abi}" if abi > 0 else "not in this kernel, or switched off (not needed)"
     return Finding(name="landlock", ok=True, detail=detail)
 
 
 def _cgroups() -> Finding:
-    """Informative: memory is limited for each process, and by the number of processes."""
-    version = "v2" if (CGROUPS / "cgroup.controllers").exists() else "v1 or none"
-    writable = "writable" if os.access(CGROUPS, os.W_OK) else "not writable"
-    return Finding(name="cgroups", ok=True, detail=f"{version}, {writable} (not needed)")
+    """Informative: where no group can be made, the host watches what a box uses."""
+    place = find_place()
+    if place is not None:
+        return Finding(name="cgroups", ok=True, detail=f"{place.name}, a group for each box")
+    detail = (
+        "this user may make none (not needed: memory is watched from the host); below systemd, "
+        "'systemd-run --user --scope -p Delegate=yes agent …' has one"
+    )
+    return Finding(name="cgroups", ok=True, detail=detail)

@@ -119,10 +119,11 @@ class Guard:
             self._timer.cancel()
         if self._looking is not None:
             await asyncio.wait((self._looking,))
+        gauges, self._gauges = self._gauges, None
         if self._group is not None:
             await remove(self._group)
-        elif self._gauges is not None:
-            self._gauges.close()
+        elif gauges is not None:
+            gauges.close()
 
     def _look_after(self, seconds: float) -> None:
         if self._timer is not None:

@@ -46,7 +46,9 @@ async def open_sandbox(
     if mode not in MODES:
         raise SandboxError(f"There is no workspace mode {mode!r}.", "Choose mount or copy.")
     path, image = _checked(workspace), image or default_image()
-    choice = Choice(backend) if backend in NAMED else await choose(backend, image)
+    is_named = backend in NAMED
+    reaches = bool(confinement.egress.hosts)
+    choice = Choice(backend) if is_named else await choose(backend, image, reaches_hosts=reaches)
 
     async def reopen(workspace: Path, mode: str) -> SupervisedSandbox:
         return await open_sandbox(

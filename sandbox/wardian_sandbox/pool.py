@@ -50,7 +50,6 @@ class SandboxPool:
             except asyncio.CancelledError:
                 self._ahead.appendleft(opening)
                 raise
-            self._fill()
             if not box.is_lost:  # as when the daemon was restarted while it waited
                 break
             await box.close()
@@ -59,6 +58,7 @@ class SandboxPool:
         except BaseException:
             await box.close()
             raise
+        self._fill()
         return box
 
     async def warm(self) -> None:

@@ -21,13 +21,12 @@ async def start(
     settings: dict[str, Any],
     explain: Callable[[str], SandboxUnavailable],
     proxy: EgressProxy | None = None,
-    admit: Callable[[int], None] | None = None,
 ) -> tuple[Process, Channel, dict[str, Any]]:
     """Launch a supervisor and wait until it serves.
 
     `launch` gets the descriptor of the supervisor's end. `explain` makes an error of what the
     process wrote to its standard error. `proxy` gets the box's way out, if it is to have one.
-    `admit` is told the process before that is told its settings. Raises: SandboxUnavailable.
+    Raises: SandboxUnavailable.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -40,8 +39,6 @@ async def start(
     channel: Channel | None = None
     try:
         async with asyncio.timeout(START_SECONDS):
-            if admit is not None:
-                await asyncio.to_thread(admit, process.pid)
             await introduce(ours, settings, proxy)
             channel = await Channel.connect(ours)
             ready = await channel.ready

@@ -1,6 +1,7 @@
 """The agent end to end with a scripted model, real tools and a real sandbox."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -432,3 +433,29 @@ def test_what_the_sandbox_asks_of_the_network_is_recorded_before_the_calls_resul
     assert kinds.index("call_started") < kinds.index("egress_decided")
     assert kinds.index("egress_decided") < kinds.index("call_finished")
     assert "may not reach evil.example:80" in box.results(run)[0].content
+
+
+DRAW = """
+import sys, types
+class Drawn:
+    def get_dpi(self): return 100
+    def savefig(self, file, **options):
+        file.write(b'\\x89PNG\\r\\n\\x1a\\n' + bytes(range(256)) * 200)
+plot = types.ModuleType('matplotlib.pyplot')
+plot.get_fignums, plot.figure, plot.close = lambda: [1], lambda number: Drawn(), lambda what: None
+sys.modules['matplotlib.pyplot'] = plot
+{'answer': [42]}
+"""
+"""Stands for matplotlib, which the system's Python need not have."""
+
+
+def test_a_figure_is_in_the_record_as_a_blob_and_the_model_is_told_of_it(box: Box) -> None:
+    run = box.run([[("python", {"code": DRAW})], "Drawn."])
+    (result,) = box.results(run)
+    assert result.content.splitlines()[-1] == "[figure-1.png: image/png, 51,208 bytes]"
+    (figure,) = result.data["figures"]
+    assert base64.b64decode(figure["base64"]).startswith(b"\x89PNG")
+    assert result.data["json"] == {"answer": [42]}
+    assert run.path is not None
+    assert len(list((run.path.parent / "blobs").iterdir())) == 1
+    assert len(run.path.read_bytes()) < 40_000

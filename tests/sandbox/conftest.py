@@ -96,30 +96,56 @@ def docker() -> Iterator[Engine]:
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
         pytest.skip("no Docker daemon that this user may use or start")
     with tempfile.TemporaryDirectory() as folder:
-        pid_file = Path(folder, "pid")
+        started = Dockerd(Path(folder), engine.path, {})
+        started.start()
+        yield engine
+        started.stop()
+
+
+class Dockerd:
+    """A Docker daemon that the tests start and stop."""
+
+    def __init__(self, folder: Path, path: Path, options: dict[str, Any]) -> None:
+        """`folder` is for its own files, `path` its socket."""
+        self.engine = Engine(path)
+        self._pid_file, self._log = folder / "docker.pid", folder / "log"
+        self._configuration = folder / "daemon.json"
+        own = {"hosts": [f"unix://{path}"], "pidfile": str(self._pid_file)}
+        runsc = {"path": "/usr/bin/runsc", "runtimeArgs": ["--network=none", "--platform=ptrace"]}
+        runtimes = {"runtimes": {"runsc": runsc} if Path(str(runsc["path"])).exists() else {}}
+        self._configuration.write_text(json.dumps(DAEMON | own | runtimes | options))
+
+    def start(self) -> None:
         # Not a child of the tests, which look at what their children leave.
-        command = ["setsid", "--fork", "dockerd", f"--pidfile={pid_file}", *DAEMON]
-        with Path(folder, "log").open("wb") as log:
+        command = ["setsid", "--fork", "dockerd", f"--config-file={self._configuration}"]
+        with self._log.open("ab") as log:
             subprocess.run(command, stdout=log, stderr=log, check=True)
-        try:
-            wait_for(engine)
-            yield engine
-        finally:
-            if pid_file.exists():
-                daemon = os.pidfd_open(int(pid_file.read_text()))
-                signal.pidfd_send_signal(daemon, signal.SIGTERM)
-                select.select([daemon], [], [], DAEMON_SECONDS)
-                os.close(daemon)
+        until = time.monotonic() + DAEMON_SECONDS
+        while not answers(self.engine):
+            assert time.monotonic() < until, self._log.read_text()[-2000:]
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        if not self.is_running:
+            return
+        watch = os.pidfd_open(int(self._pid_file.read_text()))
+        signal.pidfd_send_signal(watch, signal.SIGTERM)
+        ended, _, _ = select.select([watch], [], [], DAEMON_SECONDS)
+        os.close(watch)
+        assert ended, self._log.read_text()[-2000:]
+
+    @property
+    def is_running(self) -> bool:
+        return self._pid_file.exists()
 
 
-DAEMON = (
-    "--bridge=none",
-    "--iptables=false",
-    "--ip6tables=false",
-    "--storage-driver=overlay2",
-    *(["--add-runtime=runsc=/usr/bin/runsc"] if Path("/usr/bin/runsc").exists() else []),
-)
-"""runsc by itself uses its own network stack; boxes have none in any case."""
+DAEMON = {
+    "bridge": "none",
+    "iptables": False,
+    "ip6tables": False,
+    "storage-driver": "overlay2",
+}
+"""Boxes have no network, so the daemon needs none."""
 
 
 def answers(engine: Engine) -> bool:
@@ -130,22 +156,37 @@ def answers(engine: Engine) -> bool:
     return True
 
 
-def wait_for(engine: Engine) -> None:
-    until = time.monotonic() + DAEMON_SECONDS
-    while not answers(engine):
-        assert time.monotonic() < until, "dockerd does not answer"
-        time.sleep(0.1)
+@pytest.fixture(scope="session")
+def dockerd() -> type[Dockerd]:
+    """For tests that stop a daemon."""
+    if os.geteuid() != 0 or shutil.which("dockerd") is None:
+        pytest.skip("no root, or no dockerd")
+    return Dockerd
 
 
 @pytest.fixture(scope="session")
-def docker_image(docker: Engine) -> Iterator[str]:
-    """The minimal image, made by our own build; every box of the tests runs it."""
+def docker_tarball() -> Path:
+    """The file system of the minimal image, made once by our own code; named by its digest."""
     suite = host_suite()
     recipe = Path(packages.__file__).read_bytes()
     key = hashlib.sha256(recipe + json.dumps([MINIMAL, suite]).encode()).hexdigest()[:12]
-    name = f"wardian-sandbox-test:{key}"
+    tarball = CACHE / f"{key}.tar"
+    if not tarball.exists():
+        if not can_bootstrap():
+            pytest.skip("no image for containers, and no mmdebstrap to make one")
+        tarball.parent.mkdir(parents=True, exist_ok=True)
+        new = tarball.with_suffix(f".{os.getpid()}.tar")
+        bootstrap(MINIMAL, suite, new, print)
+        new.replace(tarball)
+    return tarball
+
+
+@pytest.fixture(scope="session")
+def docker_image(docker: Engine, docker_tarball: Path) -> Iterator[str]:
+    """The minimal image, of which every box of the tests is."""
+    name = f"wardian-sandbox-test:{docker_tarball.stem}"
     if not is_there(docker, name):
-        make_image(docker, name, CACHE / f"{key}.tar", suite)
+        from_tarball(docker, name, docker_tarball, host_suite(), MINIMAL, say=print)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(VARIABLE, name)
         yield name
@@ -159,17 +200,6 @@ def is_there(engine: Engine, image: str) -> bool:
             raise
         return False
     return True
-
-
-def make_image(engine: Engine, name: str, tarball: Path, suite: str) -> None:
-    if not tarball.exists():
-        if not can_bootstrap():
-            pytest.skip("no image for containers, and no mmdebstrap to make one")
-        tarball.parent.mkdir(parents=True, exist_ok=True)
-        new = tarball.with_suffix(f".{os.getpid()}.tar")
-        bootstrap(MINIMAL, suite, new, print)
-        new.replace(tarball)
-    from_tarball(engine, name, tarball, suite, MINIMAL, say=print)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,12 @@
 """Names, addresses, and what a list of hosts says of them."""
 
+import asyncio
 from ipaddress import ip_address
 
 import pytest
 
 from wardian_sandbox import Egress, SandboxError
+from wardian_sandbox.choosing import choose
 from wardian_sandbox.egress.addresses import kind_of
 from wardian_sandbox.egress.dialling import look_up
 from wardian_sandbox.egress.names import BadName, parse_host, show
@@ -196,3 +198,15 @@ def test_private_networks_are_opened_without_what_lies_among_them(text: str) -> 
     else:
         with pytest.raises(Refused):
             rules.check_address("example.org", ip_address(text), 443)
+
+
+def test_names_are_looked_up_as_the_system_does() -> None:
+    assert "127.0.0.1" in asyncio.run(look_up("localhost"))
+    with pytest.raises(OSError, match=r"not known|resolution|No address"):
+        asyncio.run(look_up("no-such-name.invalid"))
+
+
+def test_auto_takes_a_sandbox_that_has_a_way_out_where_one_is_needed() -> None:
+    choice = asyncio.run(choose("auto", reaches_hosts=True))
+    assert choice.backend in ("bubblewrap", "docker")
+    assert "not gvisor: a gVisor box has no way out" in choice.why

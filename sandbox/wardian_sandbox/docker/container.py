@@ -15,8 +15,8 @@ from wardian_sandbox.files import WORKSPACE
 from wardian_sandbox.protecting import Mount
 from wardian_sandbox.types import Confinement
 
-MODULES = "/run/wardian/modules"
-CONTROL = "/run/wardian/control"
+MODULES = "/run/wardian"
+CONTROL = "/run/wardian-control"
 HOME = "/home/agent"
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",

@@ -18,6 +18,8 @@ PROJECT = "dev.wardian.project"
 RUN = "dev.wardian.run"
 OWNER = "dev.wardian.owner"
 USER = "dev.wardian.user"
+unremoved: set[str] = set()
+"""Names of this process's own containers that could not be removed, as while the daemon is down."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -67,10 +69,12 @@ async def reap(engine: Engine, *, everything: bool = False) -> tuple[str, ...]:
     wanted = json.dumps({"label": [f"{PROJECT}=wardian"]})
     removed: list[str] = []
     for found in await engine.ask("GET", "/containers/json", all=1, filters=wanted):
-        if everything or _is_left_over(found["Labels"]):
+        name = str(found["Names"][0]).removeprefix("/")
+        if everything or name in unremoved or _is_left_over(found["Labels"]):
             with contextlib.suppress(DockerError):  # somebody else is removing it
                 await engine.ask("DELETE", f"/containers/{found['Id']}", force=1, v=1)
-                removed.append(str(found["Names"][0]).removeprefix("/"))
+                removed.append(name)
+                unremoved.discard(name)
     return tuple(removed)
 
 

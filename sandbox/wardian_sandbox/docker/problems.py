@@ -10,7 +10,7 @@ KNOWN = (
     # part of what Docker says, cause, remedy
     (
         "no space left on device",
-        "Docker has no disk space left",
+        "Docker has no disk space",
         "Free some with 'agent sandbox gc' and 'docker system prune'.",
     ),
     (

@@ -7,6 +7,7 @@ import signal
 
 from wardian_sandbox.docker.engine import Engine
 from wardian_sandbox.docker.folder import BoxFolder
+from wardian_sandbox.docker.leftovers import unremoved
 from wardian_sandbox.docker.problems import DockerError
 
 KILLED_SECONDS = 5.0
@@ -48,8 +49,11 @@ class ContainerProcess:
             if self._is_removed:
                 return
             await self._wait_for_its_process()
-            with contextlib.suppress(DockerError):  # then the next start, or gc, removes it
+            try:
                 await self._engine.ask("DELETE", f"/containers/{self.container}", force=1, v=1)
+            except DockerError as problem:
+                if problem.status != 404:
+                    unremoved.add(self.container)  # the next start, or gc, tries again
             self._is_removed = True
 
     async def cause(self) -> str:

@@ -5,7 +5,9 @@ machine's own public addresses, whose services may trust their neighbours.
 """
 
 import asyncio
+import contextlib
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 
 from wardian_sandbox.egress.addresses import parse_address
@@ -20,9 +22,34 @@ MAX_ADDRESSES = 4
 
 
 async def look_up(name: str) -> list[str]:
-    """As the system resolves names."""
+    """As the system resolves names. Raises: OSError."""
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    answer: asyncio.Future[list[str]] = loop.create_future()
+
+    def settle(found: list[str] | OSError) -> None:
+        if answer.done():
+            return
+        if isinstance(found, OSError):
+            answer.set_exception(found)
+        else:
+            answer.set_result(found)
+
+    def ask() -> None:
+        found = _asked(name)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, found)
+
+    # A resolver cannot be interrupted, so this is no thread that the program's end would wait for.
+    threading.Thread(target=ask, name="wardian-lookup", daemon=True).start()
+    return await answer
+
+
+def _asked(name: str) -> list[str] | OSError:
+    try:
+        # As bytes: text would be encoded anew, by older rules for international names.
+        found = socket.getaddrinfo(name.encode("ascii"), None, type=socket.SOCK_STREAM)
+    except OSError as problem:
+        return problem
     return list(dict.fromkeys(str(item[4][0]) for item in found))
 
 

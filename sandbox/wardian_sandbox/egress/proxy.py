@@ -25,6 +25,7 @@ OnEgress = Callable[[EgressEvent], None]
 
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 ACCEPT_PAUSE_SECONDS = 0.1
+SLACK = 1 / 8
 
 
 def ignore(event: EgressEvent) -> None:
@@ -148,7 +149,7 @@ class EgressProxy:
         idle = self._limits.idle_seconds
         try:
             async with asyncio.timeout(idle) as clock:
-                passage.moves = lambda: clock.reschedule(loop.time() + idle)
+                passage.moves = lambda: _put_off(clock, loop.time() + idle, idle * SLACK)
                 if request.is_connect:
                     passage.sent(len(greeting))
                     await loop.sock_sendall(server, greeting)
@@ -157,12 +158,19 @@ class EgressProxy:
                     await exchange(wire, server, request, passage.sent, passage.received)
         except TimeoutError as problem:
             raise Refused("idle", f"Nothing moved for {idle:g} seconds.", 504) from problem
-        if not request.is_connect:
+        if not request.is_connect and wire.has_unread:
             await wire.part()
 
     def _tell(self, event: EgressEvent | None) -> None:
         if event is not None:
             self._on_event(event)
+
+
+def _put_off(clock: asyncio.Timeout, until: float, slack: float) -> None:
+    """Not for every part: moving a clock on costs more than moving the part."""
+    due = clock.when()
+    if due is None or until - due > slack:
+        clock.reschedule(until)
 
 
 async def _answer(wire: Wire, refused: Refused, passage: Passage) -> None:

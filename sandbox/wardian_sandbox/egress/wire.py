@@ -62,6 +62,17 @@ class Wire:
         """Raises: OSError."""
         await asyncio.get_running_loop().sock_sendall(self.sock, data)
 
+    @property
+    def has_unread(self) -> bool:
+        """Has the client sent more than was read, or left?"""
+        try:
+            self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return bool(self.ahead)
+        except OSError:
+            return False
+        return True
+
     async def part(self) -> None:
         """Say that nothing follows, and hear the client out.
 

@@ -16,14 +16,37 @@ import pytest
 from wardian_sandbox import Confinement, ExecResult, ResourceLimits, open_sandbox
 
 PLENTY = Confinement(limits=ResourceLimits(wall_seconds=30.0))
-CONFINING = ("bubblewrap",)
+CONFINING = ("bubblewrap", "docker", "gvisor")
 """Every backend that is to hold against a hostile guest."""
+GVISOR = {
+    # (part of) a test's name: why gVisor as Debian 12 has it does not pass; docs/sandbox.md too
+    "test_privileged_commands_fail": "its kernel gives namespaces, device files in tmpfs, a log",
+    "test_there_are_no_privileges_to_have": "its kernel does not show NoNewPrivs",
+    "test_dangerous_system_calls_are_refused": "its kernel answers them; there is no filter",
+    "test_a_new_user_namespace_by_clone_is_refused": "its kernel gives namespaces of its own",
+    "test_only_the_loopback_is_there_and_it_works": "it says 'no route' where Linux says otherwise",
+    "test_signals_from_inside_do_not_reach_the_supervisor": "PID 1 can be killed: a lost box",
+    "test_a_fork_bomb": "its kernel gives up where the container may have no more threads",
+    "test_the_supervisor_cannot_be_looked_into": "its /proc ignores that PID 1 is not dumpable",
+    "test_no_file_becomes_set_user_id": "bits can be set inside; they are dropped on the way out",
+}
+"""None of these reaches the host: they end the box, or touch what gVisor itself keeps."""
 OnHost = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not isinstance(item, pytest.Function) or "gvisor" not in item.name:
+            continue
+        for name, why in GVISOR.items():
+            if item.name.startswith(name):
+                # Not strict: later versions are better.
+                item.add_marker(pytest.mark.xfail(reason=why, strict=False))
+
+
 @pytest.fixture(params=CONFINING)
-def backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+def backend(request: pytest.FixtureRequest, prepared: Callable[[str], str]) -> str:
+    return prepared(str(request.param))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Reading what is the host's: its environment, its processes, its descriptors, its files."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +45,6 @@ def test_the_users_files_are_not_there(shell: Shell, tmp_path: Path, workspace: 
     secret.write_text("private")
     attack = shell(f"cat {secret} {Path.home()}/.bashrc /etc/shadow /etc/machine-id")
     assert "private" not in attack.output
-    assert attack.output.count("No such file") == 4
+    assert len(re.findall("No such file|Permission denied", attack.output)) == 4
     assert shell(f"ls {Path.home()}").exit_code != 0
     assert shell("cat /workspace/notes.txt /etc/passwd").exit_code == 0

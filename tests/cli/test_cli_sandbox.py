@@ -1,0 +1,84 @@
+"""`agent sandbox`: a box by hand, what can be enforced, clearing up. Images: tests/sandbox."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_piped_lines_run_one_after_another_in_one_interpreter(agent: Command) -> None:
+    lines = "x = 6\nfor i in range(2):\n    print(i)\n\nx * 7\n"
+    done = agent("sandbox", "shell", "--sandbox", "bubblewrap", input=lines)
+    assert (done.stdout, done.stderr, done.returncode) == ("0\n1\n42\n", "", 0)
+
+
+def test_a_marked_line_is_a_shell_command_in_the_workspace(agent: Command, workspace: Path) -> None:
+    done = agent("sandbox", "shell", input="!wc -l < a.txt; id -un; echo hi > new\n")
+    assert done.stdout == "3\nagent\n"
+    assert (workspace / "new").read_text() == "hi\n"
+
+
+def test_with_bash_each_line_is_a_shell_command(agent: Command) -> None:
+    done = agent("sandbox", "shell", "--bash", input="echo one\necho two\n")
+    assert done.stdout == "one\ntwo\n"
+
+
+def test_a_copy_leaves_the_workspace_as_it_is(agent: Command, workspace: Path) -> None:
+    agent("sandbox", "shell", "--copy", input="!echo changed > a.txt\n")
+    assert (workspace / "a.txt").read_text() == "one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [("1/0\n", "ZeroDivisionError"), ("!false\n", "exit code 1"), ("def\n", "SyntaxError")],
+)
+def test_the_exit_code_is_that_of_the_last_line(agent: Command, lines: str, said: str) -> None:
+    done = agent("sandbox", "shell", input="1\n" + lines)
+    assert said in done.stderr
+    assert done.returncode == 1
+    assert agent("sandbox", "shell", input=lines + "1\n").returncode == 0
+
+
+def test_what_a_box_prints_cannot_act_on_the_terminal(agent: Command) -> None:
+    done = agent("sandbox", "shell", input="print('\\x1b[2J')\n'\\x1b[2J'\n")
+    assert "\x1b" not in done.stdout
+
+
+def test_without_lines_nothing_happens(agent: Command) -> None:
+    done = agent("sandbox", "shell", input="")
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+
+
+def test_doctor_says_what_auto_is_and_why(agent: Command) -> None:
+    done = agent("sandbox", "doctor", "--json")
+    found = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert found["sandbox"]["state"] == "ok"
+    assert found["auto"]["detail"].startswith("bubblewrap is the strongest")
+    assert "not gvisor: The sandbox's image" in found["auto"]["detail"]
+    assert "model" not in found
+
+
+def test_gc_works_without_docker(agent: Command) -> None:
+    nowhere = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
+    done = agent("sandbox", "gc", "--json", env=nowhere)
+    cleared = json.loads(done.stdout)
+    assert (done.returncode, cleared["containers"]) == (0, [])
+    assert "not running" in cleared["problem"]
+    assert "0 containers" in agent("sandbox", "gc", env=nowhere).stderr
+
+
+def test_a_container_without_an_image_names_the_command_that_makes_it(agent: Command) -> None:
+    nowhere = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
+    done = agent("sandbox", "shell", "--sandbox", "docker", input="1\n", env=nowhere)
+    assert done.returncode == 7
+    assert "systemctl start docker" in done.stderr
+
+
+def test_building_without_docker_is_a_sandbox_error(agent: Command) -> None:
+    done = agent("sandbox", "build", env={"DOCKER_HOST": "unix:///nonexistent/docker.sock"})
+    assert done.returncode == 7
+    assert "not running" in done.stderr
