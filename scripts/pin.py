@@ -12,6 +12,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = "local,api,train,dev"
+BOUNDS = ["typer<0.29"]
+"""Beyond those of pyproject.toml, which must not hinder who embeds the library: typer 0.29 imports
+pydantic and builds a validator for each option, at every start of the command line."""
 HEADER = """\
 # The versions the tests run with; `make pins` writes this file. pyproject.toml has the bounds.
 """
@@ -21,7 +24,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         pip = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed"]
-        subprocess.run([*pip, "--quiet", "--report", report, f"{ROOT}[{EXTRAS}]"], check=True)
+        wanted = [f"{ROOT}[{EXTRAS}]", *BOUNDS]
+        subprocess.run([*pip, "--quiet", "--report", report, *wanted], check=True)
         resolved = json.loads(report.read_text(encoding="utf-8"))["install"]
     pins = sorted(pin(item["metadata"]) for item in resolved)
     lines = [line for line in pins if not line.startswith("wardian==")]

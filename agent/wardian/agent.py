@@ -5,12 +5,13 @@ This is the one boundary of a run: what the loop raises is recorded here, then r
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Generic, Self
 
+import wardian_sandbox
 from wardian._version import __version__
 from wardian.answers import AnswerCheck, answer_check
 from wardian.errors import ConfigurationError, WardianError
@@ -21,13 +22,15 @@ from wardian.models.catalogue import resolve_model
 from wardian.prompt import Conversation, system_prompt
 from wardian.recorder import RunRecorder
 from wardian.results import RunResult, T
+from wardian.run_box import RunBox
 from wardian.runs import RunLog, RunStore, new_run_id
 from wardian.settings import paths
 from wardian.types import Message, Model, Role, Sampling, Startable, Stop, Task, ToolSpec
-from wardian.unboxed import UnusedSandbox
 from wardian_policies import Policy
 from wardian_policies.types import Budgets
-from wardian_sandbox import EgressEvent, Sandbox, SandboxError, open_sandbox
+from wardian_sandbox.choosing import Choice, choose
+from wardian_sandbox.errors import SandboxError
+from wardian_sandbox.types import Sandbox
 from wardian_tools import Registry, Tool, builtin_tools, select, tool
 
 
@@ -149,41 +152,46 @@ class Agent(Generic[T]):
                 "Name one with --workspace.",
             )
         run_id = new_run_id()
+        choice = await self._choose_sandbox()
+        if isinstance(self.model, Startable):
+            await self.model.start()
         async with AsyncExitStack() as stack:
-            starting = asyncio.create_task(_start(self.model))
-            stack.push_async_callback(_end, starting)
-
-            def note_egress(egress: EgressEvent) -> None:
-                recorder.note_egress(egress)  # made before anything runs in the sandbox
-
-            sandbox = await self._open_sandbox(run_id, note_egress)
-            stack.push_async_callback(sandbox.close)
-            await starting
             log = self.store.create(run_id) if self.store else None
             if log:
                 stack.callback(log.close)
             recorder = RunRecorder(log, Conversation(), Meter(), listener)
-            run = self._assemble(run_id, recorder, sandbox)
-            await run.recorder.record(self._started(run, task, earlier))
+            box = self._box(run_id, choice.backend, recorder)
+            stack.push_async_callback(box.close)
+            run = self._assemble(run_id, recorder, box)
+            await run.recorder.record(self._started(run, task, earlier, choice))
             finished = await self._supervise(run)
         return self._result(run, finished, log)
 
-    async def _open_sandbox(
-        self, run_id: str, on_egress: Callable[[EgressEvent], None]
-    ) -> Sandbox:
-        if not any(t.uses_sandbox for t in self.registry):
-            return UnusedSandbox()
-        return await open_sandbox(
-            self.sandbox,
-            self.workspace,
-            self.policy.confinement,
-            mode=self.workspace_mode,
-            image=self.sandbox_image,
-            run=run_id,
-            on_egress=on_egress,
-        )
+    async def _choose_sandbox(self) -> Choice:
+        """Which sandbox the calls will run in: what is lacking is said before the model is asked.
 
-    def _assemble(self, run_id: str, recorder: RunRecorder, sandbox: Sandbox) -> Run:
+        Raises: SandboxUnavailable.
+        """
+        if not any(t.uses_sandbox for t in self.registry):
+            return Choice("unused")
+        reaches_hosts = bool(self.policy.confinement.egress.hosts)
+        return await choose(self.sandbox, self.sandbox_image, reaches_hosts=reaches_hosts)
+
+    def _box(self, run_id: str, backend: str, recorder: RunRecorder) -> RunBox:
+        def opening() -> Awaitable[Sandbox]:
+            return wardian_sandbox.open_sandbox(
+                backend,
+                self.workspace,
+                self.policy.confinement,
+                mode=self.workspace_mode,
+                image=self.sandbox_image,
+                run=run_id,
+                on_egress=recorder.note_egress,
+            )
+
+        return RunBox(opening, recorder.record)
+
+    def _assemble(self, run_id: str, recorder: RunRecorder, box: RunBox) -> Run:
         return Run(
             id=run_id,
             model=self.model,
@@ -193,7 +201,7 @@ class Agent(Generic[T]):
                 for t in self.registry
             ),
             policy=self.policy,
-            sandbox=sandbox,
+            box=box,
             recorder=recorder,
             conversation=recorder.conversation,
             meter=recorder.meter,
@@ -203,7 +211,9 @@ class Agent(Generic[T]):
             output_schema=self.check.schema,
         )
 
-    def _started(self, run: Run, task: Task, earlier: Sequence[Message]) -> RunStarted:
+    def _started(
+        self, run: Run, task: Task, earlier: Sequence[Message], choice: Choice
+    ) -> RunStarted:
         return RunStarted(
             run_id=run.id,
             task=task,
@@ -219,7 +229,7 @@ class Agent(Generic[T]):
                 for t in self.registry
             ),
             policy=self.policy.as_json(),
-            sandbox=asdict(run.sandbox.identity),
+            sandbox=asdict(choice),
             workspace=str(self.workspace),
             wardian_version=__version__,
             earlier=tuple(m for m in earlier if m.role is not Role.SYSTEM),
@@ -263,20 +273,9 @@ class Agent(Generic[T]):
         )
 
 
-async def _start(model: Model) -> None:
-    if isinstance(model, Startable):
-        await model.start()
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    """Nobody needs the task any more; an error of its own was raised or comes too late."""
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
 async def _finish(run: Run, stop: Stop, error: str) -> RunFinished:
     """Record the run's end: its last text, its changes to the workspace, what it consumed."""
-    changes = await run.sandbox.diff() if stop is not Stop.FAILED else ()
+    changes = await run.box.diff() if stop is not Stop.FAILED else ()
     finished = RunFinished(
         stop=stop,
         answer=next((m.content for m in reversed(run.conversation.messages) if _is_text(m)), ""),

@@ -28,7 +28,7 @@ class RunStarted:
     policy: dict[str, Any]
     """name, sha256 of the effective rules, budgets"""
     sandbox: dict[str, Any]
-    """`SandboxIdentity` as JSON"""
+    """backend, and why that one where `auto` was asked for"""
     workspace: str
     wardian_version: str
     earlier: tuple[Message, ...] = ()
@@ -64,6 +64,16 @@ class CallDecided:
     decision: Decision
     answer: str | None = None
     """`yes` or `no` where the decision was Ask"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxOpened:
+    """Before the first call that needs it; a run that calls nothing opens none."""
+
+    kind: ClassVar[str] = "sandbox_opened"
+    step: int
+    sandbox: dict[str, Any]
+    """`SandboxIdentity` as JSON"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +135,7 @@ Recorded = (
     | ModelAsked
     | ModelReplied
     | CallDecided
+    | SandboxOpened
     | CallStarted
     | CallFinished
     | EgressDecided

@@ -6,7 +6,7 @@ raised to `Agent`, the one boundary that records it.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
@@ -26,7 +26,7 @@ from wardian.prompt import Conversation
 from wardian.types import Delta, Finish, Message, Model, Reply, Request, Sampling, Stop, ToolSpec
 from wardian_policies import Policy
 from wardian_policies.types import Allow, Ask, Deny
-from wardian_sandbox.types import Sandbox
+from wardian_sandbox.types import FileChange, Sandbox
 from wardian_tools import MAX_CALLS_PER_REPLY, Registry, run_call
 from wardian_tools.types import ResultStatus, Tool, ToolCall, ToolContext, ToolResult
 
@@ -47,6 +47,14 @@ class Recorder(Protocol):
         ...
 
 
+class Opening(Protocol):
+    """Gives calls a sandbox to run in, opened when the first of them needs it."""
+
+    async def opened_for(self, tools: Iterable[Tool], step: int) -> Sandbox: ...
+
+    async def diff(self) -> tuple[FileChange, ...]: ...
+
+
 @dataclass(slots=True, kw_only=True)
 class Run:
     """What one run works with."""
@@ -56,7 +64,7 @@ class Run:
     registry: Registry
     specs: tuple[ToolSpec, ...]
     policy: Policy
-    sandbox: Sandbox
+    box: Opening
     recorder: Recorder
     conversation: Conversation
     meter: Meter
@@ -217,6 +225,7 @@ async def act(run: Run, verdicts: Sequence[Verdict]) -> None:
 async def run_together(run: Run, verdicts: Sequence[Verdict]) -> None:
     """Record the intents, run the calls at once, record the results in the calls' order."""
     step = run.meter.steps
+    sandbox = await run.box.opened_for((v.tool for v in verdicts if v.tool), step)
     await run.recorder.record(
         *(
             CallStarted(
@@ -230,19 +239,19 @@ async def run_together(run: Run, verdicts: Sequence[Verdict]) -> None:
         )
     )
     if len(verdicts) == 1:
-        results = [await outcome(run, verdicts[0])]
+        results = [await outcome(sandbox, verdicts[0])]
     else:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(outcome(run, verdict)) for verdict in verdicts]
+            tasks = [group.create_task(outcome(sandbox, verdict)) for verdict in verdicts]
         results = [task.result() for task in tasks]
     await run.recorder.record(*(CallFinished(step=step, result=result) for result in results))
 
 
-async def outcome(run: Run, verdict: Verdict) -> ToolResult:
+async def outcome(sandbox: Sandbox, verdict: Verdict) -> ToolResult:
     """The result the call has, or gets by running. Only an `Allow` runs anything."""
     if verdict.result:
         return verdict.result
     assert verdict.tool is not None
     assert verdict.allow is not None
-    context = ToolContext(sandbox=run.sandbox, within=verdict.allow.within, call_id=verdict.call.id)
+    context = ToolContext(sandbox=sandbox, within=verdict.allow.within, call_id=verdict.call.id)
     return await run_call(verdict.tool, verdict.call, context)

@@ -19,9 +19,8 @@ from typing import Any
 from wardian_sandbox import seccomp
 from wardian_sandbox.bootstrap import BOOTSTRAP, inner_files
 from wardian_sandbox.cgroup import Group, admitted
-from wardian_sandbox.diagnosis import explain_failure, find_bwrap
+from wardian_sandbox.diagnosis import PYTHON, explain_failure, find_bwrap, require_python
 from wardian_sandbox.egress.proxy import EgressProxy
-from wardian_sandbox.errors import SandboxUnavailable
 from wardian_sandbox.files import WORKSPACE
 from wardian_sandbox.guard import Guard, remove
 from wardian_sandbox.limits import kept_by, private_bytes
@@ -30,7 +29,6 @@ from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import Confinement, ResourceLimits, SandboxIdentity
 from wardian_sandbox.workspace import Workspace
 
-PYTHON = Path("/usr/bin/python3")
 UNPRIVILEGED_ID = 60937
 """User and group that bubblewrap runs as when the host process is root. Started by root it would
 leave /proc/sys writable. Unallocated by convention. Source: systemd, "Users, Groups, UIDs"."""
@@ -142,15 +140,6 @@ async def open_bubblewrap(
         },
     )
     return SupervisedSandbox(process, channel, workspace, identity, WORKSPACE, proxy, guard)
-
-
-def require_python() -> None:
-    """Raises: SandboxUnavailable when the system has no Python to run inside."""
-    if not PYTHON.exists():
-        raise SandboxUnavailable(
-            f"The sandbox runs {PYTHON}, which this machine does not have.",
-            "Install it with 'sudo apt-get install python3'.",
-        )
 
 
 def _launch(bwrap: str, arguments: "Arguments", control: int) -> subprocess.Popen[bytes]:

@@ -10,11 +10,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from wardian_sandbox.bubblewrap import require_python
-from wardian_sandbox.diagnosis import find_bwrap, user_namespace_problem
+from wardian_sandbox.diagnosis import find_bwrap, require_python, user_namespace_problem
 from wardian_sandbox.docker import probing
+from wardian_sandbox.docker.image import default_image
 from wardian_sandbox.errors import SandboxError, SandboxUnavailable
 
+NAMED = ("bubblewrap", "docker", "gvisor", "none")
+BACKENDS = ("auto", *NAMED)
 Probe = Callable[[], Awaitable[None]]
 
 
@@ -27,13 +29,28 @@ class Choice:
     """One sentence; empty where it was asked for by name."""
 
 
-async def choose(image: str, *, reaches_hosts: bool = False) -> Choice:
-    """The strongest backend there is; one that can let listed hosts be reached, if it has to.
+async def choose(backend: str, image: str = "", *, reaches_hosts: bool = False) -> Choice:
+    """`backend` if this machine has what it needs; for `auto` the strongest that it has.
 
-    Raises: SandboxUnavailable when there is none.
+    With `reaches_hosts`, one that can let listed hosts be reached. Cheap: nothing is started.
+
+    Raises: SandboxUnavailable.
     """
+    if backend not in BACKENDS:
+        raise SandboxUnavailable(
+            f"There is no sandbox {backend!r}.", f"Choose one of {', '.join(BACKENDS)}."
+        )
+    probes = _probes(image or default_image(), reaches_hosts)
+    if backend == "auto":
+        return await _strongest(probes)
+    if backend != "none":
+        await probes[backend]()
+    return Choice(backend)
+
+
+async def _strongest(probes: dict[str, Probe]) -> Choice:
     passed_over: dict[str, SandboxError] = {}
-    for backend, probe in _probes(image, reaches_hosts).items():
+    for backend, probe in probes.items():
         try:
             await probe()
         except SandboxError as problem:
@@ -61,7 +78,10 @@ def _probes(image: str, reaches_hosts: bool) -> dict[str, Probe]:
 
 async def _no_way_out() -> None:
     await asyncio.sleep(0)
-    raise SandboxUnavailable("a gVisor box has no way out to the hosts that are allowed")
+    raise SandboxUnavailable(
+        "gVisor has no way out to the hosts that the policy allows.",
+        "Use docker or bubblewrap, or take the hosts out of the policy.",
+    )
 
 
 async def _bubblewrap() -> None:

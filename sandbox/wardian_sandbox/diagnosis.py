@@ -12,6 +12,8 @@ from wardian_sandbox.errors import SandboxUnavailable
 
 BWRAP = Path("/usr/bin/bwrap")
 """The system's own: a bwrap found by PATH could be anybody's."""
+PYTHON = Path("/usr/bin/python3")
+"""What runs inside."""
 APPARMOR_REMEDY = (
     "Give bubblewrap its profile: 'sudo apt-get install apparmor-profiles && sudo ln -s "
     "/usr/share/apparmor/extra-profiles/bwrap-userns-restrict /etc/apparmor.d/ && "
@@ -86,6 +88,15 @@ def _version(path: Path) -> str:
             "Reinstall it with 'sudo apt-get install --reinstall bubblewrap'.",
         ) from problem
     return shown.stdout.strip().rpartition(" ")[2]
+
+
+def require_python() -> None:
+    """Raises: SandboxUnavailable when the system has no Python to run inside."""
+    if not PYTHON.exists():
+        raise SandboxUnavailable(
+            f"The sandbox runs {PYTHON}, which this machine does not have.",
+            "Install it with 'sudo apt-get install python3'.",
+        )
 
 
 def read_sysctl(name: str) -> str | None:

@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wardian_sandbox import seccomp
-from wardian_sandbox.bubblewrap import PYTHON, UNPRIVILEGED_ID, require_python
+from wardian_sandbox.bubblewrap import UNPRIVILEGED_ID
 from wardian_sandbox.cgroup import find_place
 from wardian_sandbox.choosing import choose
-from wardian_sandbox.diagnosis import find_bwrap, user_namespace_problem
+from wardian_sandbox.diagnosis import (
+    PYTHON,
+    find_bwrap,
+    require_python,
+    user_namespace_problem,
+)
 from wardian_sandbox.docker.engine import find_engine
 from wardian_sandbox.docker.image import default_image, is_there
 from wardian_sandbox.docker.probing import RUNTIMES, runtimes, version
@@ -144,7 +149,7 @@ async def _container(backend: str, image: str) -> Finding:
 
 async def _choice() -> Finding:
     try:
-        choice = await choose(default_image())
+        choice = await choose("auto")
     except SandboxError as problem:
         return _missing("auto", problem)
     return Finding(name="auto", ok=True, detail=choice.why)

@@ -4,21 +4,20 @@ import os
 from pathlib import Path
 
 from wardian_sandbox.bubblewrap import UNPRIVILEGED_ID, open_bubblewrap
-from wardian_sandbox.choosing import Choice, choose
+from wardian_sandbox.choosing import NAMED, Choice, choose
 from wardian_sandbox.copied import CopiedWorkspace
 from wardian_sandbox.docker.backend import open_docker
 from wardian_sandbox.docker.image import default_image
 from wardian_sandbox.egress.dialling import Resolve, look_up
 from wardian_sandbox.egress.names import BadName
 from wardian_sandbox.egress.proxy import EgressProxy, OnEgress, ignore
-from wardian_sandbox.errors import SandboxError, SandboxUnavailable
+from wardian_sandbox.errors import SandboxError
 from wardian_sandbox.none import open_unconfined
 from wardian_sandbox.protecting import can_mount
 from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import Confinement
 from wardian_sandbox.workspace import MountedWorkspace, Workspace
 
-BACKENDS = ("auto", "bubblewrap", "docker", "gvisor", "none")
 MODES = ("mount", "copy")
 
 
@@ -44,16 +43,12 @@ async def open_sandbox(
     Raises: SandboxUnavailable when this machine cannot enforce it; SandboxError when the workspace
     cannot be used.
     """
-    if backend not in BACKENDS:
-        raise SandboxUnavailable(
-            f"There is no sandbox {backend!r}.", f"Choose one of {', '.join(BACKENDS)}."
-        )
     if mode not in MODES:
         raise SandboxError(f"There is no workspace mode {mode!r}.", "Choose mount or copy.")
     path, image = _checked(workspace), image or default_image()
+    is_named = backend in NAMED
     reaches = bool(confinement.egress.hosts)
-    is_auto = backend == "auto"
-    choice = await choose(image, reaches_hosts=reaches) if is_auto else Choice(backend)
+    choice = Choice(backend) if is_named else await choose(backend, image, reaches_hosts=reaches)
 
     async def reopen(workspace: Path, mode: str) -> SupervisedSandbox:
         return await open_sandbox(

@@ -79,10 +79,24 @@ def test_a_run_asks_decides_runs_and_records_in_that_order(box: Box) -> None:
     assert (run.answer, run.stop, run.ok, run.value) == ("It is 42.", Stop.DONE, True, "It is 42.")
     kinds = [event.kind for event in box.events(run)]
     step = ["model_asked", "model_replied"]
-    call = ["call_decided", "call_started", "call_finished"]
+    call = ["call_decided", "sandbox_opened", "call_started", "call_finished"]
     assert kinds == ["run_started", *step, *call, *step, "run_finished"]
+    opened = next(event for event in box.events(run) if event.kind == "sandbox_opened")
+    assert opened.sandbox["backend"] == "bubblewrap"
     assert box.results(run)[0].content == "42"
     assert run.path == box.store.path(run.run_id)
+
+
+def test_a_run_that_calls_nothing_opens_no_sandbox(box: Box) -> None:
+    events = box.events(box.run(["42."]))
+    assert "sandbox_opened" not in [event.kind for event in events]
+    assert events[0].sandbox["backend"] == "bubblewrap"
+
+
+def test_the_sandbox_is_opened_once_for_all_the_calls_of_a_run(box: Box) -> None:
+    call = [("python", {"code": "1 + 1"})]
+    run = box.run([call, [*call, *call], "Done."])
+    assert [event.kind for event in box.events(run)].count("sandbox_opened") == 1
 
 
 def test_the_files_that_tools_change_are_the_workspaces(box: Box) -> None:

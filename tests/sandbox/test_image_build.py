@@ -104,7 +104,7 @@ def test_an_image_in_which_nothing_runs_is_not_called_usable(
 def test_auto_takes_gvisor_only_where_it_was_seen_to_hold(docker_image: str, gvisor: None) -> None:
     digest = "sha256:" + "0" * 64
     record(Image(name=docker_image, digest=digest, source="bookworm", backends=("docker",)))
-    choice = asyncio.run(choose(docker_image))
+    choice = asyncio.run(choose("auto", docker_image))
     assert choice.backend == "bubblewrap"
     assert "not gvisor" in choice.why
 
@@ -114,7 +114,7 @@ def test_auto_takes_gvisor_where_it_was_seen_to_hold(
 ) -> None:
     digest = docker.call("GET", f"/images/{docker_image}/json")["Id"]
     record(Image(name=docker_image, digest=digest, source="bookworm", backends=("gvisor",)))
-    assert asyncio.run(choose(docker_image)).backend == "gvisor"
+    assert asyncio.run(choose("auto", docker_image)).backend == "gvisor"
 
 
 def test_a_backend_that_does_not_hold_is_not_proven() -> None:

@@ -26,7 +26,7 @@ from wardian_sandbox import (
     SupervisedSandbox,
     open_sandbox,
 )
-from wardian_sandbox.egress import Resolve
+from wardian_sandbox.egress.dialling import Resolve
 
 T = TypeVar("T")
 BLOCK = bytes(range(256)) * 256

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -8,6 +10,8 @@ from pydantic import BaseModel, Field, ValidationError
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from wardian_tools import builtin_tools, canonical_json, tool
+from wardian_tools.bounds import Between
+from wardian_tools.errors import ToolDefinitionError
 
 
 class Colour(StrEnum):
@@ -215,3 +219,64 @@ def test_the_schemas_of_the_built_in_tools_are_the_ones_the_tiny_model_knows() -
         "minimum": 1,
         "description": "Stop the command after this many seconds.",
     }
+
+
+PLAIN: list[tuple[Any, Any]] = [
+    (str, ...),
+    (str, ""),
+    (int, 0),
+    (int, True),
+    (float, 1.5),
+    (float, 1),
+    (bool, False),
+    (str | None, None),
+    (int | None, 3),
+    (int | None, ...),
+    (int | str, 3),
+    (Annotated[int, Between(1)], 5),
+    (Annotated[int, Between(1, 9)] | None, None),
+    (Annotated[int, Field(ge=2)], 5),
+    (Annotated[str, Field(description="Its own text.")], ...),
+]
+
+
+@pytest.mark.parametrize(("annotation", "default"), PLAIN)
+def test_plain_parameters_have_the_schema_that_pydantic_gives_them(
+    annotation: Any, default: Any
+) -> None:
+    def alone(*, value: annotation) -> None:
+        """Do it.
+
+        Args:
+            value: What to do.
+        """
+
+    def with_a_date(*, value: annotation, day: date) -> None:  # a date is left to pydantic
+        """Do it.
+
+        Args:
+            value: What to do.
+        """
+
+    if default is not ...:
+        alone.__kwdefaults__ = with_a_date.__kwdefaults__ = {"value": default}
+    shown, reference = tool(alone).parameters, tool(with_a_date).parameters
+    assert canonical_json(shown["properties"]["value"]) == canonical_json(
+        reference["properties"]["value"]
+    )
+    assert ("value" in shown.get("required", ())) == ("value" in reference["required"])
+
+
+def test_a_plain_default_that_does_not_fit_is_refused_at_the_definition() -> None:
+    def function(value: Annotated[int, Between(1, 9)] = 10) -> None: ...
+
+    with pytest.raises(ToolDefinitionError, match="default of parameter 'value' does not fit"):
+        tool(function)
+
+
+def test_the_built_in_tools_are_made_without_pydantic() -> None:
+    script = (
+        "import sys; from wardian_tools import builtin_tools; builtin_tools();"
+        "sys.exit('pydantic' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-P", "-c", script], check=True)

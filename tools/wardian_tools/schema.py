@@ -1,6 +1,7 @@
 """From a function's parameters to a pydantic model, and from that to the JSON schema shown.
 
-pydantic is imported where it is used: it costs 70 to 160 ms, which `agent --help` must not pay.
+pydantic is imported where it is used: it costs 70 to 160 ms, which neither `agent --help` nor a
+run that calls no tool must pay. So the model of plain parameters is made when it is first needed.
 
 Numbers are coerced as pydantic's lax mode does it: `"3"` is accepted for an integer, `3.5` is not;
 a number is not accepted for a string. Unknown arguments are refused.
@@ -8,10 +9,12 @@ a number is not accepted for a string. Unknown arguments are refused.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from inspect import Parameter
 from typing import Annotated, Any, cast
 
 from wardian_tools.errors import ToolDefinitionError
+from wardian_tools.plain import plain_schema
 
 _MAPS = ("properties", "$defs", "patternProperties", "dependentSchemas")
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
@@ -39,10 +42,25 @@ class ArgumentSchema:
 def argument_schema(
     parameters: list[Parameter], annotations: dict[str, Any], descriptions: dict[str, str]
 ) -> ArgumentSchema:
-    """Build the model of a function's arguments.
+    """The schema of a function's arguments, and what applies it.
 
     Raises: ToolDefinitionError when an annotation has no JSON schema or a default does not fit it.
     """
+    made = cache(partial(_modelled, parameters, annotations, descriptions))
+    plain = plain_schema(parameters, annotations, descriptions)
+    if plain is None:
+        return made()
+    return ArgumentSchema(
+        parameters=plain,
+        validate=lambda value: made().validate(value),
+        convert=lambda arguments: made().convert(arguments),
+    )
+
+
+def _modelled(
+    parameters: list[Parameter], annotations: dict[str, Any], descriptions: dict[str, str]
+) -> ArgumentSchema:
+    """The schema by way of a pydantic model."""
     from pydantic import ConfigDict, create_model
     from pydantic.errors import PydanticUserError
 

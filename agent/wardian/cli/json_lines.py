@@ -20,6 +20,7 @@ from wardian.events import (
     Noted,
     RunFinished,
     RunStarted,
+    SandboxOpened,
 )
 from wardian.types import CallDelta, ReasoningDelta, Stop, TextDelta, Usage
 from wardian_policies.types import Allow, Deny, Rule
@@ -81,6 +82,7 @@ def recorded_fields(
     | ModelAsked
     | ModelReplied
     | CallDecided
+    | SandboxOpened
     | CallStarted
     | CallFinished
     | EgressDecided
@@ -124,6 +126,8 @@ def recorded_fields(
             }
         case EgressDecided(egress=egress):
             return {"step": event.step, **asdict(egress), "seconds": round(egress.seconds, 6)}
+        case SandboxOpened():
+            return {"step": event.step, "sandbox": event.sandbox}
         case Noted():
             return {"step": event.step, "text": event.text}
 

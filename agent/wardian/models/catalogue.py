@@ -1,4 +1,7 @@
-"""From a model's spelling to a model, and the list of what this machine can use."""
+"""From a model's spelling to a model, and the list of what this machine can use.
+
+The kinds of model but the commonest are imported where one is made: a run uses one of them.
+"""
 
 import difflib
 import os
@@ -17,8 +20,6 @@ from wardian.models.gguf_files import (
     model_folders,
 )
 from wardian.models.keys import find_key, key_variable
-from wardian.models.litellm_model import LitellmModel
-from wardian.models.llama import LlamaModel
 from wardian.models.providers import LITELLM_PROVIDERS, LOCAL_SERVERS, OPENAI_URL, endpoint_of
 from wardian.types import Model
 
@@ -51,6 +52,8 @@ def resolve_model(
                 f"{spelling!r} is loaded here, but a base URL is set: {base_url}.",
                 "Leave out --base-url, or name a model of that server.",
             )
+        from wardian.models.llama import LlamaModel
+
         return LlamaModel(
             _local_file(spelling, environ),
             name=spelling,
@@ -61,6 +64,8 @@ def resolve_model(
     if model_id and (provider == "openai" or provider in LOCAL_SERVERS):
         return _chat_model(spelling, provider, model_id, base_url, environ)
     if model_id and provider in LITELLM_PROVIDERS:
+        from wardian.models.litellm_model import LitellmModel
+
         api_key = find_key(provider, environ)
         return LitellmModel(spelling, base_url=base_url, api_key=api_key)
     if base_url and spelling:

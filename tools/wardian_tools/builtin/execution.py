@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from wardian_sandbox.limits import said
 from wardian_sandbox.types import Artefact, Confinement, Ending, ExecResult, FileReference, Limit
-from wardian_tools.builtin.bounds import Between
+from wardian_tools.bounds import Between
 from wardian_tools.types import Output, ResultStatus, ToolContext
 
 MAX_TIMEOUT_SECONDS = 3600

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from wardian_sandbox.types import FileFailure
-from wardian_tools.builtin.bounds import Between
+from wardian_tools.bounds import Between
 from wardian_tools.types import Output, ResultStatus, ToolContext
 
 Line = Annotated[int, Between(1)]

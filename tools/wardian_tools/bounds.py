@@ -12,6 +12,11 @@ class Between:
     at_least: int
     at_most: int | None = None
 
+    def as_schema(self) -> dict[str, int]:
+        """The bounds as JSON schema keywords."""
+        highest = {} if self.at_most is None else {"maximum": self.at_most}
+        return {**highest, "minimum": self.at_least}
+
     def __get_pydantic_core_schema__(
         self, source: type, handler: Callable[[type], dict[str, Any]]
     ) -> dict[str, Any]:
