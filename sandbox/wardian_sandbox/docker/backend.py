@@ -228,7 +228,7 @@ def _filter(runtime: str) -> str:
 
 
 async def _require_plain_users(engine: Engine) -> None:
-    options = (await engine.ask("GET", "/info")).get("SecurityOptions") or []
+    options: list[str] = (await engine.ask("GET", "/info")).get("SecurityOptions") or []
     if any("name=rootless" in option or "name=userns" in option for option in options):
         raise other_user()
 

@@ -49,8 +49,14 @@ def recorded(name: str) -> Image | None:
     entry = _read().get(name)
     if entry is None:
         return None
-    lists = {key: tuple(entry.get(key, ())) for key in ("packages", "backends")}
-    return Image(**entry | lists)
+    return Image(
+        name=str(entry["name"]),
+        digest=str(entry["digest"]),
+        source=str(entry["source"]),
+        packages=tuple(entry["packages"]),
+        built=str(entry["built"]),
+        backends=tuple(entry["backends"]),
+    )
 
 
 def record(image: Image) -> Path:
