@@ -4,6 +4,8 @@ import ssl
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wardian_sandbox.egress.hello import MAX_HELLO_BYTES, HelloReader, check_hello
 from wardian_sandbox.egress.names import parse_host
@@ -174,3 +176,15 @@ def test_a_greeting_with_a_byte_of_its_name_changed_is_refused() -> None:
             check(bytes(data))
         data[index] ^= 1
     check(bytes(data))
+
+
+@given(st.integers(0, 600), st.binary(max_size=3), st.booleans())
+def test_whatever_comes_is_refused_or_for_the_host(at: int, change: bytes, is_cut: bool) -> None:
+    data = hello("good.example")
+    at %= len(data)
+    data = data[:at] + change + (b"" if is_cut else data[at + len(change) :])
+    try:
+        check(data)
+    except (Refused, AssertionError):  # refused, or not a whole greeting yet
+        return
+    assert b"good.example" in data.lower()

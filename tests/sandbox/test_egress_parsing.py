@@ -1,6 +1,10 @@
 """What the proxy takes for a request, and what it does not."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wardian_sandbox.egress.parsing import parse_chunk_size, parse_request
 from wardian_sandbox.egress.refused import Refused
@@ -118,6 +122,37 @@ def test_a_refusal_is_one_line_of_ascii() -> None:
             parse_request(head)
         assert refused.value.sentence.isascii()
         assert refused.value.sentence.isprintable()
+
+
+PIECES = st.sampled_from(
+    [
+        *(PLAIN, TUNNEL, POST, b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b"@", b"/", b"#"),
+        *(b"Host: evil.net", b"Content-Length: 5", b"Transfer-Encoding: chunked", b"HTTP/1.1"),
+        *(b"GET ", b"http://", b"example.org", b".", b"[::1]", b":443", b"X: y", b"%2e", b"\xff"),
+        b"Connection: host",
+    ]
+)
+HEADS = st.lists(PIECES | st.binary(max_size=4), max_size=12).map(b"".join) | st.builds(
+    lambda head, at, byte: head[: at % len(head)] + byte + head[at % len(head) + 1 :],
+    st.sampled_from([PLAIN, TUNNEL, POST + b"\r\nContent-Length: 5"]),
+    st.integers(0, 100),
+    st.binary(max_size=2),
+)
+
+
+@given(HEADS)
+def test_whatever_comes_is_refused_or_passed_on_as_one_plain_request(head: bytes) -> None:
+    try:
+        request = parse_request(head)
+    except Refused:
+        return
+    assert re.fullmatch(r"[a-z0-9_.:-]+", str(request.host))
+    lines = request.head().split(b"\r\n")
+    assert lines[-2:] == [b"", b""]
+    assert all(line and not re.search(rb"[\0\r\n]", line) for line in lines[:-2])
+    names = [line.partition(b":")[0].lower() for line in lines[1:-2]]
+    assert names.count(b"host") == names.count(b"connection") == 1
+    assert names.count(b"content-length") + names.count(b"transfer-encoding") <= 1
 
 
 def passed_on(head: bytes) -> list[bytes]:

@@ -1,6 +1,7 @@
 """Bytes from one side to the other: counted, in bounded memory, never monopolising the loop."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from wardian_sandbox.egress.wire import Wire
 SENDING_BYTES = 64 << 10
 RECEIVING_BYTES = 128 << 10
 MAX_CHUNK_LINE = 64
+MAX_EXCESS_BYTES = 64 << 10
 PARTS_A_TURN = 4
 """Moved before the event loop's other work gets its turn: some hundred microseconds' worth."""
 
@@ -60,10 +62,7 @@ async def exchange(
     head = request.head()
     sent(len(head))
     await asyncio.get_running_loop().sock_sendall(server, head)
-    if request.body_bytes == 0:
-        await pump(server, client.sock, RECEIVING_BYTES, received)
-        return
-    body = asyncio.create_task(_send_body(client, server, request.body_bytes, sent))
+    body = asyncio.create_task(_send_all(client, server, request.body_bytes, sent))
     answer = asyncio.create_task(pump(server, client.sock, RECEIVING_BYTES, received))
     try:
         # A server may answer before it has heard everything; then the rest is not wanted.
@@ -75,12 +74,24 @@ async def exchange(
         await _end(body, answer)
 
 
-async def _send_body(client: Wire, server: socket.socket, size: int | None, sent: Count) -> None:
-    if size is not None:
+async def _send_all(client: Wire, server: socket.socket, size: int | None, sent: Count) -> None:
+    """The body, then the client's end; what else it says is thrown away."""
+    if size is None:
+        await _send_chunks(client, server, sent)
+    else:
         await _send_exactly(client, server, size, sent, Turn())
-        return
+    left = MAX_EXCESS_BYTES
+    while left > 0 and (data := await client.read()):
+        left -= len(data)
+    if left > 0:
+        # So that a server does not work for one who is gone; it may be gone itself.
+        with contextlib.suppress(OSError):
+            server.shutdown(socket.SHUT_WR)
+
+
+async def _send_chunks(client: Wire, server: socket.socket, sent: Count) -> None:
+    """Framed anew, so that the server cannot see another end than we do."""
     turn, loop = Turn(), asyncio.get_running_loop()
-    # Framed anew, so that the server cannot see another end than we do.
     while size := parse_chunk_size(await client.read_line(MAX_CHUNK_LINE)):
         await loop.sock_sendall(server, b"%x\r\n" % size)
         await _send_exactly(client, server, size, sent, turn)
