@@ -11,21 +11,29 @@ from wardian_sandbox.inner import children
 
 SWEEP_SECONDS = 0.5
 MAX_GENERATIONS = 3
+LAST_SECONDS = 3.0
+"""For everybody to be gone, on a processor that they were all after."""
 SWEEP_PAUSE_SECONDS = 0.001
 
 
 def sweep(known: Callable[[], set[int]], reap: Callable[[], None]) -> None:
-    """Kill every orphan outside the sessions that are `known`, and see it gone."""
+    """Kill every orphan outside the sessions that are `known`, and see it gone.
+
+    Where more of them come than go, everybody in the box is killed at one blow, which no fork gets
+    away from; one by one, a bomb that has the processor to itself breeds faster than we kill.
+    """
     killed: set[int] = set()
     generations = 0
+    is_last = os.getpid() != 1
     until = time.monotonic() + SWEEP_SECONDS
-    while time.monotonic() < until:
-        found = set(children.strays(known()))
-        if not found:
-            return
+    while found := set(children.strays(known())):
+        now = time.monotonic()
         generations += not found <= killed
-        if generations > MAX_GENERATIONS and os.getpid() == 1:
-            os.kill(-1, signal.SIGKILL)  # they breed faster than we kill: everybody goes
+        if not is_last and (now >= until or generations > MAX_GENERATIONS):
+            os.kill(-1, signal.SIGKILL)
+            is_last, until = True, now + LAST_SECONDS
+        elif now >= until:
+            return
         for pid in found - killed:
             children.kill(pid)
         killed |= found
