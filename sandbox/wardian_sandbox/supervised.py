@@ -68,8 +68,10 @@ class SupervisedSandbox:
         """Opens another box as this one was opened; None where nobody said how."""
         self._checkpoints: Checkpoints | None = None
         self._saved: tempfile.TemporaryDirectory[str] | None = None
-        # Whoever broke the protocol is not to run on.
-        channel.lost.add_done_callback(lambda _: process.kill() if channel.is_broken else None)
+        # Whatever it said that ended the channel, it is not to run on.
+        channel.lost.add_done_callback(
+            lambda _: process.kill() if channel.why != UNEXPECTED else None
+        )
         self._cause: str | None = None
 
     @property
