@@ -40,11 +40,11 @@ async def choose(backend: str, image: str = "", *, reaches_hosts: bool = False) 
         raise SandboxUnavailable(
             f"There is no sandbox {backend!r}.", f"Choose one of {', '.join(BACKENDS)}."
         )
-    probes = _probes(image or default_image(), reaches_hosts)
+    image = image or default_image()
     if backend == "auto":
-        return await _strongest(probes)
+        return await _strongest(_probes(probing.require_proven, image, reaches_hosts))
     if backend != "none":
-        await probes[backend]()
+        await _probes(probing.require, image, reaches_hosts)[backend]()
     return Choice(backend)
 
 
@@ -67,12 +67,14 @@ async def _strongest(probes: dict[str, Probe]) -> Choice:
     )
 
 
-def _probes(image: str, reaches_hosts: bool) -> dict[str, Probe]:
+def _probes(
+    container: Callable[[str, str], Awaitable[None]], image: str, reaches_hosts: bool
+) -> dict[str, Probe]:
     """By backend, strongest first; each raises SandboxError when it cannot be had."""
     return {
-        "gvisor": _no_way_out if reaches_hosts else lambda: probing.require("gvisor", image),
+        "gvisor": _no_way_out if reaches_hosts else lambda: container("gvisor", image),
         "bubblewrap": _bubblewrap,
-        "docker": lambda: probing.require("docker", image),
+        "docker": lambda: container("docker", image),
     }
 
 

@@ -109,6 +109,13 @@ def test_auto_takes_gvisor_only_where_it_was_seen_to_hold(docker_image: str, gvi
     assert "not gvisor" in choice.why
 
 
+def test_by_name_a_backend_is_had_without_a_record(docker_image: str) -> None:
+    assert recorded(docker_image) is None
+    assert asyncio.run(choose("docker", docker_image)).backend == "docker"
+    with pytest.raises(SandboxUnavailable, match="agent sandbox build"):
+        asyncio.run(choose("docker", "wardian-none:1"))
+
+
 def test_auto_takes_gvisor_where_it_was_seen_to_hold(
     docker: Engine, docker_image: str, gvisor: None
 ) -> None:

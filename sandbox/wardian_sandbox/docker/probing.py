@@ -8,8 +8,8 @@ RUNTIMES = {"docker": "runc", "gvisor": "runsc"}
 """backend → what Docker calls the runtime"""
 
 
-async def require(backend: str, image: str) -> None:
-    """Raises: DockerError when `backend` cannot be had with `image`.
+async def require_proven(backend: str, image: str) -> None:
+    """Raises: DockerError when `backend` cannot be had, or was not seen to hold, with `image`.
 
     Without an image that was built here Docker is not even asked: nothing is spent where nobody
     prepared it.
@@ -23,6 +23,11 @@ async def require(backend: str, image: str) -> None:
             f"{backend} was not seen to hold when {image} was built.",
             f"Build it anew with '{BUILD}'.",
         )
+    await require(backend, image)
+
+
+async def require(backend: str, image: str) -> None:
+    """Raises: DockerError when the daemon, `image` or the runtime of `backend` is lacking."""
     engine = find_engine()
     await find(engine, image)
     if RUNTIMES[backend] not in await runtimes(engine):
