@@ -128,6 +128,7 @@ def make_certificate(folder: str) -> str:
 
 async def start_proxy(egress: Egress) -> tuple[EgressProxy, int]:
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 10)  # as in a box
     listener.setblocking(False)
     proxy = EgressProxy(egress)
     proxy.serve(listener)

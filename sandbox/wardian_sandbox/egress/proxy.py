@@ -44,43 +44,53 @@ class EgressProxy:
         self._on_event = on_event
         self._resolve = resolve
         self._ledger = Ledger(egress.limits)
-        self._turns = asyncio.Semaphore(egress.limits.connections)
-        self._serving: asyncio.Task[None] | None = None
+        self._listener: socket.socket | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
     def serve(self, listener: socket.socket) -> None:
         """Start accepting; the socket is the proxy's from now on."""
-        assert self._serving is None, "one proxy, one box"
-        self._serving = asyncio.create_task(self._accept(listener))
+        assert self._listener is None, "one proxy, one box"
+        self._listener = listener
+        self._accept_again()
 
     async def close(self) -> None:
         """End all connections. May be called twice, and without having served."""
-        tasks = [*self._connections, *([self._serving] if self._serving else [])]
-        for task in tasks:
+        if self._listener is not None and self._listener.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+        for task in self._connections:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._connections, return_exceptions=True)
 
-    async def _accept(self, listener: socket.socket) -> None:
+    def _accept_again(self) -> None:
+        if self._listener is not None and self._listener.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        """Take one client; those beyond the limit wait for their turn in the kernel."""
         loop = asyncio.get_running_loop()
-        with listener:
-            while True:
-                await self._turns.acquire()
-                try:
-                    client, _ = await loop.sock_accept(listener)
-                except OSError:  # no descriptors left, say: those who wait will be served later
-                    self._turns.release()
-                    await asyncio.sleep(ACCEPT_PAUSE_SECONDS)
-                    continue
-                task = asyncio.create_task(self._attend(client))
-                self._connections.add(task)
-                task.add_done_callback(self._attended)
+        try:
+            client, _ = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # it left again
+        except OSError:  # no descriptors left, say: those who wait will be served later
+            loop.remove_reader(listener)
+            loop.call_later(ACCEPT_PAUSE_SECONDS, self._accept_again)
+            return
+        task = loop.create_task(self._attend(client))
+        self._connections.add(task)
+        task.add_done_callback(self._attended)
+        if len(self._connections) >= self._limits.connections:
+            loop.remove_reader(listener)
 
     def _attended(self, task: asyncio.Task[None]) -> None:
         self._connections.discard(task)
-        self._turns.release()
+        if len(self._connections) == self._limits.connections - 1:
+            self._accept_again()
 
     async def _attend(self, sock: socket.socket) -> None:
         with sock:
+            sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             wire, passage = Wire(sock), self._ledger.open()
             try:

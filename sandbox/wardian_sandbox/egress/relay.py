@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from wardian_sandbox.egress.parsing import ProxyRequest, parse_chunk_size
 from wardian_sandbox.egress.refused import malformed
@@ -62,6 +62,10 @@ async def exchange(
     head = request.head()
     sent(len(head))
     await asyncio.get_running_loop().sock_sendall(server, head)
+    if request.body_bytes == 0:
+        with _noticing_the_end(client, server):
+            await pump(server, client.sock, RECEIVING_BYTES, received)
+        return
     body = asyncio.create_task(_send_all(client, server, request.body_bytes, sent))
     answer = asyncio.create_task(pump(server, client.sock, RECEIVING_BYTES, received))
     try:
@@ -74,6 +78,39 @@ async def exchange(
         await _end(body, answer)
 
 
+@contextlib.contextmanager
+def _noticing_the_end(client: Wire, server: socket.socket) -> Iterator[None]:
+    """Meanwhile `_send_all`'s last part for a request without a body, which needs no task."""
+    loop = asyncio.get_running_loop()
+    left = MAX_EXCESS_BYTES
+
+    def hear() -> None:
+        nonlocal left
+        try:
+            heard = len(client.sock.recv(left))
+        except BlockingIOError:
+            return
+        except OSError:
+            heard = 0
+        left -= heard
+        if not heard or not left:
+            loop.remove_reader(client.sock)
+        if not heard:
+            _say_the_end(server)
+
+    loop.add_reader(client.sock, hear)
+    try:
+        yield
+    finally:
+        loop.remove_reader(client.sock)
+
+
+def _say_the_end(server: socket.socket) -> None:
+    """So that a server does not work for one who is gone; it may be gone itself."""
+    with contextlib.suppress(OSError):
+        server.shutdown(socket.SHUT_WR)
+
+
 async def _send_all(client: Wire, server: socket.socket, size: int | None, sent: Count) -> None:
     """The body, then the client's end; what else it says is thrown away."""
     if size is None:
@@ -84,9 +121,7 @@ async def _send_all(client: Wire, server: socket.socket, size: int | None, sent:
     while left > 0 and (data := await client.read()):
         left -= len(data)
     if left > 0:
-        # So that a server does not work for one who is gone; it may be gone itself.
-        with contextlib.suppress(OSError):
-            server.shutdown(socket.SHUT_WR)
+        _say_the_end(server)
 
 
 async def _send_chunks(client: Wire, server: socket.socket, sent: Count) -> None:

@@ -9,6 +9,7 @@ ADDRESS = ("127.0.0.1", 3128)
 MARK = b"L"
 """Goes with the socket, before any frame."""
 BACKLOG = 128
+PATIENCE_SECONDS = 10
 URL = f"http://{ADDRESS[0]}:{ADDRESS[1]}"
 INSIDE = "localhost,127.0.0.1,::1"
 """Reached directly: servers that code in the box starts for itself."""
@@ -23,6 +24,8 @@ def hand_over(control: object) -> None:
     assert isinstance(control, socket.socket), "the host asks for it over unix sockets only"
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.bind(ADDRESS)
+        # Whoever says nothing costs nothing, and who speaks is heard at once.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, PATIENCE_SECONDS)
         listener.listen(BACKLOG)
         socket.send_fds(control, [MARK], [listener.fileno()])
 
