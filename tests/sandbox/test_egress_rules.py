@@ -209,4 +209,4 @@ def test_names_are_looked_up_as_the_system_does() -> None:
 def test_auto_takes_a_sandbox_that_has_a_way_out_where_one_is_needed() -> None:
     choice = asyncio.run(choose("auto", reaches_hosts=True))
     assert choice.backend in ("bubblewrap", "docker")
-    assert "not gvisor: a gVisor box has no way out" in choice.why
+    assert "not gvisor: gVisor has no way out" in choice.why
