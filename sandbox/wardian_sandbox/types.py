@@ -215,7 +215,7 @@ class SandboxIdentity:
     """What confines this run, for the trajectory."""
 
     backend: str
-    """bubblewrap, docker, none"""
+    """bubblewrap, docker, gvisor, none"""
     enforced: tuple[str, ...]
     """e.g. user-namespace, no-network, seccomp, read-only-system, rlimits"""
     limits: dict[str, str] = field(default_factory=dict[str, str])

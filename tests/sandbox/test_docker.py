@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -308,3 +309,38 @@ def test_an_unknown_answer_keeps_its_words(docker: Engine) -> None:
     with pytest.raises(DockerError, match="No such container") as caught:
         docker.call("GET", "/containers/wardian-none/json")
     assert caught.value.status == 404
+
+
+def test_a_temporary_folder_with_a_long_name_will_do(
+    workspace: Path, tmp_path: Path, prepared: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("x" * 100) / ("y" * 100)
+    long.mkdir(parents=True)
+    for folder in (long, *long.parents):
+        if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o711)
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    asyncio.run(open_and_close(prepared("docker"), workspace))
+    assert list(long.iterdir()) == []
+
+
+def test_no_room_for_what_goes_in_is_said(
+    workspace: Path, tmp_path: Path, prepared: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k,mode=1777", "none", str(small)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    monkeypatch.setattr(tempfile, "tempdir", str(small))
+    try:
+        with pytest.raises(SandboxError, match="TMPDIR"):
+            asyncio.run(open_and_close(prepared("docker"), workspace))
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", "--lazy", str(small)], check=True)
+
+
+async def open_and_close(backend: str, workspace: Path) -> None:
+    async with await open_sandbox(backend, workspace, PLENTY):
+        pass

@@ -96,7 +96,9 @@ def show(built: Built, *, as_json: bool) -> None:
 def shell(
     *,
     sandbox: SandboxName = None,
-    image: ImageName = "",
+    image: Annotated[
+        str, typer.Option("--image", metavar="NAME", help="The image of a container.")
+    ] = "",
     policy: PolicyName = None,
     workspace: Workspace = Path(),
     copy: Copy = False,

@@ -23,16 +23,26 @@ class BoxFolder:
     """Readable by the box, written by nobody but us; gone with `remove`, or with this process."""
 
     def __init__(self, user: int, *, listens: bool) -> None:
+        """Raises: SandboxUnavailable when there is no room for it, or no place."""
         self._user = user
+        self._listener: socket.socket | None = None
         place = Path(tempfile.gettempdir())
         reap_dead(place, os.geteuid())
         self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
         # Held while this process lives; tells `reap_dead` that the folder is in use.
         self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._listener = self._listen() if listens else None
-        self._write("modules", inner_files())
-        self._write("etc", {name: text.encode() for name, text in _etc(user).items()})
+        try:
+            if listens:
+                self._listener = self._listen()
+            self._write("modules", inner_files())
+            self._write("etc", {name: text.encode() for name, text in _etc(user).items()})
+        except OSError as problem:
+            self.remove()
+            raise SandboxUnavailable(
+                f"What goes into the container cannot be written to {place} ({problem.strerror}).",
+                "Make room there, or set TMPDIR to another folder.",
+            ) from problem
 
     @property
     def control(self) -> str:
@@ -69,7 +79,15 @@ class BoxFolder:
         folder = self.path / "control"
         folder.mkdir(mode=0o700)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        listener.bind(str(folder / SOCKET))
+        holder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            # By descriptor, since a socket's path may have no more than 107 bytes.
+            listener.bind(f"/proc/self/fd/{holder}/{SOCKET}")
+        except OSError:
+            listener.close()
+            raise
+        finally:
+            os.close(holder)
         listener.listen(1)
         (folder / SOCKET).chmod(0o600)
         for path in (folder / SOCKET, folder):
