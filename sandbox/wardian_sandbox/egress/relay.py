@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 from wardian_sandbox.egress.parsing import ProxyRequest, parse_chunk_size
 from wardian_sandbox.egress.refused import malformed
@@ -79,7 +79,7 @@ async def exchange(
 
 
 @contextlib.contextmanager
-def _noticing_the_end(client: Wire, server: socket.socket) -> Iterator[None]:
+def _noticing_the_end(client: Wire, server: socket.socket) -> Generator[None]:
     """Meanwhile `_send_all`'s last part for a request without a body, which needs no task."""
     loop = asyncio.get_running_loop()
     left = MAX_EXCESS_BYTES
