@@ -124,10 +124,10 @@ def test_auto_takes_gvisor_where_it_was_seen_to_hold(
     assert asyncio.run(choose("auto", docker_image)).backend == "gvisor"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user without a sandbox is not root")
 def test_a_backend_that_does_not_hold_is_not_proven() -> None:
-    with pytest.raises(SandboxUnavailable, match="cannot be relied on") as caught:
+    with pytest.raises(SandboxUnavailable, match=r"cannot be relied on.*it runs as root"):
         asyncio.run(prove("none"))
-    assert "the system can be written" in str(caught.value) or os.geteuid() != 0
     assert "no-network" in asyncio.run(prove("bubblewrap"))
 
 
