@@ -1,0 +1,410 @@
+"""What a guest leaves in the workspace for others to run: hooks, settings, modules, filters."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import wardian_sandbox
+from wardian_sandbox import (
+    Confinement,
+    ExecResult,
+    FileFailure,
+    ResourceLimits,
+    SandboxError,
+    SupervisedSandbox,
+    git,
+)
+
+Work = Callable[..., Any]
+LIMITS = ResourceLimits(wall_seconds=30.0)
+PROTECTED = (".git/config", ".git/hooks/**", ".envrc", ".mcp.json", "deep/er/settings")
+OPEN, CLOSED = Confinement(limits=LIMITS), Confinement(protected=PROTECTED, limits=LIMITS)
+NOBODY = 65534
+
+ATTACKS = {
+    "config": "mkdir -p .git && echo evil > .git/config",
+    "hook": "mkdir -p .git/hooks && echo evil > .git/hooks/pre-commit",
+    "hooks-link": "mkdir -p x .git && echo evil > x/pre-commit && ln -s ../x .git/hooks",
+    "git-link": "mkdir -p x/hooks && echo evil > x/hooks/pre-commit && ln -s x .git",
+    "git-file": "mkdir -p x/hooks && echo evil > x/hooks/pre-commit && echo 'gitdir: x' > .git",
+    "git-moved": "mkdir -p y/hooks && echo evil > y/hooks/pre-commit && mv .git old; mv y .git",
+    "environment": "echo evil > .envrc",
+    "environment-link": "echo evil > evil && ln -s evil .envrc",
+    "tools": "echo evil > .mcp.json.new && mv .mcp.json.new .mcp.json",
+    "deep": "mkdir -p deep/er && echo evil > deep/er/settings",
+    "deep-link": "mkdir -p z && echo evil > z/settings && mkdir -p deep && ln -s ../z deep/er",
+}
+PLANTED = (".git/config", ".git/hooks/pre-commit", ".envrc", ".mcp.json", "deep/er/settings")
+
+
+def planted(workspace: Path) -> list[str]:
+    """Where a program of the host, which follows links, would find what was planted."""
+    found = [path for path in PLANTED if "evil" in _text(workspace / path)]
+    if _text(workspace / ".git").startswith("gitdir:"):
+        found.append(".git")
+    return found
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("is_there", [False, True], ids=["absent", "present"])
+def test_nothing_protected_is_planted(
+    work: Work, workspace: Path, attack: str, is_there: bool
+) -> None:
+    if is_there:
+        (workspace / ".git" / "hooks").mkdir(parents=True)
+        (workspace / ".git" / "config").write_text("mine")
+    before = sorted(path.name for path in workspace.iterdir())
+    work(lambda box: box.shell(ATTACKS[attack] + "; echo fine > fine", CLOSED), CLOSED)
+    assert planted(workspace) == []
+    assert (workspace / "fine").read_text() == "fine\n"
+    if is_there:
+        assert (workspace / ".git" / "config").read_text() == "mine"
+    else:
+        left = {path.name for path in workspace.iterdir()} - {*before, "fine"}
+        assert left <= {"x", "y", "z", "old", "evil", ".mcp.json.new", "deep", ".git"}, left
+
+
+@pytest.mark.parametrize("attack", [name for name in ATTACKS if name != "git-moved"])
+def test_without_protection_it_is_planted(work: Work, workspace: Path, attack: str) -> None:
+    work(lambda box: box.shell(ATTACKS[attack], OPEN), OPEN)
+    assert planted(workspace)
+
+
+@pytest.mark.parametrize(
+    ("operation", "path"),
+    [
+        ("write", ".git"),
+        ("write", ".git/config"),
+        ("write", ".GIT/Config"),
+        ("write", ".git/hooks/a/b"),
+        ("put", ".git"),
+        ("put", "deep"),
+        ("put", "deep/er"),
+        ("write", "x/.git/config"),
+        ("write", "l/config"),
+    ],
+)
+def test_file_tools_plant_nothing_protected(work: Work, operation: str, path: str) -> None:
+    patterns = (*PROTECTED, "**/.git/config")
+    closed = Confinement(protected=patterns, limits=LIMITS)
+
+    async def do(box: SupervisedSandbox) -> list[Any]:
+        await box.shell("mkdir -p .git 2>/dev/null; ln -s .git l", closed)
+        results: list[Any] = []
+        for within in (closed, OPEN):
+            if operation == "put":
+                results.append(await box.put(path, b"gitdir: x", within))
+            else:
+                given = {"path": path, "content": "gitdir: x"}
+                results.append(await box.file("write", given, within))
+        return results
+
+    attack, twin = work(do)
+    assert isinstance(attack, FileFailure)
+    assert attack.code in ("protected", "is_directory")
+    assert not isinstance(twin, FileFailure) or twin.code in ("is_directory", "denied")
+
+
+# A mounted workspace is an ordinary user's; root's is carried to and fro.
+
+SCRIPT = """
+import asyncio, json, sys
+from pathlib import Path
+from wardian_sandbox import Confinement, open_sandbox
+
+async def main():
+    folder, protected, command = Path(sys.argv[1]), tuple(json.loads(sys.argv[2])), sys.argv[3]
+    within = Confinement(protected=protected)
+    async with await open_sandbox("bubblewrap", folder, within) as box:
+        result = await box.shell(command, within)
+        other = await open_sandbox("bubblewrap", folder, within)
+        await other.close()
+        again = await box.shell(command, within)
+        seen = [str(path.relative_to(folder)) for path in folder.rglob("*")]
+        diff = [change.path for change in await box.diff()]
+        print(json.dumps([box.identity.detail["workspace"], result.output, seen, diff]))
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def ordinary() -> Iterator[Callable[..., tuple[Path, Any]]]:
+    """`ordinary(command, protected)`: a box around an ordinary user's folder; folder and report."""
+    interpreter = _interpreter_of_anybody()
+    if interpreter is None:
+        pytest.skip("no Python of 3.11 or later that an ordinary user can run")
+    with tempfile.TemporaryDirectory(prefix="wardian-plants-", dir="/tmp") as place:
+        package = Path(str(wardian_sandbox.__file__)).parent
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(package, Path(place, package.name), ignore=ignored)
+        folder = Path(place, "workspace")
+        folder.mkdir()
+        Path(place).chmod(0o755)
+        is_root = os.geteuid() == 0
+
+        def running(command: str, protected: tuple[str, ...]) -> tuple[Path, Any]:
+            if is_root:
+                for path in (folder, *folder.rglob("*")):
+                    os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+            result = subprocess.run(
+                [interpreter, "-c", SCRIPT, str(folder), str(list(protected)).replace("'", '"'),
+                 command],
+                env={"PYTHONPATH": place, "PATH": "/usr/bin:/bin"},
+                cwd=place,
+                user=NOBODY if is_root else None,
+                group=NOBODY if is_root else None,
+                extra_groups=[] if is_root else None,
+                capture_output=True,
+                text=True,
+                check=False,
+            )  # fmt: skip
+            assert result.returncode == 0, result.stderr
+            return folder, json.loads(result.stdout)
+
+        yield running
+
+
+def _interpreter_of_anybody() -> str | None:
+    """The one that runs this may lie in root's home."""
+    for program in (sys.executable, "/usr/bin/python3"):
+        ways = (Path(program).absolute(), Path(program).resolve())
+        is_open = all(f.stat().st_mode & 0o001 for way in ways for f in (way, *way.parents))
+        check = [program, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
+        if (is_open or os.geteuid()) and subprocess.run(check, check=False).returncode == 0:
+            return program
+    return None
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_nothing_protected_is_planted_in_a_mounted_folder(
+    ordinary: Callable[..., tuple[Path, Any]], attack: str
+) -> None:
+    folder, (mode, _, _, _) = ordinary(ATTACKS[attack] + "; echo fine > fine", PROTECTED)
+    assert mode == "mount"
+    assert planted(folder) == []
+    assert (folder / "fine").exists()
+    placeholders = (".git/config", ".git/hooks", ".envrc", ".mcp.json", "deep/er/settings")
+    assert not [path for path in placeholders if (folder / path).exists()], "they go with the box"
+
+
+def test_a_mounted_folder_without_protection_is_planted(
+    ordinary: Callable[..., tuple[Path, Any]],
+) -> None:
+    folder, (mode, _, _, _) = ordinary(ATTACKS["hook"], ())
+    assert (mode, planted(folder)) == ("mount", [".git/hooks/pre-commit"])
+
+
+def test_placeholders_are_no_changes_and_what_is_put_beside_them_stays(
+    ordinary: Callable[..., tuple[Path, Any]],
+) -> None:
+    folder, (_, _, seen, diff) = ordinary("echo x > .git/HEAD; echo y > deep/mine", PROTECTED)
+    assert ".git/config" in seen
+    assert diff == [".git/HEAD", "deep/mine"]
+    left = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    assert left == [".git", ".git/HEAD", "deep", "deep/mine"]
+
+
+@pytest.mark.parametrize("patterns", [("**/.envrc",), (".env*",), ("linked/settings",)])
+def test_what_no_mount_can_protect_is_carried_and_not_mounted(
+    ordinary: Callable[..., tuple[Path, Any]], patterns: tuple[str, ...]
+) -> None:
+    command = "echo evil > .envrc; mkdir -p a linked; echo evil > a/.envrc; rm -f linked; "
+    folder = ordinary("ln -s elsewhere linked; mkdir elsewhere", ())[0]
+    folder, (mode, _, _, _) = ordinary(f"{command}; echo evil > linked/settings", patterns)
+    assert mode == "synchronised"
+    if patterns == ("linked/settings",):
+        assert "evil" not in _text(folder / "linked" / "settings")
+    else:
+        assert not (folder / ".envrc").exists()
+    if patterns == ("**/.envrc",):
+        assert not (folder / "a" / ".envrc").exists()
+
+
+# What the host runs over a workspace.
+
+
+def run_git(folder: Path, *arguments: str, check: bool = True) -> str:
+    """git as a careless host runs it, with settings of its own only."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder.parent),
+        "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.org",
+        "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.org",
+    }  # fmt: skip
+    line = ["git", "-c", "safe.directory=*", *arguments]
+    done = subprocess.run(
+        line, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert not check or done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    run_git(folder, "init", "-q")
+    (folder / "a.txt").write_text("one\n")
+    (folder / "b.bin").write_text("x\n")
+    run_git(folder, "add", ".")
+    run_git(folder, "commit", "-q", "-m", "first")
+    (folder / "a.txt").write_text("two\n")
+    (folder / "b.bin").write_text("y\n")
+    return folder
+
+
+def test_git_over_a_workspace_says_what_git_says(repository: Path) -> None:
+    for arguments in (("status", "--porcelain"), ("diff",), ("log", "--format=%s"), ("ls-files",)):
+        result = git(repository, *arguments)
+        assert (result.exit_code, result.errors) == (0, "")
+        assert result.output.decode() == run_git(repository, *arguments)
+    assert git(repository, "show", "HEAD:a.txt").output == b"one\n"
+    head = run_git(repository, "rev-parse", "HEAD")
+    run_git(repository, "pack-refs", "--all")
+    run_git(repository, "gc", "-q")
+    assert git(repository, "rev-parse", "HEAD").output.decode() == head
+
+
+PLANTS = {
+    "fsmonitor": ("status", "[core]\n\tfsmonitor = CANARY\n", {}),
+    "filter": ("status", "[filter \"f\"]\n\tclean = CANARY\n", {".gitattributes": "* filter=f\n"}),
+    "process": ("diff", "[filter \"f\"]\n\tprocess = CANARY\n", {".gitattributes": "* filter=f\n"}),
+    "external": ("diff", "[diff]\n\texternal = CANARY\n", {}),
+    "driver": ("diff", "[diff \"d\"]\n\tcommand = CANARY\n", {".gitattributes": "* diff=d\n"}),
+    "textconv": ("diff", "[diff \"d\"]\n\ttextconv = CANARY\n", {".gitattributes": "* diff=d\n"}),
+    "include": ("diff", "[include]\n\tpath = ../more\n", {"more": "[diff]\n\texternal = CANARY\n"}),
+    "pager": ("log", "[pager]\n\tlog = CANARY\n[core]\n\tpager = CANARY\n", {}),
+    "signature": ("log", "[log]\n\tshowSignature = true\n[gpg]\n\tprogram = CANARY\n", {}),
+    "worktree": ("diff", "[core]\n\trepositoryFormatVersion = 1\n[extensions]\n\tworktreeConfig\n",
+                 {".git/config.worktree": "[diff]\n\texternal = CANARY\n"}),
+}  # fmt: skip
+
+
+def plant(repository: Path, name: str) -> tuple[str, Path]:
+    command, config, files = PLANTS[name]
+    canary = repository.parent / "canary"
+    program = repository / "evil.sh"
+    program.write_text(f"#!/bin/sh\necho ran > {canary}\ncat\n")
+    program.chmod(0o755)
+    with (repository / ".git" / "config").open("a") as file:
+        file.write(config.replace("CANARY", str(program)))
+    for path, text in files.items():
+        (repository / path).write_text(text.replace("CANARY", str(program)))
+    if name == "signature":
+        tree = run_git(repository, "cat-file", "commit", "HEAD")
+        signed = tree.replace("\n\n", "\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n"
+                              " -----END PGP SIGNATURE-----\n\n", 1)  # fmt: skip
+        made = subprocess.run(
+            ["git", "hash-object", "-t", "commit", "-w", "--stdin"],
+            cwd=repository, input=signed, text=True, capture_output=True, check=True,
+        ).stdout.strip()  # fmt: skip
+        (repository / ".git" / "HEAD").write_text(f"{made}\n")
+    return command, canary
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_git_over_a_workspace_runs_nothing_planted(repository: Path, name: str) -> None:
+    command, canary = plant(repository, name)
+    result = git(repository, command)
+    assert not canary.exists()
+    assert result.exit_code == 0
+    if name != "pager":  # which git uses on a terminal only
+        run_git(repository, command, check=False)
+        assert canary.exists(), "the control: plain git runs it"
+
+
+def test_git_does_not_look_into_a_planted_submodule(repository: Path) -> None:
+    inner = repository / "inner"
+    shutil.copytree(repository, inner)
+    run_git(repository, "add", "inner", check=False)
+    _, canary = plant(inner, "fsmonitor")
+    (inner / "a.txt").write_text("three\n")
+    assert git(repository, "status").exit_code == 0
+    assert not (inner.parent / "canary").exists()
+    assert not canary.exists()
+    run_git(repository, "status")
+    assert canary.exists(), "the control: plain git looks into it"
+
+
+def test_git_follows_no_link_to_another_repository(repository: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for how in ("link", "file"):
+        if how == "link":
+            (other / ".git").symlink_to(repository / ".git")
+        else:
+            (other / ".git").write_text(f"gitdir: {repository / '.git'}\n")
+        assert run_git(other, "log", "--format=%s") == "first\n"
+        with pytest.raises(SandboxError, match="no plain git repository"):
+            git(other, "log")
+        (other / ".git").unlink()
+
+
+def test_git_borrows_no_objects_from_elsewhere(repository: Path, tmp_path: Path) -> None:
+    thief = tmp_path / "thief"
+    thief.mkdir()
+    run_git(thief, "init", "-q")
+    alternates = thief / ".git" / "objects" / "info" / "alternates"
+    alternates.write_text(f"{repository / '.git' / 'objects'}\n")
+    blob = run_git(repository, "rev-parse", "HEAD:a.txt").strip()
+    assert run_git(thief, "show", blob) == "one\n"
+    assert git(thief, "show", blob).exit_code != 0
+
+
+def test_git_runs_no_command_that_changes(repository: Path) -> None:
+    for command in ("commit", "checkout", "fetch", "gc", "config", "upload-pack"):
+        with pytest.raises(SandboxError, match="not run over a workspace"):
+            git(repository, command)
+
+
+MODULES = ("sitecustomize", "usercustomize", "json", "argparse", "asyncio", "typing", "wardian")
+
+
+def test_a_module_planted_for_the_host_is_not_imported(
+    work: Work, workspace: Path, tmp_path: Path
+) -> None:
+    """Neither by the supervisor of the next box, nor by the controller started in that folder."""
+    canary = tmp_path / "canary"
+    body = f"open({str(canary)!r}, 'w').close()"
+    command = "; ".join(f'echo "{body}" > {name}.py' for name in MODULES)
+    command += f'; mkdir wardian_sandbox; echo "{body}" > wardian_sandbox/__init__.py'
+    command += f'; echo "import os; {body}" > evil.pth'
+    work(lambda box: box.shell(command, OPEN), OPEN)
+
+    async def look(box: SupervisedSandbox) -> ExecResult:
+        return await box.python("import sys; sys.modules['json'].__file__", OPEN)
+
+    assert "/workspace" not in str(work(look).value)
+    program = "import wardian_sandbox, sys; print(wardian_sandbox.__file__)"
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ["PATH"]}
+    for flags, is_run in ((["-P"], False), ([], True)):
+        line = [sys.executable, *flags, "-c", program]
+        subprocess.run(line, cwd=workspace, env=environment, capture_output=True, check=False)
+        assert canary.exists() is is_run, "the control: without -P it is"
+
+
+def test_what_a_guest_makes_belongs_to_the_folders_owner(work: Work, workspace: Path) -> None:
+    if os.geteuid() == 0:
+        for path in (workspace, *workspace.rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+    owner = workspace.stat().st_uid
+    work(lambda box: box.shell("echo x > new; mkdir -p a/b; ln -s new l; cp /bin/true p", OPEN))
+    assert {path.lstat().st_uid for path in workspace.rglob("*")} == {owner}
+    if os.geteuid() == 0:
+        (workspace / "careless").write_text("x")
+        assert (workspace / "careless").stat().st_uid == 0, "the control"
