@@ -33,8 +33,8 @@ class Watched:
     """One call under way."""
 
     limits: ResourceLimits
-    room_before: tuple[int, int]
-    """Of the workspace's file system, where it was over its quota already; else nothing."""
+    added_before: tuple[int, int] = (0, 0)
+    """Bytes and files in the workspace, where they were over its quota already."""
     stop: Callable[[], None] | None = None
     """Ends the call; None before it was sent and once it was used."""
     cpu_before: float | None = None
@@ -92,8 +92,7 @@ class Guard:
 
     def begin(self, limits: ResourceLimits) -> Watched:
         """A call that runs code begins."""
-        room = self._quota.room_taken() if self._was_over_quota else (0, 0)
-        call = Watched(limits, room)
+        call = Watched(limits, self._quota.added if self._was_over_quota else (0, 0))
         self._calls.add(call)
         if len(self._calls) == 1:
             self._look_after(FIRST_LOOK_SECONDS)
@@ -179,9 +178,9 @@ class Guard:
             return
         self._was_over_quota = await asyncio.to_thread(self._quota.is_exceeded, self._process)
         if self._was_over_quota:
-            size, files = self._quota.room_taken()
+            size, files = self._quota.added
             for call in tuple(self._calls):
-                if size > call.room_before[0] or files > call.room_before[1]:
+                if size > call.added_before[0] or files > call.added_before[1]:
                     call.end_for(Limit.WORKSPACE)
 
     def _new_events(self) -> set[Limit]:

@@ -32,27 +32,25 @@ class Quota:
         self._bytes = min(limits.workspace_bytes, int(GREEDIEST * self._free_bytes))
         self._files = min(limits.workspace_files, int(GREEDIEST * self._free_files))
         self._not_before = 0.0
-
-    def room_taken(self) -> tuple[int, int]:
-        """Bytes and files that the file system lost since the box was opened, to whomever."""
-        free_bytes, free_files = _free(self._folder)
-        return self._free_bytes - free_bytes, self._free_files - free_files
+        self.added = (0, 0)
+        """Bytes and files of the box's, when they were last looked at."""
 
     def is_in_doubt(self) -> bool:
-        """Has so much room gone that the files must be looked at?"""
-        size, files = self.room_taken()
+        """Has so much room gone, to whomever, that the files must be looked at?"""
+        free_bytes, free_files = _free(self._folder)
+        size, files = self._free_bytes - free_bytes, self._free_files - free_files
         over = size > self._bytes or (self._free_files > 0 and files > self._files)
         return over and time.monotonic() >= self._not_before
 
     def is_exceeded(self, root: int | None) -> bool:
         """Look at the files; those held open too, if `root` is the box's outermost process."""
         began = time.monotonic()
-        size, files = self._added(root)
+        size, files = self.added = self._count(root)
         now = time.monotonic()
         self._not_before = now + PAUSE * (now - began)
         return size > self._bytes or (self._free_files > 0 and files > self._files)
 
-    def _added(self, root: int | None) -> tuple[int, int]:
+    def _count(self, root: int | None) -> tuple[int, int]:
         blocks: dict[tuple[int, int], int] = {}
         for status in _changed(self._folder, self._opened):
             blocks[status.st_dev, status.st_ino] = status.st_blocks

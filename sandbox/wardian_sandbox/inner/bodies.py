@@ -61,10 +61,11 @@ def become_worker(sock: socket.socket, root: int, limits: dict[str, object]) -> 
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # as Python has it: an OSError instead
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        children.prctl(children.PR_SET_DUMPABLE, 1)
         os.fchdir(root)
         os.dup2(sock.fileno(), 3, inheritable=False)
         os.closerange(4, 1 << 16)
+        # Only now: before, whoever may look into it would have found the supervisor's descriptors.
+        children.prctl(children.PR_SET_DUMPABLE, 1)
         worker.serve(socket.socket(fileno=3))
     finally:
         os._exit(1)

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from wardian_sandbox.inner import landlock
+from wardian_sandbox.inner import landlock, sacrifice
 
 LIMITS = {
     "cpu_seconds": resource.RLIMIT_CPU,
@@ -31,12 +31,16 @@ def prctl(option: int, argument: int) -> None:
 
 def fork(body: Callable[[], None]) -> int:
     """The process id of a new child, which runs `body` and nothing after it."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            body()
-        finally:
-            os._exit(1)
+    sacrifice.offer()
+    try:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                body()
+            finally:
+                os._exit(1)
+    finally:
+        sacrifice.withdraw()
     return pid
 
 
@@ -46,7 +50,6 @@ def begin_child(limits: dict[str, object]) -> None:
     for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     os.setsid()
-    _offer_to_the_oom_killer()
     apply_limits(limits)
     landlock.confine()
 
@@ -61,15 +64,6 @@ def apply_limits(limits: dict[str, object]) -> None:
             most = value if hard == resource.RLIM_INFINITY else min(value, hard)
             # The processor limit is soft: a persistent worker moves it on for each call.
             resource.setrlimit(which, (most, hard if name == "cpu_seconds" else most))
-
-
-def _offer_to_the_oom_killer() -> None:
-    """When the machine runs out of memory, this process goes before anybody else's."""
-    try:
-        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-            file.write("1000")
-    except OSError:
-        pass
 
 
 def kill_group(leader: int) -> None:

@@ -33,6 +33,8 @@ class Interpreter:
         self._strays = 0
         self.pid: int | None = None
         """None while there is none."""
+        self.is_killed = False
+        """By us, though it may not be gone yet."""
         self.state_lost = False
         """It ended, and no answer has said so yet."""
 
@@ -67,6 +69,7 @@ class Interpreter:
     def kill(self) -> None:
         """End it and its process group; `ended` follows once it is reaped."""
         if self.pid is not None:
+            self.is_killed = True
             children.kill_group(self.pid)
 
     def leave(self, call: PythonCall) -> None:
@@ -99,7 +102,7 @@ class Interpreter:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self.pid = children.fork(lambda: become_worker(theirs, self._root, self._limits))
-        self._sock, self._strays = ours, 0
+        self._sock, self._strays, self.is_killed = ours, 0, False
         self._watch.add(ours.fileno(), self._hear)
         return ours
 

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 
-from wardian_sandbox.inner import children, landlock, listening
+from wardian_sandbox.inner import children, landlock, listening, sacrifice
 from wardian_sandbox.inner.control import Streams, open_control
 from wardian_sandbox.inner.frames import FrameReader, pack
 from wardian_sandbox.inner.supervisor import HostGone, Supervisor
@@ -20,6 +20,7 @@ PACKAGES = "packages"
 
 def main(control_name: str) -> None:
     """Serve the host until it goes away, on the channel that `open_control` knows by that name."""
+    sacrifice.prepare()
     children.prctl(children.PR_SET_DUMPABLE, 0)
     children.prctl(children.PR_SET_CHILD_SUBREAPER, 1)
     os.umask(0o022)

@@ -8,6 +8,7 @@ that they can read neither its memory nor its descriptors, and as PID 1 it gets 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import time
 
@@ -24,6 +25,7 @@ from wardian_sandbox.inner.watching import READ_BYTES, Watch, listen_for_childre
 MAX_FILE_RESULT_BYTES = 24 << 20
 MAX_LEFTOVER_PIPES = 16
 MAX_PATIENCE_SECONDS = 3600.0
+OUT_OF_MEMORY_SECONDS = 0.05
 MAX_OUTPUTS = 4096
 """A call that writes so many times what is kept of its output is ended."""
 
@@ -213,12 +215,22 @@ class Supervisor:
                 children.kill_group(pid)
             _, status, used = os.wait4(pid, 0)
             spent_seconds = used.ru_utime + used.ru_stime
+            if status == signal.SIGKILL and not self._is_forced(pid):
+                # By the kernel, for memory: a moment for all it kills to be gone, in which we ask
+                # for none. Asking while there is none, we would be the next.
+                time.sleep(OUT_OF_MEMORY_SECONDS)
             if is_worker:
                 self._must_sweep = True
                 self._interpreter.ended(status, spent_seconds)
             elif pid in self._leaders:
                 self._must_sweep = True
                 self._leaders.pop(pid).ended(status, spent_seconds)
+
+    def _is_forced(self, pid: int) -> bool:
+        """Did we kill it?"""
+        if pid == self._interpreter.pid:
+            return self._interpreter.is_killed
+        return pid not in self._leaders or self._leaders[pid].forced is not None
 
     def _finish(self, call: Call) -> None:
         if call.output >= 0:
