@@ -12,6 +12,7 @@ from typing import Any
 
 from wardian_sandbox.bootstrap import BOOTSTRAP
 from wardian_sandbox.files import WORKSPACE
+from wardian_sandbox.inner.children import NO_CORE
 from wardian_sandbox.protecting import Mount
 from wardian_sandbox.types import Confinement
 
@@ -122,7 +123,7 @@ class Plan:
             "PidsLimit": processes,
             "NanoCpus": (os.cpu_count() or 1) * 10**9,
             "CpuShares": CPU_SHARES,
-            "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
+            "Ulimits": [{"Name": "core", "Soft": NO_CORE, "Hard": NO_CORE}],
         }
 
     def _mounts(self) -> list[dict[str, Any]]:
