@@ -59,11 +59,9 @@ def test_the_supervisors_settings_cannot_be_written(shell: Shell, name: str, val
 def test_what_only_root_reads_of_the_kernel_is_not_read(
     shell: Shell, on_host: OnHost, path: str
 ) -> None:
-    assert (
-        shell(f"test $(timeout 5 head -c 64 {path} | tr -d '0 \\n' | wc -c) -le 30").exit_code == 0
-    )
-    readable = shell(f"head -c 1 {path}").exit_code == 0
-    assert not readable or "iomem" in path  # whose addresses are zeros for who is not root
+    # Of some the beginning is there, and zeros stand where addresses were.
+    seen = shell(f"timeout 5 head -c 99 {path} 2>/dev/null").output
+    assert seen == "" or ("iomem" in path and seen.startswith("00000000-"))
     if os.geteuid() == 0 and Path(path).exists() and path != "/proc/kmsg":
         assert on_host(f"print(len(open({path!r}, 'rb').read(1)))").stdout == "1\n"
 
