@@ -2,12 +2,14 @@
 pool; and file tools and saved states on a workspace of 10,000 files.
 
     python bench/sandbox.py [bubblewrap|docker|gvisor|none]
+    python bench/sandbox.py bubblewrap 100        # so many at once, and their memory
 
 The floor is a bare pipe: a Python child that evaluates what it reads from stdin, asked the same
 way from the same event loop.
 """
 
 import asyncio
+import os
 import statistics
 import sys
 import tempfile
@@ -18,8 +20,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from wardian_sandbox import Confinement, SandboxPool, open_sandbox
+from wardian_sandbox.usage import tree
 
 BOXES, WARM, POOLED, FILES = 12, 100, 8, 10_000
+MIB = 1 << 20
 ECHO = "import sys\nfor line in sys.stdin: print(eval(line), flush=True)"
 
 T = TypeVar("T")
@@ -100,6 +104,44 @@ async def many_files(backend: str, workspace: Path) -> None:
     await timed(f"{name}close", box.close())
 
 
+async def at_once(backend: str, boxes: int) -> None:
+    """So many boxes side by side: to open them, a cell in each at the same time, their memory."""
+    within = Confinement()
+    with tempfile.TemporaryDirectory() as folder:
+        free, before = available_bytes(), {*tree(os.getpid())}
+        began = time.perf_counter()
+        opened = [await open_sandbox(backend, Path(folder), within) for _ in range(boxes)]
+        ready = time.perf_counter()
+        cells = [box.python(f"{number} + 1", within) for number, box in enumerate(opened)]
+        values = [result.value for result in await asyncio.gather(*cells)]
+        assert values == [str(number + 1) for number in range(boxes)]
+        answered = time.perf_counter()
+        theirs = [pid for pid in tree(os.getpid()) if pid not in before]
+        share = sum(proportional_bytes(pid) for pid in theirs) / boxes / MIB
+        taken = (free - available_bytes()) / boxes / MIB
+        await asyncio.gather(*(box.close() for box in opened))
+        closed = time.perf_counter()
+    print(f"{boxes} boxes of {backend} at once, each with its first cell run")
+    print(f"opened in       {ready - began:8.2f} s, one after another")
+    print(f"a cell in each  {answered - ready:8.2f} s")
+    print(f"closed in       {closed - answered:8.2f} s")
+    print(f"memory a box    {share:8.2f} MiB, shared pages in proportion (PSS)")
+    print(f"                {taken:8.2f} MiB less available on the machine, kernel included")
+
+
+def proportional_bytes(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
+
+
+def available_bytes() -> int:
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
+
+
 async def main(backend: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "a.txt").write_text("one\n")
@@ -116,4 +158,5 @@ async def main(backend: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "bubblewrap"))
+    chosen = sys.argv[1] if len(sys.argv) > 1 else "bubblewrap"
+    asyncio.run(at_once(chosen, int(sys.argv[2])) if len(sys.argv) > 2 else main(chosen))
