@@ -23,6 +23,7 @@ from wardian_sandbox.diagnosis import PYTHON, explain_failure, find_bwrap, requi
 from wardian_sandbox.egress.proxy import EgressProxy
 from wardian_sandbox.files import WORKSPACE
 from wardian_sandbox.guard import Guard, remove
+from wardian_sandbox.idmapped import PLACE, launched_with
 from wardian_sandbox.limits import kept_by, private_bytes
 from wardian_sandbox.starting import start
 from wardian_sandbox.supervised import SupervisedSandbox
@@ -95,7 +96,7 @@ async def open_bubblewrap(
     def launch(control: int) -> subprocess.Popen[bytes]:
         nonlocal admission
         try:
-            process = _launch(str(bwrap.path), arguments, control)
+            process = _launch(str(bwrap.path), arguments, control, workspace.tree)
         finally:
             arguments.close()
         # Meanwhile it starts; nothing of the guest's runs before it is done.
@@ -142,23 +143,29 @@ async def open_bubblewrap(
     return SupervisedSandbox(process, channel, workspace, identity, WORKSPACE, proxy, guard)
 
 
-def _launch(bwrap: str, arguments: "Arguments", control: int) -> subprocess.Popen[bytes]:
+def _launch(
+    bwrap: str, arguments: "Arguments", control: int, tree: int | None
+) -> subprocess.Popen[bytes]:
     """Run bwrap with an empty environment, its arguments by descriptor, never as root."""
     command = [bwrap, "--args", str(arguments.as_file()), "--"]
     command += [str(PYTHON), "-I", "-c", BOOTSTRAP, MODULES, str(control)]
     is_root = os.geteuid() == 0
-    return subprocess.Popen(
-        command,
-        env={},
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        pass_fds=(control, *arguments.descriptors),
-        user=UNPRIVILEGED_ID if is_root else None,
-        group=UNPRIVILEGED_ID if is_root else None,
-        extra_groups=[] if is_root else None,
-    )
+
+    def run() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
+            env={},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=(control, *arguments.descriptors),
+            user=UNPRIVILEGED_ID if is_root else None,
+            group=UNPRIVILEGED_ID if is_root else None,
+            extra_groups=[] if is_root else None,
+        )
+
+    return run() if tree is None else launched_with(tree, run)
 
 
 class Arguments:
@@ -245,7 +252,8 @@ class Arguments:
 
     def _add_workspace(self, workspace: Workspace, confinement: Confinement) -> None:
         bind = "--bind" if confinement.writable else "--ro-bind"
-        self._add(bind, str(workspace.path), WORKSPACE, "--chdir", WORKSPACE)
+        source = workspace.path if workspace.tree is None else PLACE
+        self._add(bind, str(source), WORKSPACE, "--chdir", WORKSPACE)
         for mount in workspace.mounts:
             kind = "--ro-bind" if mount.read_only or not confinement.writable else "--bind"
-            self._add(kind, str(workspace.path / mount.path), f"{WORKSPACE}/{mount.path}")
+            self._add(kind, str(source / mount.path), f"{WORKSPACE}/{mount.path}")

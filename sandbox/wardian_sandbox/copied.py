@@ -49,6 +49,7 @@ class CopiedWorkspace:
         self._source = source
         self._live = live
         self._protected = list(protected)
+        self.tree: int | None = None
         self.mode = "synchronised" if live else "copy"
         outside = source.stat()
         self._outside_owner: Owner = (outside.st_uid, outside.st_gid)

@@ -22,6 +22,7 @@ from wardian_sandbox.docker.image import default_image, is_there
 from wardian_sandbox.docker.probing import RUNTIMES, runtimes, version
 from wardian_sandbox.docker.problems import DockerError
 from wardian_sandbox.errors import SandboxError, SandboxUnavailable
+from wardian_sandbox.idmapped import mapped
 from wardian_sandbox.inner import landlock
 from wardian_sandbox.opening import open_sandbox
 from wardian_sandbox.proving import prove
@@ -158,8 +159,13 @@ async def _choice() -> Finding:
 def _user() -> Finding:
     if os.geteuid() != 0:
         return Finding(name="user", ok=True, detail=f"uid {os.geteuid()}, not root")
-    detail = f"root; boxes run as uid {UNPRIVILEGED_ID} on a synchronised copy of the workspace"
-    return Finding(name="user", ok=True, detail=detail)
+    try:
+        os.close(mapped(Path.cwd(), UNPRIVILEGED_ID))
+    except OSError as problem:
+        where = f"on a synchronised copy of the workspace, since ids cannot be mapped ({problem})"
+    else:
+        where = "on the workspace itself, its ids mapped"
+    return Finding(name="user", ok=True, detail=f"root; boxes run as uid {UNPRIVILEGED_ID} {where}")
 
 
 def _landlock() -> Finding:

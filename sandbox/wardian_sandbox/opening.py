@@ -1,6 +1,8 @@
 """Opening a box by the name of its backend."""
 
+import asyncio
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from wardian_sandbox.bubblewrap import UNPRIVILEGED_ID, open_bubblewrap
@@ -12,6 +14,7 @@ from wardian_sandbox.egress.dialling import Resolve, look_up
 from wardian_sandbox.egress.names import BadName
 from wardian_sandbox.egress.proxy import EgressProxy, OnEgress, ignore
 from wardian_sandbox.errors import SandboxError
+from wardian_sandbox.idmapped import mapped
 from wardian_sandbox.none import open_unconfined
 from wardian_sandbox.protecting import can_mount
 from wardian_sandbox.supervised import SupervisedSandbox
@@ -132,17 +135,23 @@ def _checked(workspace: Path) -> Path:
 async def _open_workspace(
     path: Path, backend: str, confinement: Confinement, mode: str
 ) -> Workspace:
-    """Root's files cannot be written by the box's user, so root's workspace is always a copy.
+    """The folder itself, where it can be mounted; else a copy that is kept in step.
 
-    So is gVisor's: nothing inside keeps set-user-id bits off files, but the way out does. And so is
-    one with protected paths that no mount can keep.
+    Root's files cannot be written by the box's user: bubblewrap mounts them with their ids mapped,
+    where the kernel can. A copy is what gVisor gets, since nothing inside it keeps set-user-id bits
+    off files, but the way out does; and a workspace with protected paths that no mount can keep.
     """
     is_dropped = backend != "none" and os.geteuid() == 0
     if mode == "mount" and backend == "none":
         return MountedWorkspace(path)
-    can_be_mounted = not is_dropped and backend != "gvisor"
-    if mode == "mount" and can_be_mounted and can_mount(path, confinement.protected):
-        return MountedWorkspace(path, confinement.protected if confinement.writable else ())
+    mounted = mode == "mount" and backend != "gvisor" and can_mount(path, confinement.protected)
+    protected = confinement.protected if confinement.writable else ()
+    if mounted and not is_dropped:
+        return MountedWorkspace(path, protected)
+    if mounted and backend == "bubblewrap":
+        with suppress(OSError):
+            tree = await asyncio.to_thread(mapped, path, UNPRIVILEGED_ID)
+            return MountedWorkspace(path, protected, tree)
     copy = CopiedWorkspace(
         path,
         box_user=UNPRIVILEGED_ID if is_dropped else None,

@@ -1,6 +1,7 @@
 """The workspace on the host's side: the folder itself, or a private copy of it."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +26,12 @@ class Workspace(Protocol):
     @property
     def mounts(self) -> tuple[Mount, ...]:
         """What of it is mounted on its own place, to protect it."""
+        ...
+
+    @property
+    def tree(self) -> int | None:
+        """A descriptor of it as a mount that shows it as the box's user's; for one box. None where
+        it is so anyway. See `idmapped`."""
         ...
 
     @property
@@ -54,10 +61,15 @@ class MountedWorkspace:
 
     mode = "mount"
 
-    def __init__(self, path: Path, protected: tuple[str, ...] = ()) -> None:
-        """`protected` are paths that are kept by mounts."""
+    def __init__(
+        self, path: Path, protected: tuple[str, ...] = (), tree: int | None = None
+    ) -> None:
+        """`protected` are paths that are kept by mounts; `tree` is closed with the workspace."""
         self.path = self.truth = path
-        self._protection = Protection(path, protected)
+        self.tree = tree
+        status = path.stat()
+        owner = None if tree is None else (status.st_uid, status.st_gid)
+        self._protection = Protection(path, protected, owner)
         self.mounts = self._protection.mounts
         # Taken while the box starts; the first call waits for it.
         self._opened = self._look()
@@ -87,6 +99,9 @@ class MountedWorkspace:
     async def close(self) -> None:
         await self._forget()
         self._protection.remove()
+        if self.tree is not None:
+            os.close(self.tree)
+            self.tree = None
 
     async def _forget(self) -> None:
         self._opened.cancel()
