@@ -2,11 +2,11 @@
 
 Covers: own user, process, network, IPC, host-name and cgroup namespaces; no network; the host's
 `/usr` read-only and nothing else of its files; a generated `/etc`; sized private /tmp, home and
-/dev/shm; a system call filter; resource limits; no way to gain privileges; an empty environment.
+/dev/shm; a system call filter; Landlock where the kernel has it; limits of each process and of the
+box as a whole (`wardian_sandbox.guard`); no way to gain privileges; an empty environment.
 Protected paths are mounted read-only, whether they were there or not.
 Does not cover: `readable` and `writable` globs for code (only file operations obey them); bugs in
-the kernel's allowed calls; what anybody may read in `/usr`; the total memory of many processes
-(each is limited, and their number); time spent on the processor by several processes at once.
+the kernel's allowed calls; what anybody may read in `/usr`.
 """
 
 import asyncio

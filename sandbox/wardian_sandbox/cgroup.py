@@ -1,44 +1,21 @@
-"""Control groups: limits that the kernel keeps for a box as a whole, where this user may make one.
-
-Covers: version 2 where the own group or one above it is this user's (root's, or delegated as
-systemd does below `user@….service`) and has the controllers switched on; version 1 where the
-controllers' own groups are writable.
-Does not cover: moving this process to make room for a group, as version 2 would want where the
-only group there is holds processes itself.
-"""
+"""Control groups: limits that the kernel keeps for a box as a whole, and what it counts there."""
 
 import itertools
 import os
 import re
 import signal
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from wardian_sandbox.cgroup_places import Place, find_place, groups_of, words_of
 from wardian_sandbox.types import ResourceLimits
 
 PREFIX = "wardian-"
-NEEDED = ("memory", "pids")
-WANTED = (*NEEDED, "cpu", "cpuacct")
-PERIOD_MICROSECONDS = 100_000
 SHARES_V1, WEIGHT_V2 = 512, 50
 """Half of what everything else has: the host comes first when both want the processor."""
 
 _numbers = itertools.count(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where this process may make groups."""
-
-    version: int
-    folders: dict[str, Path]
-    """Controller → the group that ours become children of; the same for all in version 2."""
-
-    @property
-    def name(self) -> str:
-        return f"cgroup v{self.version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,97 +25,6 @@ class Counters:
     killed_for_memory: int = 0
     refused_processes: int = 0
     cpu_seconds: float = 0.0
-
-
-def find_place(proc: Path = Path("/proc/self")) -> Place | None:
-    """None where this process may make no group that limits memory and processes."""
-    mounts = _mounts(_text(proc / "mountinfo"))
-    own = dict(_own_groups(_text(proc / "cgroup")))
-    unified = _folder(mounts, own, "")
-    if unified is not None and (parent := _usable_parent(*unified)) is not None:
-        return Place(2, dict.fromkeys(WANTED, parent))
-    found = {name: _folder(mounts, own, name) for name in WANTED}
-    folders = {name: at[0] for name, at in found.items() if at and os.access(at[0], os.W_OK)}
-    return Place(1, folders) if all(name in folders for name in NEEDED) else None
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text()
-    except OSError:
-        return ""
-
-
-def _mounts(mountinfo: str) -> dict[str, tuple[Path, str]]:
-    """Controller ("" for version 2) → mount point, and which group is mounted there."""
-    found: dict[str, tuple[Path, str]] = {}
-    for line in mountinfo.splitlines():
-        mount, _, system = line.partition(" - ")
-        if not system.startswith("cgroup"):
-            continue
-        root, point = (_unescaped(word) for word in mount.split()[3:5])
-        kind, _, options = system.split(maxsplit=2)
-        names = [""] if kind == "cgroup2" else options.split(",")
-        found.update({name: (Path(point), root) for name in names})
-    return found
-
-
-def _unescaped(word: str) -> str:
-    """Source: proc_pid_mountinfo(5); space, tab, newline and backslash are written in octal."""
-    return re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), word)
-
-
-def _own_groups(cgroup: str) -> Iterator[tuple[str, str]]:
-    for line in cgroup.splitlines():
-        _, names, path = line.split(":", 2)
-        for name in names.split(","):
-            yield name, path
-
-
-def _folder(
-    mounts: dict[str, tuple[Path, str]], own: dict[str, str], name: str
-) -> tuple[Path, Path] | None:
-    """(this process's own group, the top one that is mounted), where they can be seen."""
-    if name not in mounts or name not in own:
-        return None
-    point, root = mounts[name]
-    relative = os.path.relpath(own[name], root)
-    if relative.startswith(".."):
-        return None
-    folder = point / relative
-    return (folder, point) if folder.is_dir() else None
-
-
-def _usable_parent(own: Path, top: Path) -> Path | None:
-    """The nearest group, from the own one up, in which groups with limits can be made."""
-    for folder in (own, *own.parents):
-        ours = all(os.access(file, os.W_OK) for file in (folder, folder / "cgroup.procs"))
-        if ours and (_has_switched_on(folder) or _switch_on(folder)):
-            return folder
-        if folder == top:
-            return None
-    return None
-
-
-def _has_switched_on(folder: Path) -> bool:
-    return set(NEEDED) <= _words(folder / "cgroup.subtree_control")
-
-
-def _switch_on(folder: Path) -> bool:
-    """Only where the kernel lets us: in a group that holds no processes itself."""
-    if not set(NEEDED) <= _words(folder / "cgroup.controllers"):
-        return False
-    if _words(folder / "cgroup.procs"):
-        return False
-    with suppress(OSError):
-        (folder / "cgroup.subtree_control").write_text("+memory +pids")
-        with suppress(OSError):
-            (folder / "cgroup.subtree_control").write_text("+cpu")
-    return _has_switched_on(folder)
-
-
-def _words(file: Path) -> set[str]:
-    return set(_text(file).split())
 
 
 class Gauges:
@@ -188,17 +74,9 @@ class Gauges:
 
 def gauges_of(pid: int) -> Gauges | None:
     """The gauges of the groups a process is in; None where they cannot be seen."""
-    proc = Path(f"/proc/{pid}")
-    mounts = _mounts(_text(Path("/proc/self/mountinfo")))
-    own = dict(_own_groups(_text(proc / "cgroup")))
-    unified = _folder(mounts, own, "")
+    place = groups_of(Path(f"/proc/{pid}"))
     with suppress(OSError):
-        if unified is not None and (unified[0] / "memory.events").exists():
-            return Gauges(2, dict.fromkeys(WANTED, unified[0]))
-        found = {name: _folder(mounts, own, name) for name in WANTED}
-        folders = {name: at[0] for name, at in found.items() if at}
-        if all(name in folders for name in NEEDED):
-            return Gauges(1, folders)
+        return None if place is None else Gauges(place.version, place.folders)
     return None
 
 
@@ -254,7 +132,7 @@ class Group:
 
     def kill(self) -> None:
         """Send SIGKILL to all that is in it."""
-        for word in _words(self._at("pids") / "cgroup.procs"):
+        for word in words_of(self._at("pids") / "cgroup.procs"):
             with suppress(ProcessLookupError):
                 os.kill(int(word), signal.SIGKILL)
 

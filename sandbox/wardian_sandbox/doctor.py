@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wardian_sandbox import seccomp
 from wardian_sandbox.bubblewrap import UNPRIVILEGED_ID
-from wardian_sandbox.cgroup import find_place
+from wardian_sandbox.cgroup_places import find_place
 from wardian_sandbox.choosing import choose
 from wardian_sandbox.diagnosis import (
     PYTHON,

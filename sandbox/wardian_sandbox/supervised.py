@@ -1,23 +1,21 @@
 """A box with our supervisor inside: the calls, the same for every backend."""
 
 import asyncio
-import functools
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from wardian_sandbox import transfer
-from wardian_sandbox.channel import REMEDY, UNEXPECTED, Channel
+from wardian_sandbox.calling import Calls
+from wardian_sandbox.channel import Channel
 from wardian_sandbox.checkpoints import Checkpoint, Checkpoints
 from wardian_sandbox.egress.proxy import EgressProxy
-from wardian_sandbox.errors import SandboxError, SandboxLost
-from wardian_sandbox.guard import Guard, Watched
-from wardian_sandbox.inner.frames import BadFrame
+from wardian_sandbox.errors import SandboxError
+from wardian_sandbox.guard import Guard
 from wardian_sandbox.installing import install_packages
 from wardian_sandbox.process import BoxProcess
-from wardian_sandbox.results import exec_result, file_result
+from wardian_sandbox.results import file_result
 from wardian_sandbox.types import (
     Artefact,
     Confinement,
@@ -25,16 +23,12 @@ from wardian_sandbox.types import (
     FileChange,
     FileFailure,
     FileReference,
-    ResourceLimits,
     SandboxIdentity,
 )
 from wardian_sandbox.workspace import Workspace
 
-HOST_GRACE_SECONDS = 5.0
-"""How much longer than the supervisor the host waits before it ends the whole box."""
 WRITING_OPERATIONS = ("write", "edit", "put")
 EVERYTHING = {"readable": ["**"], "writable": ["**"], "protected": list[str]()}
-T = TypeVar("T")
 Reopen = Callable[[Path, str], Awaitable["SupervisedSandbox"]]
 """workspace and mode → a box"""
 
@@ -59,7 +53,7 @@ class SupervisedSandbox:
         self._shown_as = shown_as
         self._proxy = proxy
         self._guard = guard
-        self._stopping: set[asyncio.Task[None]] = set()
+        self._calls = Calls(process, channel, workspace, guard)
         self._python_turn = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
         self.within = Confinement()
@@ -68,11 +62,6 @@ class SupervisedSandbox:
         """Opens another box as this one was opened; None where nobody said how."""
         self._checkpoints: Checkpoints | None = None
         self._saved: tempfile.TemporaryDirectory[str] | None = None
-        # Whatever it said that ended the channel, it is not to run on.
-        channel.lost.add_done_callback(
-            lambda _: process.kill() if channel.why != UNEXPECTED else None
-        )
-        self._cause: str | None = None
 
     @property
     def identity(self) -> SandboxIdentity:
@@ -86,14 +75,14 @@ class SupervisedSandbox:
     async def python(self, code: str, within: Confinement | None = None) -> ExecResult:
         """Run `code` in the persistent interpreter. Raises: SandboxLost."""
         async with self._python_turn:
-            return await self._run("python", within, code=code)
+            return await self._calls.run("python", within or self.within, code=code)
 
     async def shell(self, command: str, within: Confinement | None = None) -> ExecResult:
         """Run `command` with bash in the workspace; whatever it leaves running is killed.
 
         Raises: SandboxLost.
         """
-        return await self._run("shell", within, command=command)
+        return await self._calls.run("shell", within or self.within, command=command)
 
     async def file(
         self, operation: str, arguments: dict[str, Any], within: Confinement | None = None
@@ -103,7 +92,7 @@ class SupervisedSandbox:
         Raises: SandboxLost.
         """
         within = within or self.within
-        answer = await self._call(
+        answer = await self._calls.call(
             "file",
             within,
             writes=operation in WRITING_OPERATIONS,
@@ -115,7 +104,7 @@ class SupervisedSandbox:
                 "protected": list(within.protected),
             },
         )
-        return self._understood(file_result, answer)
+        return self._calls.understood(file_result, answer)
 
     async def install(
         self,
@@ -139,7 +128,7 @@ class SupervisedSandbox:
             )
 
         async def at_home(name: str, arguments: dict[str, Any]) -> dict[str, Any] | FileFailure:
-            answer = await self._call(
+            answer = await self._calls.call(
                 "file",
                 within,
                 writes=False,
@@ -148,18 +137,18 @@ class SupervisedSandbox:
                 within=EVERYTHING,
                 at_home=True,
             )
-            return self._understood(file_result, answer)
+            return self._calls.understood(file_result, answer)
 
         async def shell(command: str) -> ExecResult:
             return await self.shell(command, within)
 
-        return await self._transferred(install_packages(requirements, wheels, at_home, shell))
+        return await self._calls.transferred(install_packages(requirements, wheels, at_home, shell))
 
     async def refer(
         self, path: str, within: Confinement | None = None
     ) -> FileReference | FileFailure:
         """What a file in the workspace is: size, kind, digest. Raises: SandboxLost."""
-        return await self._transferred(transfer.refer(self._operation(within), path))
+        return await self._calls.transferred(transfer.refer(self._operation(within), path))
 
     async def get(
         self,
@@ -169,7 +158,7 @@ class SupervisedSandbox:
         max_bytes: int = transfer.MAX_BYTES,
     ) -> Artefact | FileFailure:
         """A file of the workspace with its bytes. Raises: SandboxLost."""
-        return await self._transferred(transfer.get(self._operation(within), path, max_bytes))
+        return await self._calls.transferred(transfer.get(self._operation(within), path, max_bytes))
 
     async def put(
         self, path: str, content: bytes | Path, within: Confinement | None = None
@@ -178,19 +167,14 @@ class SupervisedSandbox:
 
         Raises: SandboxLost, OSError when the host's file cannot be read.
         """
-        return await self._transferred(transfer.put(self._operation(within), path, content))
+        return await self._calls.transferred(transfer.put(self._operation(within), path, content))
 
     async def reset(self) -> None:
         """End everything that runs in the box, and start a fresh interpreter. Files stay.
 
         Raises: SandboxLost.
         """
-        _, answer = self._channel.request("reset")
-        done, _ = await asyncio.wait((answer,), timeout=HOST_GRACE_SECONDS)
-        if not done:
-            await self._abandon("it did not reset")
-        if answer.result().get("fresh") is not True:
-            raise SandboxLost("The sandbox could not start a fresh interpreter.", REMEDY)
+        await self._calls.reset()
 
     async def fresh(
         self, workspace: Path | None = None, *, mode: str = "copy"
@@ -270,117 +254,20 @@ class SupervisedSandbox:
         await self.close()
 
     async def _end(self) -> None:
-        self._channel.end("it was closed")
-        self._process.kill()
-        await self._process.ended()
+        await self._calls.abandon("it was closed")
         self._process.release()
         if self._guard is not None:
             await self._guard.close()
         if self._proxy is not None:
             await self._proxy.close()
-        await self._workspace.close()
-        if self._saved is not None:
-            await asyncio.to_thread(self._saved.cleanup)
-
-    def _understood(self, read: Callable[[dict[str, Any]], T], answer: dict[str, Any]) -> T:
-        """An answer as a result; one that makes no sense ends the box. Raises: ProtocolBroken."""
         try:
-            return read(answer)
-        except BadFrame as problem:
-            raise self._channel.break_off(problem) from problem
-
-    async def _transferred(self, work: Awaitable[T]) -> T:
-        try:
-            return await work
-        except BadFrame as problem:
-            raise self._channel.break_off(problem) from problem
+            await self._workspace.close()
+        finally:
+            if self._saved is not None:
+                await asyncio.to_thread(self._saved.cleanup)
 
     def _operation(self, within: Confinement | None) -> transfer.Operation:
         async def do(name: str, arguments: dict[str, Any]) -> dict[str, Any] | FileFailure:
             return await self.file(name, arguments, within)
 
         return do
-
-    async def _run(self, operation: str, within: Confinement | None, **details: Any) -> ExecResult:
-        """Run code, with the host's guard watching. Raises: SandboxLost."""
-        within = within or self.within
-        watched = None if self._guard is None else self._guard.begin(within.limits)
-        try:
-            facts = await self._call(operation, within, writes=True, watched=watched, **details)
-        finally:
-            if self._guard is not None and watched is not None:
-                self._guard.end(watched)
-        result = self._understood(exec_result, facts)
-        return result if watched is None else watched.added_to(result)
-
-    async def _call(
-        self,
-        operation: str,
-        limited: Confinement,
-        *,
-        writes: bool,
-        watched: Watched | None = None,
-        **details: Any,
-    ) -> dict[str, Any]:
-        await self._workspace.before_call()
-        limits = _as_json(limited.limits)
-        try:
-            number, answer = self._channel.request(operation, limits=limits, **details)
-            if watched is not None:
-                watched.stop = functools.partial(self._stop, number, answer)
-            return await self._answer(number, answer, limited.limits)
-        except SandboxLost as lost:
-            raise await self._explained(lost) from lost
-        finally:
-            if writes:
-                await self._workspace.after_call()
-
-    async def _answer(
-        self, number: int, answer: asyncio.Future[dict[str, Any]], limits: ResourceLimits
-    ) -> dict[str, Any]:
-        seconds = limits.wall_seconds + HOST_GRACE_SECONDS
-        try:
-            done, _ = await asyncio.wait((answer,), timeout=seconds)
-        except asyncio.CancelledError:
-            await self._cancel(number, answer)
-            raise
-        if not done:
-            await self._abandon("it did not keep its time limit")
-        return answer.result()
-
-    def _stop(self, number: int, answer: asyncio.Future[dict[str, Any]]) -> None:
-        """End a call that hit a limit; it is answered all the same."""
-        stopping = asyncio.create_task(self._cancel(number, answer, "limited"))
-        self._stopping.add(stopping)
-        stopping.add_done_callback(self._stopping.discard)
-
-    async def _cancel(
-        self, number: int, answer: asyncio.Future[dict[str, Any]], ending: str = "cancelled"
-    ) -> None:
-        """End a call and wait until what it started is dead; if that fails, end the box."""
-        try:
-            self._channel.send({"id": number, "op": "cancel", "as": ending})
-        except SandboxLost:
-            return
-        done, _ = await asyncio.wait((answer,), timeout=HOST_GRACE_SECONDS)
-        if not done:
-            await self._abandon("it did not end a cancelled call")
-
-    async def _explained(self, lost: SandboxLost) -> SandboxLost:
-        """The same with what the backend knows of it; asked once."""
-        if self._channel.why != UNEXPECTED:
-            return lost
-        if self._cause is None:
-            known = "" if self._guard is None else self._guard.cause()
-            self._cause = known or await self._process.cause()
-        return SandboxLost(f"The sandbox is gone: {self._cause}.", REMEDY) if self._cause else lost
-
-    async def _abandon(self, why: str) -> None:
-        self._channel.end(why)
-        self._process.kill()
-        await self._process.ended()
-
-
-@functools.lru_cache(maxsize=16)
-def _as_json(limits: ResourceLimits) -> dict[str, Any]:
-    return asdict(limits)

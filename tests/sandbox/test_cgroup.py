@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from wardian_sandbox import ResourceLimits
-from wardian_sandbox.cgroup import Group, find_place, gauges_of
+from wardian_sandbox.cgroup import Group, gauges_of
+from wardian_sandbox.cgroup_places import find_place
 
 V1 = ("memory", "pids", "cpu", "cpuacct")
 

@@ -13,6 +13,7 @@ from typing import Any
 from wardian_sandbox.bootstrap import BOOTSTRAP
 from wardian_sandbox.files import WORKSPACE
 from wardian_sandbox.inner.children import NO_CORE
+from wardian_sandbox.limits import private_bytes
 from wardian_sandbox.protecting import Mount
 from wardian_sandbox.types import Confinement
 
@@ -87,7 +88,7 @@ class Plan:
         return ["/usr/bin/env", "-i", *words, *python]
 
     def _host(self) -> dict[str, Any]:
-        size = self.confinement.limits.scratch_bytes
+        size = private_bytes(self.confinement.limits)
         private = f"rw,exec,nosuid,nodev,size={size}"
         log: dict[str, Any] = {"Type": "none"}
         if not self.is_attached:

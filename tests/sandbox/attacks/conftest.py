@@ -30,6 +30,7 @@ GVISOR = {
     "test_signals_from_inside_do_not_reach_the_supervisor": "PID 1 can be killed: a lost box",
     "test_a_fork_bomb": "its kernel gives up where the container may have no more threads",
     "test_the_supervisor_cannot_be_looked_into": "its /proc ignores that PID 1 is not dumpable",
+    "test_the_memory_of_the_controller_is_out_of_reach": "the same; of the host's nothing is seen",
     "test_no_file_becomes_set_user_id": "bits can be set inside; they are dropped on the way out",
 }
 """None of these reaches the host: they end the box, or touch what gVisor itself keeps."""

@@ -304,7 +304,7 @@ def test_a_grader_gets_a_box_that_nothing_ran_in(work: Work, workspace: Path) ->
         "echo 'def check(): return True' > check.py; mkdir -p ~/packages; "
         "echo evil > ~/packages/graded.py; echo evil > /tmp/left; echo evil > /dev/shm/left"
     )
-    look = "ls ~/packages /tmp /dev/shm | grep -c -e graded -e left; cat check.py"
+    look = "echo ~/packages/* /tmp/* /dev/shm/* | grep -o -e graded -e left | wc -l; cat check.py"
 
     async def do(box: SupervisedSandbox) -> tuple[ExecResult, ExecResult, str]:
         await box.python("graded = True", PLENTY)
