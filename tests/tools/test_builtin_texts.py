@@ -141,8 +141,10 @@ def test_python_shows_output_then_value_then_traceback_then_how_it_ended(
         ),
         (
             ended("a\n", ending=Ending.LIMITED, exit_code=137, limits_hit=(Limit.MEMORY,)),
-            "a\n[stopped]\n[memory limit of 2 GiB reached: use less at a time; files in /tmp, "
-            "/dev/shm and the home folder count too]",
+            (
+                "a\n[stopped]\n[memory limit of 2 GiB reached: use less at a time; files in /tmp, "
+                "/dev/shm and the home folder count too]"
+            ),
             "error",
         ),
         (

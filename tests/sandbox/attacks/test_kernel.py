@@ -79,7 +79,8 @@ def test_there_are_no_privileges_to_have(shell: Shell) -> None:
 SYSCALLS = {
     "x86_64": {"ptrace": 101, "bpf": 321, "io_uring_setup": 425, "userfaultfd": 323, "keyctl": 250,
                "perf_event_open": 298, "process_vm_readv": 310, "open_by_handle_at": 304,
-               "kcmp": 312, "add_key": 248, "clone3": 435, "the newest + 1": 468, "personality": 135},
+               "kcmp": 312, "add_key": 248, "clone3": 435, "the newest + 1": 468,
+               "personality": 135},
     "aarch64": {"ptrace": 117, "bpf": 280, "io_uring_setup": 425, "userfaultfd": 282,
                 "keyctl": 219, "perf_event_open": 241, "clone3": 435},
 }  # fmt: skip
