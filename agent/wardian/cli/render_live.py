@@ -18,6 +18,7 @@ from wardian.events import (
     Noted,
     RunFinished,
     RunStarted,
+    SandboxOpened,
 )
 from wardian.types import CallDelta, ReasoningDelta, Reply, TextDelta
 from wardian_tools.types import ResultStatus, ToolCall, ToolResult
@@ -91,6 +92,8 @@ class LiveRenderer:
                 self.say(f"  {one_line(text, preview.LINE_CHARS)}", "yellow")
             case RunFinished():
                 self.pause()
+            case SandboxOpened():
+                pass
 
     def pause(self) -> None:
         if self.status:
