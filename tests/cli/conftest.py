@@ -75,6 +75,8 @@ class Screen:
         if self.pid == 0:
             try:
                 os.chdir(cwd)
+                # Whoever started the tests in the background had it ignored, in children too.
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
                 os.execve(sys.executable, [*COMMAND, *arguments], env)
             finally:
                 os._exit(127)

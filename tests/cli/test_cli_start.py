@@ -19,6 +19,7 @@ GROUPS = {
     "models": ["list"],
     "tools": ["list", "show"],
     "policy": ["show"],
+    "sandbox": ["doctor", "build", "shell", "gc"],
     "config": ["show", "path", "set"],
 }
 PAGES = [
