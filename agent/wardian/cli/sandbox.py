@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Look after where calls run.")
     group.command("doctor", epilog="Example: agent sandbox doctor")(doctor)
     group.command("build", epilog="Example: agent sandbox build --package python3-scipy")(build)
-    group.command("shell", epilog="Example: echo 'print(6 * 7)' | agent sandbox shell")(shell)
+    group.command("shell", epilog="Example: agent sandbox shell --sandbox docker")(shell)
     group.command("gc", epilog="Example: agent sandbox gc")(gc)
     app.add_typer(group, name="sandbox")
 
