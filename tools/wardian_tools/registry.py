@@ -1,7 +1,6 @@
 """The tools of one run, and the one place where a model's call becomes a checked one."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 from wardian_tools.errors import ToolDefinitionError
@@ -52,7 +51,7 @@ class Registry:
         tool = self._tools.get(call.name)
         if tool is None:
             problem = unknown_tool(call.name, self.names())
-            return replace(call, arguments=None, problem=problem)
+            return _read(call, None, problem)
         try:
             arguments = tool.validate(parse_arguments(call.arguments_text))
         except NotArguments as error:
@@ -60,5 +59,15 @@ class Registry:
         except Exception as error:  # noqa: BLE001 - a tool's own validators may raise anything
             problem = misfit(tool, error)
         else:
-            return replace(call, arguments=arguments, problem=None)
-        return replace(call, arguments=None, problem=problem)
+            return _read(call, arguments, None)
+        return _read(call, None, problem)
+
+
+def _read(call: ToolCall, arguments: dict[str, Any] | None, problem: str | None) -> ToolCall:
+    return ToolCall(
+        id=call.id,
+        name=call.name,
+        arguments_text=call.arguments_text,
+        arguments=arguments,
+        problem=problem,
+    )
