@@ -340,15 +340,20 @@ def test_the_child_ends_with_its_parent(small_gguf: Path) -> None:
 
 
 def test_closing_a_model_ends_a_request_in_flight(small_gguf: Path) -> None:
-    async def main() -> None:
+    async def is_cut_off(seed: int) -> bool:
         async with model_of(small_gguf) as model:
-            stream = model.stream(request(sampling=Sampling(temperature=2.0)))
+            sampling = Sampling(temperature=2.0, seed=seed)
+            stream = model.stream(request(sampling=sampling))
             await anext(stream)
             await model.close()
-            with pytest.raises(ModelError):
+            try:
                 [_ async for _ in stream]
+            except ModelError:
+                return True
+            return False
 
-    asyncio.run(main())
+    # Random weights may end a reply at any token, so that it is over before it can be cut off.
+    assert any(asyncio.run(is_cut_off(seed)) for seed in range(20))
 
 
 def test_the_child_gets_no_secret_from_the_environment(
