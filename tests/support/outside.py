@@ -250,6 +250,10 @@ class Guest:
     def python(self, code: str) -> ExecResult:
         return self.run(lambda: self.box.python(code, self.within))
 
+    def is_fine(self) -> None:
+        """The control of attacks on its proxy: an ordinary request goes through."""
+        assert self.value("get(f'http://{GOOD}/fine')").endswith(b"\r\n\r\nhello /fine")
+
     def shell(self, command: str) -> ExecResult:
         return self.run(lambda: self.box.shell(command, self.within))
 

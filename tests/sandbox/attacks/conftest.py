@@ -8,12 +8,19 @@ backend `none`); `on_host` runs a plain interpreter with nothing of ours in it.
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from wardian_sandbox import Confinement, ExecResult, ResourceLimits, open_sandbox
+from wardian_sandbox import (
+    Confinement,
+    EgressLimits,
+    ExecResult,
+    ResourceLimits,
+    open_sandbox,
+)
 
 PLENTY = Confinement(limits=ResourceLimits(wall_seconds=30.0))
 CONFINING = ("bubblewrap", "docker", "gvisor")
@@ -105,3 +112,27 @@ def on_host(plain_folder: Path) -> OnHost:
         )
 
     return running
+
+
+@pytest.fixture(scope="module", params=["bubblewrap", "docker"])
+def guest(
+    request: pytest.FixtureRequest,
+    support: Any,
+    outside: Any,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Any]:
+    """A box with a way out to some of the hosts of `outside`, and what its proxy said."""
+    if request.param == "docker":
+        request.getfixturevalue("docker_image")
+    limits = EgressLimits(request_seconds=1.0, connect_seconds=2.0, connections=8)
+    folder = tmp_path_factory.mktemp("workspace")
+    (folder / "authority.pem").write_text(outside.authority)
+    box = support.Guest(request.param, folder, outside, outside.egress(limits=limits))
+    box.prelude = support.CLIENT + (
+        f"PORT, TLS, RAW = {outside.http}, {outside.tls}, {outside.raw.port}\n"
+        "TRUSTED = open('authority.pem').read()\n"
+        "GOOD, SECURE = f'good.example:{PORT}', f'good.example:{TLS}'\n"
+    )
+    box.python(box.prelude)
+    yield box
+    box.close()
