@@ -113,8 +113,11 @@ def _execute(code: str, name: str, scope: dict[str, object]) -> object:
 
 def _load_what_cells_need() -> None:
     """Now, while nobody waits: the supervisor itself starts without them."""
+    import site
+
     for name in ("ast", "linecache", "traceback"):
         importlib.import_module(name)
+    site.main()
     figures.prepare()
 
 
