@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from wardian_sandbox import seccomp
-from wardian_sandbox.bootstrap import BOOTSTRAP, inner_files
+from wardian_sandbox.bootstrap import BARE, BOOTSTRAP, inner_files
 from wardian_sandbox.cgroup import Group, admitted
 from wardian_sandbox.diagnosis import PYTHON, explain_failure, find_bwrap, require_python
 from wardian_sandbox.egress.proxy import EgressProxy
@@ -148,7 +148,7 @@ def _launch(
 ) -> subprocess.Popen[bytes]:
     """Run bwrap with an empty environment, its arguments by descriptor, never as root."""
     command = [bwrap, "--args", str(arguments.as_file()), "--"]
-    command += [str(PYTHON), "-I", "-c", BOOTSTRAP, MODULES, str(control)]
+    command += [str(PYTHON), *BARE, "-c", BOOTSTRAP, MODULES, str(control)]
     is_root = os.geteuid() == 0
 
     def run() -> subprocess.Popen[bytes]:
