@@ -92,20 +92,21 @@ def prepared(request: pytest.FixtureRequest) -> Callable[[str], str]:
 def docker() -> Iterator[Engine]:
     """A real Docker daemon: the one that runs, else one started for the tests."""
     engine = find_engine()
-    folder = CACHE / "docker"
-    started = Dockerd(folder, engine.path, {})
-    CACHE.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() != 0 or shutil.which("dockerd") is None:
+        if not answers(engine):
+            pytest.skip("no Docker daemon that this user may use or start")
+        yield engine
+        return
+    own = Dockerd(CACHE / "docker", engine.path, {})
     with (CACHE / "docker.users").open("w") as users:
         with alone("docker"):
             fcntl.flock(users, fcntl.LOCK_SH)
             if not answers(engine):
-                if os.geteuid() != 0 or shutil.which("dockerd") is None:
-                    pytest.skip("no Docker daemon that this user may use or start")
-                started.start()
+                own.start()
         yield engine
         with alone("docker"), suppress(BlockingIOError):
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the last of the workers
-            started.stop()
+            own.stop()
 
 
 @contextmanager
@@ -123,7 +124,7 @@ class Dockerd:
     def __init__(self, folder: Path, path: Path, options: dict[str, Any]) -> None:
         """`folder` is for its own files, `path` its socket."""
         self.engine = Engine(path)
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         self._pid_file, self._log = folder / "docker.pid", folder / "log"
         self._configuration = folder / "daemon.json"
         own = {"hosts": [f"unix://{path}"], "pidfile": str(self._pid_file)}
