@@ -16,7 +16,7 @@ from wardian_sandbox.choosing import choose
 from wardian_sandbox.docker.build import from_dockerfile
 from wardian_sandbox.docker.engine import Engine
 from wardian_sandbox.docker.image import Image, record, recorded
-from wardian_sandbox.docker.packages import bootstrap, can_bootstrap, host_suite
+from wardian_sandbox.docker.packages import NO_MODE, bootstrap, can_bootstrap, host_suite
 from wardian_sandbox.docker.problems import DockerError
 from wardian_sandbox.proving import prove
 
@@ -134,8 +134,11 @@ def test_a_backend_that_does_not_hold_is_not_proven() -> None:
 def test_a_package_that_does_not_exist_is_named(tmp_path: Path) -> None:
     if not can_bootstrap():
         pytest.skip("no mmdebstrap")
-    with pytest.raises(DockerError, match="no-such-package-at-all"):
+    with pytest.raises(DockerError) as raised:
         bootstrap(["no-such-package-at-all"], host_suite(), tmp_path / "root.tar", print)
+    if os.geteuid() != 0 and NO_MODE in str(raised.value):
+        pytest.skip("this user has no way to make an image")
+    assert "no-such-package-at-all" in str(raised.value)
     assert not (tmp_path / "root.tar").exists()
 
 

@@ -26,6 +26,8 @@ OS_RELEASE = Path("/etc/os-release")
 UNNEEDED = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 WITHOUT_SET_ID = 'find "$1" -xdev -type f -perm /6000 -exec chmod a-s {} +'
 KEPT_LINES = 12
+NO_MODE = "unable to pick chroot mode"
+"""What mmdebstrap says where an ordinary user has no way to make what looks like root's files."""
 
 Say = Callable[[str], None]
 """Shown to whoever waits."""
@@ -67,8 +69,7 @@ def bootstrap(packages: Sequence[str], suite: str, target: Path, say: Say) -> No
     if process.returncode != 0:
         target.unlink(missing_ok=True)
         said = " | ".join(line for line in last if line and not line.startswith("I: "))
-        raise DockerError(
-            0,
-            f"The packages could not be put together: {said}.",
-            "Check the names of the packages, the network, and the free disk space.",
-        )
+        remedy = "Check the names of the packages, the network, and the free disk space."
+        if NO_MODE in said:
+            remedy = "Run it as root, or install what lets you map users: 'apt-get install uidmap'."
+        raise DockerError(0, f"The packages could not be put together: {said}.", remedy)
