@@ -2,15 +2,25 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 from wardian_policies.errors import PolicyError
 from wardian_policies.file import PRESETS, Layer, find, load_layer
 from wardian_policies.globs import intersect
+from wardian_policies.tables import (
+    TABLES,
+    AgentRules,
+    FlowRules,
+    McpRules,
+    NetworkRules,
+    RedactionRules,
+    SecretRules,
+    narrowest_row,
+    shared_hosts,
+)
 from wardian_policies.types import Allow, Ask, Budgets, Decision, Deny, Rule, Verdict
-from wardian_sandbox.egress.rules import parse_host_rule
 from wardian_sandbox.types import Confinement, Egress, EgressLimits, ResourceLimits
 from wardian_tools.types import Tool, ToolCall
 
@@ -36,6 +46,12 @@ class Policy:
     budgets: Budgets
     confinement: Confinement
     """The run's widest: no call gets more."""
+    network: NetworkRules = field(default_factory=NetworkRules)
+    secrets: SecretRules = field(default_factory=SecretRules)
+    flow: FlowRules = field(default_factory=FlowRules)
+    redaction: RedactionRules = field(default_factory=RedactionRules)
+    mcp: McpRules = field(default_factory=McpRules)
+    agents: AgentRules = field(default_factory=AgentRules)
 
     @classmethod
     def load(cls, name_or_path: str | Path, *, folder: Path | None = None) -> Self:
@@ -57,10 +73,12 @@ class Policy:
         """The policy that allows what every layer allows. At least one layer is needed."""
         first, *rest = layers
         budgets, confinement = first.budgets, confinement_of(first)
+        tables = {table: getattr(first, table) for table in TABLES}
         for layer in rest:
             budgets = least_budgets(budgets, layer.budgets)
             confinement = narrowest(confinement, confinement_of(layer))
-        return cls(name=name, layers=layers, budgets=budgets, confinement=confinement)
+            tables = {t: narrowest_row(t, row, getattr(layer, t)) for t, row in tables.items()}
+        return cls(name=name, layers=layers, budgets=budgets, confinement=confinement, **tables)
 
     def decide(self, call: ToolCall, tool: Tool) -> Decision:
         """The strictest of what the layers say; the first of them at a tie."""
@@ -81,11 +99,24 @@ class Policy:
             layers=self.layers + tuple(one for one in other.layers if one not in self.layers),
             budgets=least_budgets(self.budgets, other.budgets),
             confinement=narrowest(self.confinement, other.confinement),
+            **{t: narrowest_row(t, getattr(self, t), getattr(other, t)) for t in TABLES},
         )
 
     def with_budgets(self, budgets: Budgets) -> "Policy":
         """The same rules under other budgets. May widen: only for what the user says."""
         return replace(self, budgets=budgets)
+
+    def rule(self, key: str) -> Rule:
+        """A key's value in force, such as `flow.rule_of_two = ask`, and where it stands."""
+        table, _, name = key.partition(".")
+        value = getattr(getattr(self, table), name)
+        where = (
+            layer.sources.get(key, "built in")
+            for layer in self.layers
+            if getattr(getattr(layer, table), name) == value
+        )
+        shown = json.dumps(value, ensure_ascii=False)
+        return Rule(text=f"{key} = {shown}", source=next(where, "several files"))
 
     @property
     def sha256(self) -> str:
@@ -101,6 +132,7 @@ class Policy:
         return {
             "budgets": asdict(self.budgets),
             "confinement": asdict(self.confinement),
+            **{table: asdict(getattr(self, table)) for table in TABLES},
             "layers": [layer_as_json(layer, with_sources) for layer in self.layers],
         }
 
@@ -129,7 +161,7 @@ def confinement_of(layer: Layer) -> Confinement:
         readable=tuple(item.glob for item in paths.readable),
         writable=tuple(item.glob for item in paths.writable),
         protected=tuple(dict.fromkeys(item.glob for item in paths.protected)),
-        egress=layer.egress,
+        egress=Egress(hosts=layer.network.hosts, private=layer.network.private),
         limits=layer.limits,
     )
 
@@ -157,16 +189,6 @@ def narrowest_egress(one: Egress, other: Egress) -> Egress:
             }
         ),
     )
-
-
-def shared_hosts(some: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
-    """The hosts that both lists name, where `*.example.org` names those below it."""
-    rules = {text: parse_host_rule(text) for text in (*some, *others)}
-
-    def shared(texts: tuple[str, ...], wider: tuple[str, ...]) -> list[str]:
-        return [t for t in texts if any(rules[w].covers(rules[t]) for w in wider)]
-
-    return tuple(dict.fromkeys(shared(some, others) + shared(others, some)))
 
 
 def least_budgets(one: Budgets, other: Budgets) -> Budgets:

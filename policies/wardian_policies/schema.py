@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
-from wardian_policies.errors import PolicyFileError
+from wardian_policies.errors import PolicyError, PolicyFileError
 from wardian_policies.positions import Location, line_numbers
 
 MAX_FILE_BYTES = 1 << 20
@@ -32,6 +32,8 @@ class Kind:
     """Reads the value from an environment variable or an argument; ValueError if it cannot."""
     kept: Callable[[Any], Any] = lambda value: value
     """The accepted value as the program uses it."""
+    check_item: Callable[[str], object] = lambda item: None
+    """Of a list: looks at one element. Raises: PolicyError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +135,11 @@ def check(document: Document, key: str, value: object, schema: Mapping[str, Kind
     if not schema[key].accepts(value):
         cause = f"{key} must be {schema[key].description}, not {shown(value)}."
         raise document.fault(key, cause, "Change its value.")
+    for index, item in enumerate(cast("list[str]", value) if isinstance(value, list) else ()):
+        try:
+            schema[key].check_item(item)
+        except PolicyError as error:
+            raise document.fault(key, error.cause, error.remedy, index) from error
 
 
 def nearest(key: str, known: Iterable[str]) -> str:
@@ -164,17 +171,25 @@ def text(description: str = "a text that is not empty") -> Kind:
     )
 
 
-def texts() -> Kind:
-    return Kind(description="a list of texts", accepts=is_texts)
+def texts(
+    check_item: Callable[[str], object] = lambda item: None, kept: Callable[[str], str] = str
+) -> Kind:
+    """A list; each element is checked, and kept as `kept` makes it."""
+    return Kind(
+        description="a list of texts",
+        accepts=is_texts,
+        kept=lambda value: tuple(map(kept, value)),
+        check_item=check_item,
+    )
 
 
 def boolean() -> Kind:
     return Kind(description="true or false", accepts=lambda value: isinstance(value, bool))
 
 
-def choice(*names: str) -> Kind:
+def choice(*names: str, kept: Callable[[str], str] = str) -> Kind:
     quoted = ", ".join(f'"{name}"' for name in names)
-    return Kind(description=f"one of {quoted}", accepts=lambda value: value in names)
+    return Kind(description=f"one of {quoted}", accepts=lambda value: value in names, kept=kept)
 
 
 def whole(least: int = 1) -> Kind:
