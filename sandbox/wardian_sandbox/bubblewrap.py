@@ -197,7 +197,7 @@ class Arguments:
 
     def __init__(
         self,
-        workspace: Shown,
+        workspace: Shown | None,
         confinement: Confinement,
         has_disable_userns: bool,
         has_size: bool,
@@ -214,7 +214,8 @@ class Arguments:
         self._add_scratch(confinement.limits)
         for source, place in readable.items():
             self._add("--ro-bind", str(source), str(place))
-        self._add_workspace(workspace, confinement)
+        if workspace is not None:
+            self._add_workspace(workspace, confinement)
         self._add("--remount-ro", "/")
         self._add("--seccomp", str(self._data(seccomp.program())))
 
