@@ -14,6 +14,7 @@ from typing import Any, Generic, Self
 import wardian_sandbox
 from wardian._version import __version__
 from wardian.answers import AnswerCheck, answer_check
+from wardian.budget import NOTHING, Amount, Ledger
 from wardian.errors import ConfigurationError, WardianError
 from wardian.events import Event, RunFinished, RunStarted
 from wardian.limits import Meter
@@ -91,13 +92,17 @@ class Agent(Generic[T]):
         self.tags = tuple(tags)
         self.store = _as_store(store)
 
-    async def run(self, task: str | Task, *, earlier: Sequence[Message] = ()) -> RunResult[T]:
+    async def run(
+        self, task: str | Task, *, earlier: Sequence[Message] = (), spent: Amount = NOTHING
+    ) -> RunResult[T]:
         """Do the task and give what came of it. A limit reached is a result, not an error.
 
+        `earlier` and `spent` are the messages and the consumption of a run that this goes on from;
+        what it spent counts against this one's budgets.
         Raises: ModelError, StorageError, SandboxError; the run is stored up to there. When the
             task of the caller is cancelled the run is recorded as cancelled first.
         """
-        return await self._perform(task, earlier, lambda _: None)
+        return await self._perform(task, earlier, spent, lambda _: None)
 
     def run_sync(self, task: str | Task) -> RunResult[T]:
         """`run` for programs without an event loop; closes the model afterwards."""
@@ -109,7 +114,7 @@ class Agent(Generic[T]):
         return asyncio.run(once())
 
     async def stream(
-        self, task: str | Task, *, earlier: Sequence[Message] = ()
+        self, task: str | Task, *, earlier: Sequence[Message] = (), spent: Amount = NOTHING
     ) -> AsyncGenerator[Event, None]:
         """Events as they happen, deltas included; the last is `RunFinished`.
 
@@ -119,7 +124,7 @@ class Agent(Generic[T]):
 
         async def perform() -> None:
             try:
-                await self._perform(task, earlier, events.put_nowait)
+                await self._perform(task, earlier, spent, events.put_nowait)
             finally:
                 events.put_nowait(None)
 
@@ -143,7 +148,11 @@ class Agent(Generic[T]):
         await self.close()
 
     async def _perform(
-        self, task: str | Task, earlier: Sequence[Message], listener: Callable[[Event], None]
+        self,
+        task: str | Task,
+        earlier: Sequence[Message],
+        spent: Amount,
+        listener: Callable[[Event], None],
     ) -> RunResult[T]:
         task = Task(prompt=task) if isinstance(task, str) else task
         if not self.workspace.is_dir() or not os.access(self.workspace, os.R_OK | os.X_OK):
@@ -159,7 +168,9 @@ class Agent(Generic[T]):
             log = self.store.create(run_id) if self.store else None
             if log:
                 stack.callback(log.close)
-            recorder = RunRecorder(log, Conversation(), Meter(), listener)
+            meter = Meter(ledger=Ledger(self.policy.budgets, spent=spent))
+            stack.callback(meter.close)
+            recorder = RunRecorder(log, Conversation(), meter, listener)
             box = self._box(run_id, choice.backend, recorder)
             stack.push_async_callback(box.close)
             run = self._assemble(run_id, recorder, box)
@@ -238,7 +249,7 @@ class Agent(Generic[T]):
 
     async def _supervise(self, run: Run) -> RunFinished:
         """Run the loop under the clock and record how it ended, whatever that was."""
-        seconds = self.policy.budgets.wall_seconds
+        seconds = run.meter.ledger.left(Stop.TIME)
         try:
             async with asyncio.timeout(seconds):
                 stop = await pursue(run)
@@ -255,7 +266,7 @@ class Agent(Generic[T]):
             with suppress(WardianError, SandboxError):
                 await _finish(run, Stop.FAILED, str(error))
             raise
-        return await _finish(run, stop, _why(stop, run, self.policy))
+        return await _finish(run, stop, _why(stop, run))
 
     def _result(self, run: Run, finished: RunFinished, log: RunLog | None) -> RunResult[T]:
         return RunResult(
@@ -294,22 +305,13 @@ def _is_text(message: Message) -> bool:
     return message.role is Role.ASSISTANT and bool(message.content) and not message.calls
 
 
-def _why(stop: Stop, run: Run, policy: Policy) -> str:
+def _why(stop: Stop, run: Run) -> str:
     """One sentence on a stop that is not an answer."""
-    budgets = policy.budgets
     match stop:
         case Stop.DONE:
             return ""
-        case Stop.STEPS:
-            return f"The limit of {budgets.steps} steps was reached."
-        case Stop.TOOL_CALLS:
-            return f"The limit of {budgets.tool_calls} tool calls was reached."
-        case Stop.TOKENS:
-            return f"The limit of {budgets.tokens} tokens was reached."
-        case Stop.COST:
-            return f"The limit of {budgets.cost_usd} USD was reached."
-        case Stop.TIME:
-            return f"The limit of {budgets.wall_seconds:g} seconds was reached."
+        case Stop.STEPS | Stop.TOOL_CALLS | Stop.TOKENS | Stop.COST | Stop.TIME:
+            return (run.meter.stopped_by or run.meter.ledger.nearest(stop)).sentence
         case Stop.MALFORMED:
             return f"{run.meter.strikes} replies in a row could not be used."
         case Stop.APPROVAL:

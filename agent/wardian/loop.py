@@ -77,7 +77,7 @@ class Run:
 
 async def pursue(run: Run) -> Stop:
     """Ask, decide, run, record, until the model has answered or a limit is reached."""
-    while (stop := run.meter.reached(run.policy.budgets)) is None:
+    while (stop := await room(run)) is None:
         reply = await ask(run)
         if problem := what_is_wrong(reply, run.check_answer):
             await run.recorder.record(Noted(step=run.meter.steps, text=problem))
@@ -90,12 +90,17 @@ async def pursue(run: Run) -> Stop:
     return stop
 
 
+async def room(run: Run) -> Stop | None:
+    """Reserves what one more reply may take; the limit that leaves no room for it."""
+    return await run.meter.admit(run.conversation.messages, run.specs, run.sampling)
+
+
 async def ask(run: Run) -> Reply:
     """The model's next reply, its calls parsed and validated, recorded."""
     step = run.meter.steps + 1
-    limit = run.meter.reply_tokens(run.policy.budgets, run.sampling.max_tokens)
-    sampling = replace(run.sampling, max_tokens=limit)
-    await run.recorder.record(ModelAsked(step=step, sampling=asdict(sampling)), durable=False)
+    sampling = replace(run.sampling, max_tokens=run.meter.reply_tokens)
+    asked = ModelAsked(step=step, sampling=asdict(sampling), reserved=run.meter.reserved)
+    await run.recorder.record(asked, durable=False)
     began = time.monotonic()
     request = Request(
         messages=tuple(run.conversation.messages),
@@ -163,7 +168,6 @@ class Verdict:
 
 async def decide(run: Run, calls: Sequence[ToolCall]) -> list[Verdict] | None:
     """A verdict on each call, in order; None when a person is needed and nobody can be asked."""
-    left = run.meter.calls_left(run.policy.budgets)
     verdicts: list[Verdict] = []
     for index, call in enumerate(calls):
         if index >= MAX_CALLS_PER_REPLY:
@@ -172,13 +176,15 @@ async def decide(run: Run, calls: Sequence[ToolCall]) -> list[Verdict] | None:
         elif call.arguments is None:
             why = call.problem or "The call could not be read."
             verdicts.append(settled(call, ResultStatus.MALFORMED, why))
-        elif left is not None and sum(v.allow is not None for v in verdicts) >= left:
+        elif not run.meter.reserve_call():
             why = "Not run: the budget of tool calls is used up."
             verdicts.append(settled(call, ResultStatus.DISCARDED, why))
         elif (verdict := await judge(run, call)) is None:
             return None
         else:
             verdicts.append(verdict)
+            if verdict.allow is None:
+                run.meter.release_call()
     return verdicts
 
 

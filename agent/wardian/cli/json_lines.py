@@ -13,6 +13,8 @@ from wardian.events import (
     CallDecided,
     CallFinished,
     CallStarted,
+    ChildFinished,
+    ChildStarted,
     EgressDecided,
     Event,
     ModelAsked,
@@ -86,6 +88,8 @@ def recorded_fields(
     | CallStarted
     | CallFinished
     | EgressDecided
+    | ChildStarted
+    | ChildFinished
     | Noted,
 ) -> dict[str, Any]:
     match event:
@@ -128,6 +132,8 @@ def recorded_fields(
             return {"step": event.step, **asdict(egress), "seconds": round(egress.seconds, 6)}
         case SandboxOpened():
             return {"step": event.step, "sandbox": event.sandbox}
+        case ChildStarted() | ChildFinished():
+            return asdict(event)
         case Noted():
             return {"step": event.step, "text": event.text}
 
