@@ -8,9 +8,12 @@ from wardian.events import Recorded, SandboxOpened
 from wardian_sandbox.errors import SandboxError
 from wardian_sandbox.types import (
     Confinement,
+    Egress,
     ExecResult,
     FileChange,
     FileFailure,
+    Job,
+    JobResult,
     Sandbox,
     SandboxIdentity,
 )
@@ -68,6 +71,10 @@ class Unused:
     async def file(
         self, operation: str, arguments: dict[str, Any], within: Confinement
     ) -> dict[str, Any] | FileFailure:
+        """Raises: SandboxError."""
+        raise _unused()
+
+    async def job(self, job: Job, egress: Egress) -> JobResult:
         """Raises: SandboxError."""
         raise _unused()
 

@@ -15,6 +15,7 @@ from wardian_sandbox.egress.names import BadName
 from wardian_sandbox.egress.proxy import EgressProxy, OnEgress, ignore
 from wardian_sandbox.errors import SandboxError
 from wardian_sandbox.idmapped import mapped
+from wardian_sandbox.jobs.box import JobBoxes
 from wardian_sandbox.none import open_unconfined
 from wardian_sandbox.protecting import can_mount
 from wardian_sandbox.supervised import SupervisedSandbox
@@ -67,6 +68,7 @@ async def open_sandbox(
 
     box = await _open(choice, path, confinement, mode, image, run, on_egress, resolve)
     box.within, box.reopen = confinement, reopen
+    box.jobs = JobBoxes(on_egress, resolve, confined=choice.backend != "none")
     return box
 
 

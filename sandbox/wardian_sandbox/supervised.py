@@ -4,14 +4,14 @@ import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from wardian_sandbox import transfer
 from wardian_sandbox.calling import Calls
 from wardian_sandbox.channel import Channel
 from wardian_sandbox.checkpoints import Checkpoint, Checkpoints
 from wardian_sandbox.egress.proxy import EgressProxy
-from wardian_sandbox.errors import SandboxError
+from wardian_sandbox.errors import SandboxError, SandboxUnavailable
 from wardian_sandbox.guard import Guard
 from wardian_sandbox.installing import install_packages
 from wardian_sandbox.process import BoxProcess
@@ -19,10 +19,13 @@ from wardian_sandbox.results import file_result
 from wardian_sandbox.types import (
     Artefact,
     Confinement,
+    Egress,
     ExecResult,
     FileChange,
     FileFailure,
     FileReference,
+    Job,
+    JobResult,
     SandboxIdentity,
 )
 from wardian_sandbox.workspace import Workspace
@@ -31,6 +34,14 @@ WRITING_OPERATIONS = ("write", "edit", "put")
 EVERYTHING = {"readable": ["**"], "writable": ["**"], "protected": list[str]()}
 Reopen = Callable[[Path, str], Awaitable["SupervisedSandbox"]]
 """workspace and mode → a box"""
+
+
+class Jobs(Protocol):
+    """Limited processes beside a box; see `wardian_sandbox.jobs`."""
+
+    async def run(self, job: Job, egress: Egress) -> JobResult: ...
+
+    async def close(self) -> None: ...
 
 
 class SupervisedSandbox:
@@ -60,6 +71,8 @@ class SupervisedSandbox:
         """What a call may do that is given no confinement."""
         self.reopen: Reopen | None = None
         """Opens another box as this one was opened; None where nobody said how."""
+        self.jobs: Jobs | None = None
+        """Does jobs beside this box; None where nobody said how."""
         self._checkpoints: Checkpoints | None = None
         self._saved: tempfile.TemporaryDirectory[str] | None = None
 
@@ -189,6 +202,14 @@ class SupervisedSandbox:
             raise SandboxError("It is not known how this sandbox was opened.", "Use open_sandbox.")
         return await self.reopen(workspace or self._workspace.truth, mode)
 
+    async def job(self, job: Job, egress: Egress) -> JobResult:
+        """Do a job in a limited process beside the box. Raises: SandboxUnavailable."""
+        if self.jobs is None:
+            raise SandboxUnavailable(
+                "It is not known how this sandbox was opened.", "Use open_sandbox."
+            )
+        return await self.jobs.run(job, egress)
+
     async def diff(self) -> tuple[FileChange, ...]:
         """What changed in the workspace since the box was opened."""
         return await self._workspace.diff()
@@ -254,6 +275,8 @@ class SupervisedSandbox:
         await self.close()
 
     async def _end(self) -> None:
+        if self.jobs is not None:
+            await self.jobs.close()
         await self._calls.abandon("it was closed")
         self._process.release()
         if self._guard is not None:
