@@ -161,7 +161,12 @@ def confinement_of(layer: Layer) -> Confinement:
         readable=tuple(item.glob for item in paths.readable),
         writable=tuple(item.glob for item in paths.writable),
         protected=tuple(dict.fromkeys(item.glob for item in paths.protected)),
-        egress=Egress(hosts=layer.network.hosts, private=layer.network.private),
+        egress=Egress(
+            hosts=layer.network.hosts,
+            private=layer.network.private,
+            any_web=layer.network.any_web,
+            ignore_robots=layer.network.ignore_robots,
+        ),
         limits=layer.limits,
     )
 
@@ -182,6 +187,8 @@ def narrowest_egress(one: Egress, other: Egress) -> Egress:
     return Egress(
         hosts=shared_hosts(one.hosts, other.hosts),
         private=one.private and other.private,
+        any_web=one.any_web and other.any_web,
+        ignore_robots=one.ignore_robots and other.ignore_robots,
         limits=EgressLimits(
             **{
                 name: min(value, getattr(other.limits, name))

@@ -94,6 +94,8 @@ class NetworkRules:
     any_web: Annotated[bool, Key(boolean(), both)] = False
     """May web tools fetch from public hosts that are not listed? They send GET requests only; code
     in the sandbox still reaches the listed ones alone."""
+    ignore_robots: Annotated[bool, Key(boolean(), both)] = False
+    """May web tools fetch what a site's robots.txt asks programs not to fetch?"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

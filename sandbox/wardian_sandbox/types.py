@@ -59,8 +59,8 @@ class Egress:
     refused unless they are listed."""
     any_web: bool = False
     """Web tools fetch from public hosts that are not listed, too; code in the box never does."""
-    robots: bool = True
-    """Web tools keep to what a site's robots.txt lets programs fetch."""
+    ignore_robots: bool = False
+    """Web tools fetch what a site's robots.txt asks programs not to fetch, too."""
     limits: EgressLimits = field(default_factory=EgressLimits)
 
 
