@@ -2,23 +2,25 @@
 
     extends = "default"          a preset, a path beside this file, or nothing
     [tools]     allow, ask, deny: lists of patterns (see `rules`); default = "ask"
+    [commands]  allow, ask, deny: programs by their words (see `commands`); shell = "ask"
     [paths]     readable, writable, protected
     [budgets]   steps, tool_calls, tokens, cost_usd, wall_seconds; a number or "unlimited"
     [limits]    what one call may consume, as in the sandbox's `ResourceLimits`
     [network] [secrets] [flow] [redaction] [mcp] [agents]      see `tables`
 
-With `extends`, tool rules and protected paths add to those of the extended policy; every other
-key replaces its value.
+With `extends`, rules on tools and commands and protected paths add to those of the extended policy;
+every other key replaces its value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from wardian_policies.checks import check_path
+from wardian_policies.commands import CommandRules, parse_command
 from wardian_policies.paths import PathGlob, PathRules
-from wardian_policies.rules import RuleSet, ToolRule, parse_rule
+from wardian_policies.rules import RuleSet, parse_rule
 from wardian_policies.schema import (
     Document,
     Kind,
@@ -49,6 +51,8 @@ SCHEMA: dict[str, Kind] = {
     "extends": text("the name of a preset or a path"),
     **{f"tools.{verdict}": texts() for verdict in Verdict},
     "tools.default": choice(*Verdict),
+    **{f"commands.{verdict}": texts() for verdict in Verdict},
+    "commands.shell": choice(*Verdict),
     **{f"paths.{name}": texts(check_path) for name in ("readable", "writable", "protected")},
     **{f"budgets.{name}": or_unlimited(whole()) for name in ("steps", "tool_calls", "tokens")},
     "budgets.cost_usd": or_unlimited(number()),
@@ -163,20 +167,40 @@ def tool_rules(document: Document, base: RuleSet) -> RuleSet:
         where = source(document, "tools.default")
         default_rule = Rule(text=f"default = {default}", source=where)
     return RuleSet(
-        rules=(*base.rules, *own_rules(document)), default=default, default_rule=default_rule
+        rules=(*base.rules, *own_rules(document, "tools", parse_rule)),
+        default=default,
+        default_rule=default_rule,
+        commands=command_rules(document, base.commands),
     )
 
 
-def own_rules(document: Document) -> list[ToolRule]:
-    found: list[ToolRule] = []
+def command_rules(document: Document, base: CommandRules) -> CommandRules:
+    shell, shell_rule = base.shell, base.shell_rule
+    if written := document.values.get("commands.shell"):
+        shell = Verdict(written)
+        where = source(document, "commands.shell")
+        shell_rule = Rule(text=f"commands.shell = {shell}", source=where)
+    return CommandRules(
+        rules=(*base.rules, *own_rules(document, "commands", parse_command)),
+        shell=shell,
+        shell_rule=shell_rule,
+    )
+
+
+R = TypeVar("R")
+
+
+def own_rules(
+    document: Document, table: str, parse: Callable[[Verdict, str, str], R]
+) -> Iterator[R]:
+    """The rules that this file itself has in the table."""
     for verdict in Verdict:
-        key = f"tools.{verdict}"
+        key = f"{table}.{verdict}"
         for index, pattern in enumerate(document.values.get(key, ())):
             try:
-                found.append(parse_rule(verdict, pattern, source(document, key, index)))
+                yield parse(verdict, pattern, source(document, key, index))
             except ValueError as error:
                 raise document.fault(key, str(error), "Change the pattern.", index) from error
-    return found
 
 
 def path_globs(document: Document, key: str, unset: tuple[PathGlob, ...]) -> tuple[PathGlob, ...]:

@@ -219,7 +219,13 @@ def layer_as_json(layer: Layer, with_sources: bool) -> dict[str, Any]:
     def item(text: str, source: str) -> str | dict[str, str]:
         return {"text": text, "source": source} if with_sources else text
 
-    rules = [*(one.rule for one in layer.rules.rules), layer.rules.default_rule]
+    commands = layer.rules.commands
+    rules = [
+        *(one.rule for one in layer.rules.rules),
+        *(one.rule for one in commands.rules),
+        *([commands.shell_rule] if commands.shell_rule else []),
+        layer.rules.default_rule,
+    ]
     paths = layer.paths
     return {
         "rules": [item(rule.text, rule.source) for rule in rules],

@@ -147,7 +147,7 @@ def nearest(key: str, known: Iterable[str]) -> str:
     known = list(known)
     tables = {one.rpartition(".")[0] for one in known} - {""}
     # The last part alone too, so that a key under the wrong table is found.
-    by_name = {last_part(one): one for one in known}
+    by_name = {last_part(one): one for one in reversed(known)}
     close = get_close_matches(key, [*known, *tables], 1, 0.7) or [
         by_name[name] for name in get_close_matches(last_part(key), by_name, 1, 0.7)
     ]
