@@ -24,6 +24,7 @@ _HOMES = {
     "Sampling": "wardian.types",
     "ScriptedModel": "wardian.models.scripted",
     "Stop": "wardian.types",
+    "SubAgent": "wardian.subagents",
     "Task": "wardian.types",
     "Tool": "wardian_tools",
     "ToolContext": "wardian_tools",

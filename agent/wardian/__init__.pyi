@@ -12,6 +12,7 @@ from wardian.models.scripted import ScriptedModel as ScriptedModel
 from wardian.results import RunResult as RunResult
 from wardian.runs import RunStore as RunStore
 from wardian.runs import Trajectory as Trajectory
+from wardian.subagents import SubAgent as SubAgent
 from wardian.types import Message as Message
 from wardian.types import Model as Model
 from wardian.types import Reply as Reply

@@ -4,10 +4,11 @@ This is the one boundary of a run: what the loop raises is recorded here, then r
 """
 
 import asyncio
+import copy
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, Self
 
@@ -15,8 +16,9 @@ import wardian_sandbox
 from wardian._version import __version__
 from wardian.answers import AnswerCheck, answer_check
 from wardian.budget import NOTHING, Amount, Ledger
+from wardian.ending import finish, why
 from wardian.errors import ConfigurationError, WardianError
-from wardian.events import Event, RunFinished, RunStarted
+from wardian.events import ChildFinished, ChildStarted, Event, RunFinished, RunStarted
 from wardian.limits import Meter
 from wardian.loop import Approve, Run, pursue
 from wardian.models.catalogue import resolve_model
@@ -26,13 +28,32 @@ from wardian.results import RunResult, T
 from wardian.run_box import RunBox
 from wardian.runs import RunLog, RunStore, new_run_id
 from wardian.settings import paths
+from wardian.subagents import ChildRun, SubAgent, all_effects, chosen, delegate
 from wardian.types import Message, Model, Role, Sampling, Startable, Stop, Task, ToolSpec
 from wardian_policies import Policy
-from wardian_policies.types import Budgets
+from wardian_policies.policy import least_budgets
+from wardian_policies.types import Ask, Budgets
 from wardian_sandbox.choosing import Choice, choose
 from wardian_sandbox.errors import SandboxError
+from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import Sandbox
-from wardian_tools import Registry, Tool, builtin_tools, select, tool
+from wardian_tools import Effect, Registry, Tool, ToolCall, ToolContext, builtin_tools, select, tool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """The run and the call that a sub-agent does."""
+
+    run: Run
+    call: ToolContext
+    name: str
+    depth: int
+    """1 for a sub-agent of a run that is none"""
+
+    def as_json(self) -> dict[str, Any]:
+        """For the child's trajectory."""
+        call = {"run_id": self.run.id, "step": self.run.meter.steps, "call_id": self.call.call_id}
+        return {**call, "name": self.name, "depth": self.depth}
 
 
 class Agent(Generic[T]):
@@ -52,6 +73,7 @@ class Agent(Generic[T]):
         output_type: A type pydantic can validate: the answer must be JSON of it.
         output_schema: The same as a JSON schema; `value` is then the parsed JSON.
         store: Where runs are kept; None is the user's own, False keeps nothing.
+        subagents: What it may give tasks to; each is a tool for the model.
 
     Raises: ConfigurationError, PolicyFileError, ModelUnavailable, ToolDefinitionError, UnknownTool.
     """
@@ -75,6 +97,7 @@ class Agent(Generic[T]):
         store: RunStore | bool | None = None,
         base_url: str | None = None,
         tags: Sequence[str] = (),
+        subagents: Sequence[SubAgent] = (),
     ) -> None:
         self.policy = policy if isinstance(policy, Policy) else load_policy(policy)
         if budgets is not None:
@@ -91,6 +114,11 @@ class Agent(Generic[T]):
         self.check: AnswerCheck[T] = answer_check(output_type, output_schema)
         self.tags = tuple(tags)
         self.store = _as_store(store)
+        self.subagents = tuple(subagents)
+        self.caller: Caller | None = None
+        self.child_models: dict[str, Model] = {}
+        for definition in self.subagents:
+            chosen(definition, list(self.registry))
 
     async def run(
         self, task: str | Task, *, earlier: Sequence[Message] = (), spent: Amount = NOTHING
@@ -102,7 +130,8 @@ class Agent(Generic[T]):
         Raises: ModelError, StorageError, SandboxError; the run is stored up to there. When the
             task of the caller is cancelled the run is recorded as cancelled first.
         """
-        return await self._perform(task, earlier, spent, lambda _: None)
+        ledger = Ledger(self.policy.budgets, spent=spent)
+        return await self._perform(task, earlier, ledger, lambda _: None)
 
     def run_sync(self, task: str | Task) -> RunResult[T]:
         """`run` for programs without an event loop; closes the model afterwards."""
@@ -124,7 +153,8 @@ class Agent(Generic[T]):
 
         async def perform() -> None:
             try:
-                await self._perform(task, earlier, spent, events.put_nowait)
+                ledger = Ledger(self.policy.budgets, spent=spent)
+                await self._perform(task, earlier, ledger, events.put_nowait)
             finally:
                 events.put_nowait(None)
 
@@ -139,7 +169,8 @@ class Agent(Generic[T]):
 
     async def close(self) -> None:
         """Release the model."""
-        await self.model.close()
+        for model in (self.model, *self.child_models.values()):
+            await model.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -151,8 +182,9 @@ class Agent(Generic[T]):
         self,
         task: str | Task,
         earlier: Sequence[Message],
-        spent: Amount,
+        ledger: Ledger,
         listener: Callable[[Event], None],
+        run_id: str = "",
     ) -> RunResult[T]:
         task = Task(prompt=task) if isinstance(task, str) else task
         if not self.workspace.is_dir() or not os.access(self.workspace, os.R_OK | os.X_OK):
@@ -160,7 +192,7 @@ class Agent(Generic[T]):
                 f"The workspace {self.workspace} is not a folder that can be read.",
                 "Name one with --workspace.",
             )
-        run_id = new_run_id()
+        run_id = run_id or new_run_id()
         choice = await self._choose_sandbox()
         if isinstance(self.model, Startable):
             await self.model.start()
@@ -168,7 +200,7 @@ class Agent(Generic[T]):
             log = self.store.create(run_id) if self.store else None
             if log:
                 stack.callback(log.close)
-            meter = Meter(ledger=Ledger(self.policy.budgets, spent=spent))
+            meter = Meter(ledger=ledger)
             stack.callback(meter.close)
             recorder = RunRecorder(log, Conversation(), meter, listener)
             box = self._box(run_id, choice.backend, recorder)
@@ -183,12 +215,21 @@ class Agent(Generic[T]):
 
         Raises: SandboxUnavailable.
         """
-        if not any(t.uses_sandbox for t in self.registry):
+        lends = bool(self.subagents) and self.workspace_mode == "copy"
+        if not lends and not any(t.uses_sandbox for t in self.registry):
             return Choice("unused")
         reaches_hosts = bool(self.policy.confinement.egress.hosts)
         return await choose(self.sandbox, self.sandbox_image, reaches_hosts=reaches_hosts)
 
     def _box(self, run_id: str, backend: str, recorder: RunRecorder) -> RunBox:
+        theirs = self.caller.call.sandbox if self.caller else None
+        if self.workspace_mode == "copy" and isinstance(theirs, SupervisedSandbox):
+
+            def lent() -> Awaitable[SupervisedSandbox]:
+                return theirs.fresh(mode="copy", within=self.policy.confinement)
+
+            return RunBox(lent, recorder.record, bring_back=True)
+
         def opening() -> Awaitable[Sandbox]:
             return wardian_sandbox.open_sandbox(
                 backend,
@@ -203,14 +244,11 @@ class Agent(Generic[T]):
         return RunBox(opening, recorder.record)
 
     def _assemble(self, run_id: str, recorder: RunRecorder, box: RunBox) -> Run:
-        return Run(
+        run = Run(
             id=run_id,
             model=self.model,
             registry=self.registry,
-            specs=tuple(
-                ToolSpec(name=t.name, description=t.description, parameters=t.parameters)
-                for t in self.registry
-            ),
+            specs=(),
             policy=self.policy,
             box=box,
             recorder=recorder,
@@ -221,6 +259,89 @@ class Agent(Generic[T]):
             check_answer=self.check.problem,
             output_schema=self.check.schema,
         )
+        if delegates := self._delegates(run):
+            run.registry = Registry([*self.registry, *delegates])
+        run.specs = tuple(
+            ToolSpec(name=t.name, description=t.description, parameters=t.parameters)
+            for t in run.registry
+        )
+        return run
+
+    def _delegates(self, run: Run) -> list[Tool]:
+        """The tools that call this agent's sub-agents, for one run."""
+        depth = self.caller.depth + 1 if self.caller else 1
+        if depth > self.policy.agents.depth:
+            return []
+        turns, asking = asyncio.Semaphore(self.policy.agents.parallel), asyncio.Lock()
+
+        def made(definition: SubAgent) -> Tool:
+            async def start(task: str, call: ToolContext) -> ChildRun:
+                async with turns:
+                    caller = Caller(run=run, call=call, name=definition.name, depth=depth)
+                    return await self._as_child(definition, caller, asking).run_for(caller, task)
+
+            effects = all_effects(chosen(definition, list(self.registry)))
+            if self.model.is_local and not self._model_of(definition).is_local:
+                effects |= {Effect.EGRESS}
+            return delegate(definition, effects, start, in_copy=self.workspace_mode == "copy")
+
+        return [made(definition) for definition in self.subagents]
+
+    def _as_child(self, definition: SubAgent, caller: Caller, asking: asyncio.Lock) -> "Agent[Any]":
+        """This agent as one of its sub-agents: what is not said otherwise stays as it is."""
+        child: Agent[Any] = copy.copy(self)
+        budgets = definition.budgets
+        if definition.policy:
+            child.policy = self.policy.narrowed_by(definition.policy)
+            budgets = least_budgets(budgets, definition.policy.budgets)
+        child.policy = child.policy.with_budgets(budgets)  # and its caller's, by the ledger
+        child.registry = Registry(chosen(definition, list(self.registry)))
+        child.model = self._model_of(definition)
+        child.instructions = definition.instructions
+        child.subagents = definition.subagents
+        child.check = answer_check(None, None)
+        child.caller = caller
+        if approve := self.approve:
+
+            async def one_at_a_time(ask: Ask, call: ToolCall) -> bool:
+                async with asking:
+                    return await approve(ask, call)
+
+            child.approve = one_at_a_time
+        return child
+
+    async def run_for(self, caller: Caller, task: str) -> ChildRun:
+        """A task of the caller's, its beginning and end in the caller's trajectory too.
+
+        Raises: as `run`.
+        """
+        run, call_id, run_id = caller.run, caller.call.call_id, new_run_id()
+        ledger = Ledger(self.policy.budgets, parent=run.meter.ledger)
+        step, stop = run.meter.steps, Stop.FAILED
+        started = ChildStarted(step=step, call_id=call_id, run_id=run_id, name=caller.name)
+        await run.recorder.record(started, durable=False)
+        try:
+            result = await self._perform(task, (), ledger, lambda _: None, run_id)
+            stop = result.stop
+        except asyncio.CancelledError:
+            stop = Stop.CANCELLED
+            raise
+        finally:
+            ledger.close()
+            consumed = ledger.spent.as_json()
+            ended = ChildFinished(
+                step=step, call_id=call_id, run_id=run_id, stop=stop, consumed=consumed
+            )
+            await run.recorder.record(ended, durable=False)
+        return ChildRun(run_id=run_id, answer=result.answer, stop=stop, error=result.error)
+
+    def _model_of(self, definition: SubAgent) -> Model:
+        """The model of a sub-agent; one that is named is loaded once."""
+        if not isinstance(definition.model, str):
+            return definition.model or self.model
+        if definition.model not in self.child_models:
+            self.child_models[definition.model] = resolve_model(definition.model)
+        return self.child_models[definition.model]
 
     def _started(
         self, run: Run, task: Task, earlier: Sequence[Message], choice: Choice
@@ -237,7 +358,7 @@ class Agent(Generic[T]):
                     "parameters": t.parameters,
                     "effects": sorted(t.effects),
                 }
-                for t in self.registry
+                for t in run.registry
             ),
             policy=self.policy.as_json(),
             sandbox=asdict(choice),
@@ -245,6 +366,8 @@ class Agent(Generic[T]):
             wardian_version=__version__,
             earlier=tuple(m for m in earlier if m.role is not Role.SYSTEM),
             tags=self.tags,
+            parent=self.caller.as_json() if self.caller else {},
+            spent=run.meter.ledger.before.as_json(),
         )
 
     async def _supervise(self, run: Run) -> RunFinished:
@@ -256,17 +379,17 @@ class Agent(Generic[T]):
         except TimeoutError:
             stop = Stop.TIME
         except asyncio.CancelledError:
-            await asyncio.shield(_finish(run, Stop.CANCELLED, "The run was cancelled."))
+            await asyncio.shield(finish(run, Stop.CANCELLED, "The run was cancelled."))
             raise
         except BaseExceptionGroup as group:
             # A TaskGroup wraps what one of several parallel calls raised.
-            await _finish(run, Stop.FAILED, str(group.exceptions[0]))
+            await finish(run, Stop.FAILED, str(group.exceptions[0]))
             raise group.exceptions[0] from None
         except (WardianError, SandboxError) as error:
             with suppress(WardianError, SandboxError):
-                await _finish(run, Stop.FAILED, str(error))
+                await finish(run, Stop.FAILED, str(error))
             raise
-        return await _finish(run, stop, _why(stop, run))
+        return await finish(run, stop, why(stop, run))
 
     def _result(self, run: Run, finished: RunFinished, log: RunLog | None) -> RunResult[T]:
         return RunResult(
@@ -282,42 +405,6 @@ class Agent(Generic[T]):
             path=log.path if log else None,
             messages=run.conversation.closed(),
         )
-
-
-async def _finish(run: Run, stop: Stop, error: str) -> RunFinished:
-    """Record the run's end: its last text, its changes to the workspace, what it consumed."""
-    changes = await run.box.diff() if stop is not Stop.FAILED else ()
-    finished = RunFinished(
-        stop=stop,
-        answer=next((m.content for m in reversed(run.conversation.messages) if _is_text(m)), ""),
-        steps=run.meter.steps,
-        tool_calls=run.meter.tool_calls,
-        usage=run.meter.usage,
-        seconds=run.meter.seconds,
-        error=error,
-        changes=tuple(asdict(change) for change in changes),
-    )
-    await run.recorder.record(finished)
-    return finished
-
-
-def _is_text(message: Message) -> bool:
-    return message.role is Role.ASSISTANT and bool(message.content) and not message.calls
-
-
-def _why(stop: Stop, run: Run) -> str:
-    """One sentence on a stop that is not an answer."""
-    match stop:
-        case Stop.DONE:
-            return ""
-        case Stop.STEPS | Stop.TOOL_CALLS | Stop.TOKENS | Stop.COST | Stop.TIME:
-            return (run.meter.stopped_by or run.meter.ledger.nearest(stop)).sentence
-        case Stop.MALFORMED:
-            return f"{run.meter.strikes} replies in a row could not be used."
-        case Stop.APPROVAL:
-            return run.recorder.open_question
-        case Stop.CANCELLED | Stop.FAILED:
-            return stop.value
 
 
 def load_policy(name_or_path: str | Path) -> Policy:

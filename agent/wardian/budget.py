@@ -12,8 +12,8 @@ upper estimate.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 
 from wardian.types import Stop
 from wardian_policies.types import Budgets
@@ -39,6 +39,21 @@ class Amount:
     cost_usd: float = 0.0
     seconds: float = 0.0
     """Of the run itself; its sub-agents run within them."""
+
+    @classmethod
+    def of(cls, numbers: Mapping[str, float]) -> "Amount":
+        """From its form in a trajectory."""
+        return cls(
+            steps=int(numbers.get("steps", 0)),
+            tool_calls=int(numbers.get("tool_calls", 0)),
+            tokens=int(numbers.get("tokens", 0)),
+            cost_usd=numbers.get("cost_usd", 0.0),
+            seconds=numbers.get("seconds", 0.0),
+        )
+
+    def as_json(self) -> dict[str, float]:
+        """For a trajectory: what is not nothing."""
+        return {name: value for name, value in asdict(self).items() if value}
 
     def __add__(self, other: "Amount") -> "Amount":
         return Amount(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in FIELDS})
@@ -92,9 +107,9 @@ class Ledger:
         """What calls that go on may take."""
         self.users = 0
         """Runs that draw on it, beside its own."""
-        self.clock = parent.clock if parent else clock
+        self.clock: Callable[[], float] = parent.clock if parent else clock
         self.waiting: list[asyncio.Future[None]] = parent.waiting if parent else []
-        self.before_seconds = spent.seconds
+        self.before = spent
         self._began = self.clock() - spent.seconds
         if parent:
             parent.users += 1
@@ -183,7 +198,8 @@ class Ledger:
         if stop is Stop.TIME:
             return self.seconds
         amounts = (self.used, *self.held) if with_reserved else (self.used,)
-        return sum(getattr(amount, COUNTED[stop]) for amount in amounts)
+        total: float = sum(getattr(amount, COUNTED[stop]) for amount in amounts)
+        return total
 
     def _chain(self) -> "Iterator[Ledger]":
         one: Ledger | None = self

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from wardian.budget import LEAST_USD, NOTHING, Amount, Ledger, Reached, Reservation
 from wardian.events import (
@@ -12,6 +12,7 @@ from wardian.events import (
     ModelAsked,
     ModelReplied,
     Recorded,
+    RunStarted,
 )
 from wardian.types import Message, Sampling, Stop, ToolSpec, Usage
 from wardian_policies.types import Budgets
@@ -51,7 +52,7 @@ class Meter:
 
     @property
     def seconds(self) -> float:
-        return self.ledger.seconds - self.ledger.before_seconds
+        return self.ledger.seconds - self.ledger.before.seconds
 
     async def admit(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], sampling: Sampling
@@ -172,13 +173,15 @@ def most_tokens_of(tool: ToolSpec) -> int:
 
 
 def consumed(events: Iterable[Recorded]) -> Amount:
-    """What a run and its sub-agents consumed, as its trajectory tells it; without its time.
+    """What a run and its sub-agents consumed, as its trajectory tells it; without its own time.
 
-    A request without a reply counts as what was reserved for it.
+    What it went on from counts too, and a request without a reply as what was reserved for it.
     """
     total, waiting = NOTHING, NOTHING
     for event in events:
         match event:
+            case RunStarted(spent=spent):
+                total += Amount.of(spent)
             case ModelAsked(reserved=reserved):
                 total += waiting
                 tokens, cost = int(reserved.get("tokens", 0)), reserved.get("cost_usd", 0.0)
@@ -190,7 +193,7 @@ def consumed(events: Iterable[Recorded]) -> Amount:
             case CallStarted():
                 total += Amount(tool_calls=1)
             case ChildFinished(consumed=child):
-                total += Amount(**{**child, "seconds": 0.0})
+                total += replace(Amount.of(child), seconds=0.0)
             case _:
                 pass
     return total + waiting

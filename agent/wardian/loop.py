@@ -42,6 +42,11 @@ class Recorder(Protocol):
     def show(self, delta: Delta) -> None: ...
 
     @property
+    def unfinished_text(self) -> str:
+        """What there is of a reply that has not ended."""
+        ...
+
+    @property
     def open_question(self) -> str:
         """What a person was needed for when nobody could be asked."""
         ...
@@ -219,9 +224,9 @@ def settled(call: ToolCall, status: ResultStatus, why: str) -> Verdict:
 
 
 async def act(run: Run, verdicts: Sequence[Verdict]) -> None:
-    """Run what may run: side by side when all of it only reads, else in order."""
+    """Run what may run: side by side when all of it only reads or says it may, else in order."""
     tools = [verdict.tool for verdict in verdicts if verdict.tool]
-    if all(tool.read_only for tool in tools):
+    if all(tool.read_only or tool.parallel for tool in tools):
         await run_together(run, verdicts)
     else:
         for verdict in verdicts:

@@ -3,11 +3,19 @@
 import asyncio
 from collections.abc import Callable
 
-from wardian.events import CallDecided, EgressDecided, Event, Recorded, RunFinished
+from wardian.events import (
+    CallDecided,
+    EgressDecided,
+    Event,
+    ModelAsked,
+    ModelReplied,
+    Recorded,
+    RunFinished,
+)
 from wardian.limits import Meter
 from wardian.prompt import Conversation
 from wardian.runs import RunLog
-from wardian.types import Delta
+from wardian.types import Delta, TextDelta
 from wardian_policies.types import Ask
 from wardian_sandbox.types import EgressEvent
 
@@ -28,6 +36,7 @@ class RunRecorder:
         self._egress: set[asyncio.Task[None]] = set()
         self.open_question = ""
         """What a person was needed for and nobody could be asked."""
+        self._text: list[str] = []
 
     async def record(self, *events: Recorded, durable: bool = True) -> None:
         """Raises: StorageError; the events then did not happen."""
@@ -37,6 +46,8 @@ class RunRecorder:
         for event in events:
             self.conversation.apply(event)
             self.meter.apply(event)
+            if isinstance(event, ModelAsked | ModelReplied):
+                self._text.clear()
             if isinstance(event, CallDecided):
                 self._note_question(event)
             if durable:
@@ -65,5 +76,12 @@ class RunRecorder:
         if isinstance(event.decision, Ask) and event.answer is None:
             self.open_question = event.decision.question
 
+    @property
+    def unfinished_text(self) -> str:
+        """What there is of a reply that has not ended."""
+        return "".join(self._text)
+
     def show(self, delta: Delta) -> None:
+        if isinstance(delta, TextDelta):
+            self._text.append(delta.text)
         self._listener(delta)

@@ -54,11 +54,11 @@ async def open_sandbox(
     reaches = bool(confinement.egress.hosts)
     choice = Choice(backend) if is_named else await choose(backend, image, reaches_hosts=reaches)
 
-    async def reopen(workspace: Path, mode: str) -> SupervisedSandbox:
+    async def reopen(workspace: Path, mode: str, within: Confinement | None) -> SupervisedSandbox:
         return await open_sandbox(
             choice.backend,
             workspace,
-            confinement,
+            within or confinement,
             mode=mode,
             image=image,
             run=run,

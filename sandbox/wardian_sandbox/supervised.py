@@ -32,8 +32,8 @@ from wardian_sandbox.workspace import Workspace
 
 WRITING_OPERATIONS = ("write", "edit", "put")
 EVERYTHING = {"readable": ["**"], "writable": ["**"], "protected": list[str]()}
-Reopen = Callable[[Path, str], Awaitable["SupervisedSandbox"]]
-"""workspace and mode → a box"""
+Reopen = Callable[[Path, str, Confinement | None], Awaitable["SupervisedSandbox"]]
+"""workspace, mode, and a confinement other than this box's → a box"""
 
 
 class Jobs(Protocol):
@@ -190,17 +190,21 @@ class SupervisedSandbox:
         await self._calls.reset()
 
     async def fresh(
-        self, workspace: Path | None = None, *, mode: str = "copy"
+        self,
+        workspace: Path | None = None,
+        *,
+        mode: str = "copy",
+        within: Confinement | None = None,
     ) -> "SupervisedSandbox":
         """Another box like this one, around this one's workspace as it is now unless one is named.
 
         It shares no process, memory, scratch folder or channel with this one, so nothing that ran
-        here can have a hand in it: what grades a run runs there.
+        here can have a hand in it: what grades a run runs there. `within` confines it otherwise.
         Raises: SandboxError.
         """
         if self.reopen is None:
             raise SandboxError("It is not known how this sandbox was opened.", "Use open_sandbox.")
-        return await self.reopen(workspace or self._workspace.truth, mode)
+        return await self.reopen(workspace or self._workspace.truth, mode, within)
 
     async def job(self, job: Job, egress: Egress) -> JobResult:
         """Do a job in a limited process beside the box. Raises: SandboxUnavailable."""

@@ -120,6 +120,8 @@ class Tool:
     """Called as `function(context, **arguments)`."""
     uses_sandbox: bool = True
     """False for a function that never looks at its context; a run of such tools opens no box."""
+    parallel: bool = False
+    """Its calls run side by side with others of one reply, although they do more than read."""
 
     @property
     def read_only(self) -> bool:
