@@ -19,7 +19,9 @@ from wardian_policies.programs import ASSIGNMENT, WRAPPERS, base_name, literal_w
 MAX_DEPTH = 4
 """How deep a script inside a script is looked into."""
 
-PLAIN_PIECE = r"""[\w@%+=:,./-]++|'[^'\x00-\x1f\x7f]*+'|"[^"$`\\!\x00-\x1f\x7f]*+\""""
+PLAIN_PIECE = (
+    r"""[\w@%+=:,./-]++|(?<=[A-Za-z0-9])[~^]|'[^'\x00-\x1f\x7f]*+'|"[^"$`\\!\x00-\x1f\x7f]*+\""""
+)
 PLAIN_WORD = re.compile(rf"(?:{PLAIN_PIECE})++")
 PLAIN_LINE = re.compile(rf"[ \t]*+(?:{PLAIN_PIECE})++(?:[ \t]++(?:{PLAIN_PIECE})++)*+[ \t]*+")
 PLAIN_OR_SPACE = re.compile(rf"(?:[ \t]++|{PLAIN_PIECE})*+")

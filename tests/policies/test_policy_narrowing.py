@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardian_policies import Budgets, Policy, preset_names
+from wardian_policies.commands import CommandRules, parse_command
 from wardian_policies.file import Layer
 from wardian_policies.globs import one_of, path_regex
 from wardian_policies.paths import PathGlob, PathRules
@@ -41,10 +42,13 @@ PATTERNS = st.sampled_from(
         "write_file(nowhere=x)",
     ]
 )
+COMMAND_PATTERNS = st.sampled_from(["git push", "git **", "ls", "sh -c **", "cd *"])
 GLOBS = st.sampled_from(["**", "docs/**", "src/*", "**/a", "src/a", ".git/**", "*/a*"])
 WORDS = st.sampled_from(["docs", "src", "a", "b", "..", ".", ".git", "abc"])
 PATHS = st.lists(WORDS, min_size=1, max_size=4).map("/".join)
-COMMANDS = st.sampled_from(["git push", "git status", "cd x; git push", "ls", "git x | sh"])
+COMMANDS = st.sampled_from(
+    ["git push", "git status", "cd x; git push", "ls", "git x | sh", "sh -c ls"]
+)
 COUNTS = st.none() | st.integers(1, 9)
 
 
@@ -54,12 +58,19 @@ def layers(draw: st.DrawFn) -> Layer:
         drawn = draw(st.lists(GLOBS, max_size=3))
         return tuple(PathGlob(glob=glob, source="test") for glob in drawn)
 
+    commands = draw(st.lists(st.tuples(VERDICTS, COMMAND_PATTERNS), max_size=4))
+    shell = draw(st.none() | VERDICTS)
     written = draw(st.lists(st.tuples(VERDICTS, PATTERNS), max_size=6))
     return Layer(
         rules=RuleSet(
             rules=tuple(parse_rule(verdict, pattern, "test") for verdict, pattern in written),
             default=draw(VERDICTS),
             default_rule=Rule(text="default", source="test"),
+            commands=CommandRules(
+                rules=tuple(parse_command(verdict, p, "test") for verdict, p in commands),
+                shell=shell,
+                shell_rule=Rule(text="shell", source="test") if shell else None,
+            ),
         ),
         paths=PathRules(readable=globs(), writable=globs(), protected=globs()),
         budgets=Budgets(steps=draw(COUNTS), tokens=draw(COUNTS), cost_usd=draw(COUNTS)),
