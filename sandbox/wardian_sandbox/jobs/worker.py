@@ -50,8 +50,13 @@ def main(control_name: str) -> None:
     way = Way(str(settings["proxy"] or URL), _kept(str(settings["authorities"])))
     for name in as_texts(settings["modules"]):
         with suppress(ImportError):  # an extra that is not installed: the job says so
-            importlib.import_module(name)
+            module = importlib.import_module(name)
+            getattr(module, "prepare", _nothing)(way)
     _serve(control, way, as_object(settings["limits"]))
+
+
+def _nothing(way: Way) -> None:
+    """For modules that have nothing to prepare."""
 
 
 def _settings(control: socket.socket) -> dict[str, object]:

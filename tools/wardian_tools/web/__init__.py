@@ -1,0 +1,32 @@
+"""The web: `web_search` and `web_fetch`."""
+
+from functools import lru_cache
+
+from wardian_sandbox.types import Egress
+from wardian_tools.define import tool
+from wardian_tools.types import Effect, Tool
+from wardian_tools.web.engines import SearchEngine
+from wardian_tools.web.fetching import web_fetch
+from wardian_tools.web.refusals import refused_beforehand
+from wardian_tools.web.searching import Search
+
+_ASKS = {Effect.EGRESS}
+WEB_NAMES = ("web_fetch", "web_search")
+DEFAULT_ENGINE = SearchEngine()
+
+
+@lru_cache(maxsize=8)
+def web_tools(engine: SearchEngine = DEFAULT_ENGINE) -> tuple[Tool, ...]:
+    """The web tools, sorted by name."""
+    return (
+        tool(effects=_ASKS, idempotent=True)(web_fetch),
+        tool(effects=_ASKS, idempotent=True)(Search(engine).web_search),
+    )
+
+
+def is_reachable(egress: Egress, engine: SearchEngine, name: str) -> bool:
+    """Could a call of this web tool reach anything at all?"""
+    if name != "web_search":
+        return bool(egress.hosts) or egress.any_web
+    address = None if engine.missing else engine.address
+    return address is not None and refused_beforehand(address, egress) is None
