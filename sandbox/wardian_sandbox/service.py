@@ -11,8 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ BACKENDS = ("bubblewrap", "none")
 HOST_LIMITS = ("memory_bytes", "cpu_seconds")
 """Kept for the box as a whole only: programs with a heap of their own reserve far more address
 space than they use, and a server's processor time is not one call's."""
-CLOSE_SECONDS = 2.0
+CLOSE_SECONDS = 1.0
 """For a program to end by itself once its standard input has."""
 
 

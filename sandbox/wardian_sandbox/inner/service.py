@@ -128,6 +128,7 @@ def become(
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
         os.execvpe(command[0], command, environment)
     except BaseException as problem:  # noqa: BLE001 - the process ends here, whatever it was
-        os.write(2, f"{command[0]}: {problem}\n".encode(errors="replace"))
+        why = problem.strerror if isinstance(problem, OSError) else repr(problem)
+        os.write(2, f"{command[0]}: {why}\n".encode(errors="replace"))
     finally:
         os._exit(NOT_STARTED)

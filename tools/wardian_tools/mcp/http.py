@@ -1,0 +1,71 @@
+"""A server over streamable HTTP: the SDK's client, with bounds on what may come back.
+
+Covers: bodies without end, also compressed ones; redirects off the server's own origin (the SDK
+follows none). Does not cover: logging in (OAuth); give a token in `headers`.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+from mcp.client.streamable_http import streamable_http_client
+
+MAX_BODY_BYTES = 32 << 20
+"""Of one answer; a stream of events is one answer."""
+CONNECT_SECONDS = 15.0
+
+
+@asynccontextmanager
+async def streams(
+    url: str, headers: Mapping[str, str], read_seconds: float
+) -> AsyncGenerator[Any, None]:
+    """The server's messages. Raises: httpx2.HTTPError."""
+    timeout = httpx2.Timeout(CONNECT_SECONDS, read=read_seconds)
+    async with (
+        httpx2.AsyncClient(
+            transport=BoundedTransport(httpx2.AsyncHTTPTransport()),
+            headers={"accept-encoding": "identity", **headers},
+            timeout=timeout,
+        ) as client,
+        streamable_http_client(url, http_client=client) as found,
+    ):
+        yield found
+
+
+class BoundedTransport(httpx2.AsyncBaseTransport):
+    """Refuses what is compressed, and what is longer than MAX_BODY_BYTES."""
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = await self._inner.handle_async_request(request)
+        if response.headers.get("content-encoding", "identity") != "identity":
+            await response.aclose()
+            raise httpx2.ReadError("the server compressed its answer, unasked", request=request)
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        response.stream = BoundedStream(response.stream, request)
+        return response
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class BoundedStream(httpx2.AsyncByteStream):
+    """A body, up to MAX_BODY_BYTES."""
+
+    def __init__(self, inner: httpx2.AsyncByteStream, request: httpx2.Request) -> None:
+        self._inner = inner
+        self._request = request
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for part in self._inner:
+            size += len(part)
+            if size > MAX_BODY_BYTES:
+                raise httpx2.ReadError("the answer is longer than 32 MiB", request=self._request)
+            yield part
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
