@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from wardian_policies.checks import check_path
+from wardian_policies.coherence import check_document, check_rules
 from wardian_policies.commands import CommandRules, parse_command
 from wardian_policies.paths import PathGlob, PathRules
 from wardian_policies.rules import RuleSet, parse_rule
@@ -113,10 +114,13 @@ def find(name: str | Path, beside: Path, folder: Path | None) -> Path:
     return known[name]
 
 
-def load_layer(path: Path, folder: Path | None, depth: int = 0) -> Layer:
-    """What the file at `path` says, with what it extends. Raises: PolicyFileError."""
+def load_layer(path: Path, folder: Path | None, base: Layer = NOTHING, *, depth: int = 0) -> Layer:
+    """What the file at `path` says, on top of what it extends or else of `base`.
+
+    Raises: PolicyFileError.
+    """
     document = read(path, SCHEMA)
-    base = NOTHING
+    check_document(document)
     if extended := document.values.get("extends"):
         if depth == MAX_EXTENDS:
             cause = f"extends = {extended!r} goes round in a circle or is too long a chain."
@@ -126,8 +130,10 @@ def load_layer(path: Path, folder: Path | None, depth: int = 0) -> Layer:
         except LookupError as error:
             cause = f"there is no policy {extended!r} to extend."
             raise document.fault("extends", cause, str(error.args[0])) from error
-        base = load_layer(found, folder, depth + 1)
-    return build(document, base)
+        base = load_layer(found, folder, base, depth=depth + 1)
+    layer = build(document, base)
+    check_rules(layer.rules)
+    return layer
 
 
 def build(document: Document, base: Layer) -> Layer:

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
+from wardian_policies.coherence import remarks
 from wardian_policies.errors import PolicyError
 from wardian_policies.file import PRESETS, Layer, find, load_layer
 from wardian_policies.globs import intersect
@@ -101,6 +103,11 @@ class Policy:
             confinement=narrowest(self.confinement, other.confinement),
             **{t: narrowest_row(t, getattr(self, t), getattr(other, t)) for t in TABLES},
         )
+
+    def remarks(self, tools: Sequence[str]) -> list[str]:
+        """Sentences on rules that name none of these tools, but nearly one: typos, most likely."""
+        rules = [rule for layer in self.layers for rule in layer.rules.rules]
+        return list(dict.fromkeys(remarks(rules, tools)))
 
     def with_budgets(self, budgets: Budgets) -> "Policy":
         """The same rules under other budgets. May widen: only for what the user says."""

@@ -156,3 +156,35 @@ def test_the_json_form_shows_every_rule_with_its_source(write: Write, tmp_path: 
         {"text": "deny shell(rm *)", "source": f"{tmp_path}/policy.toml:3"},
         {"text": "default = allow", "source": "preset default"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ('[tools]\nallow = ["shell"]\nask = [\n  "shell",\n]', 4, "in ask, and in allow on line 2"),
+        ('[commands]\nallow = ["ls **"]\ndeny = ["ls **"]', 3, "in deny, and in allow on line 2"),
+        ('[tools]\nallow = ["shell(ls)"]\ndeny = ["shell"]', 2, "can never apply: 'deny shell'"),
+        ('[tools]\nask = ["shell"]\ndeny = ["sh*"]', 2, "can never apply: 'deny sh*'"),
+        ('[paths]\nwritable = ["a/**"]\nprotected = ["a/**"]', 2, "protected, which always wins"),
+        ('[mcp]\nservers = ["a"]\nunsandboxed = ["b"]', 3, "none of the servers allowed"),
+    ],
+)
+def test_a_contradiction_is_named_with_its_line(
+    write: Write, tmp_path: Path, text: str, line: int, said: str
+) -> None:
+    with pytest.raises(PolicyFileError) as caught:
+        write(text)
+    assert caught.value.cause.startswith(f"{tmp_path}/policy.toml:{line}: ")
+    assert said in str(caught.value)
+
+
+def test_a_rule_against_what_is_extended_is_a_contradiction(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text('[tools]\ndeny = ["shell"]')
+    with pytest.raises(PolicyFileError, match=r"policy\.toml:3: .*base\.toml:2\) always wins"):
+        write('extends = "./base.toml"\n[tools]\nallow = ["shell"]')
+
+
+def test_a_name_that_is_nearly_a_tools_is_remarked_upon(write: Write, tmp_path: Path) -> None:
+    policy = write('[tools]\ndeny = ["shel(rm *)", "my_tool", "web_*"]')
+    remarks = policy.remarks(["shell", "read_file"])
+    assert remarks == [f"{tmp_path}/policy.toml:2: there is no tool 'shel'. Did you mean 'shell'?"]
