@@ -36,7 +36,8 @@ class StreamFilter:
 
 
 def cut_out(text: str, spans: Iterable[Span], replacement: Replacement) -> str:
-    """The text with each span replaced."""
+    """The text with each span replaced; the same text where there are none."""
+    spans = list(spans)
     if not spans:
         return text
     pieces: list[str] = []

@@ -36,9 +36,9 @@ def unescape(match: re.Match[str]) -> str:
     text = match[0]
     if text[1] in "ux":
         if len(text) == 12:
-            high, low = int(text[2:6], 16), int(text[8:], 16)
+            high, low = int(text[2:6], base=16), int(text[8:], base=16)
             return chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
-        return chr(int(text[2:], 16))
+        return chr(int(text[2:], base=16))
     return LETTERS.get(text[1], text[1])
 
 
