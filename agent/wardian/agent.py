@@ -37,7 +37,18 @@ from wardian_sandbox.choosing import Choice, choose
 from wardian_sandbox.errors import SandboxError
 from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import Sandbox
-from wardian_tools import Effect, Registry, Tool, ToolCall, ToolContext, builtin_tools, select, tool
+from wardian_tools import (
+    Effect,
+    Registry,
+    SearchEngine,
+    Tool,
+    ToolCall,
+    ToolContext,
+    select,
+    tool,
+    usual_tools,
+)
+from wardian_tools.types import ToolSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +85,8 @@ class Agent(Generic[T]):
         output_schema: The same as a JSON schema; `value` is then the parsed JSON.
         store: Where runs are kept; None is the user's own, False keeps nothing.
         subagents: What it may give tasks to; each is a tool for the model.
+        search: The engine that `web_search` asks; None is DuckDuckGo.
+        servers: More tools, with what stands behind them (`McpServers`); closed with the agent.
 
     Raises: ConfigurationError, PolicyFileError, ModelUnavailable, ToolDefinitionError, UnknownTool.
     """
@@ -98,11 +111,15 @@ class Agent(Generic[T]):
         base_url: str | None = None,
         tags: Sequence[str] = (),
         subagents: Sequence[SubAgent] = (),
+        search: SearchEngine | None = None,
+        servers: ToolSource | None = None,
     ) -> None:
         self.policy = policy if isinstance(policy, Policy) else load_policy(policy)
         if budgets is not None:
             self.policy = self.policy.with_budgets(budgets)
-        self.registry = Registry(_as_tools(tools))
+        more = servers.tools if servers else ()
+        self.registry = Registry([*_as_tools(tools, self.policy, search or SearchEngine()), *more])
+        self.servers = servers
         self.model = resolve_model(model, base_url=base_url) if isinstance(model, str) else model
         self.workspace = Path(workspace).expanduser().absolute()
         self.sandbox = sandbox
@@ -168,7 +185,9 @@ class Agent(Generic[T]):
                 await running
 
     async def close(self) -> None:
-        """Release the model."""
+        """Release the model, and end the tool servers."""
+        if self.servers:
+            await self.servers.close()
         for model in (self.model, *self.child_models.values()):
             await model.close()
 
@@ -412,15 +431,19 @@ def load_policy(name_or_path: str | Path) -> Policy:
     return Policy.load(name_or_path, folder=paths(os.environ).policies)
 
 
-def _as_tools(tools: Sequence[Tool | Callable[..., object] | str] | None) -> list[Tool]:
+def _as_tools(
+    tools: Sequence[Tool | Callable[..., object] | str] | None,
+    policy: Policy,
+    search: SearchEngine,
+) -> list[Tool]:
     if tools is None:
-        return list(builtin_tools())
+        return list(usual_tools(policy.confinement.egress, search))
     found: list[Tool] = []
     for item in tools:
         if isinstance(item, Tool):
             found.append(item)
         elif isinstance(item, str):
-            found.extend(select([item]))
+            found.extend(select([item], engine=search))
         else:
             found.append(tool(item))
     return found

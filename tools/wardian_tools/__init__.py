@@ -10,7 +10,14 @@ from wardian_tools.calls import (
     run_call,
 )
 from wardian_tools.define import tool
-from wardian_tools.discover import Discovered, PluginFailure, load_entry_points, select
+from wardian_tools.discover import (
+    Discovered,
+    PluginFailure,
+    load_entry_points,
+    own_tools,
+    select,
+    usual_tools,
+)
 from wardian_tools.errors import ToolDefinitionError, ToolError, UnknownTool
 from wardian_tools.registry import Registry
 from wardian_tools.types import (
@@ -24,6 +31,8 @@ from wardian_tools.types import (
     ToolContext,
     ToolResult,
 )
+from wardian_tools.web import web_tools
+from wardian_tools.web.engines import SearchEngine, search_engine
 
 __all__ = [
     "BUILTIN_NAMES",
@@ -39,6 +48,7 @@ __all__ = [
     "PluginFailure",
     "Registry",
     "ResultStatus",
+    "SearchEngine",
     "Tool",
     "ToolCall",
     "ToolContext",
@@ -49,7 +59,11 @@ __all__ = [
     "builtin_tools",
     "canonical_json",
     "load_entry_points",
+    "own_tools",
     "run_call",
+    "search_engine",
     "select",
     "tool",
+    "usual_tools",
+    "web_tools",
 ]

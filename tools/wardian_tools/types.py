@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from wardian_sandbox.types import Confinement, Sandbox
 
@@ -126,3 +126,12 @@ class Tool:
     @property
     def read_only(self) -> bool:
         return self.effects <= {Effect.READS}
+
+
+class ToolSource(Protocol):
+    """Tools, and what stands behind them for as long as they are used."""
+
+    @property
+    def tools(self) -> tuple[Tool, ...]: ...
+
+    async def close(self) -> None: ...

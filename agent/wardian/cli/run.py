@@ -157,6 +157,7 @@ def configured_agent(
         approve=approve,
         output_schema=schema,
         store=RunStore(places.runs),
+        search=settings.search(os.environ),
     )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from wardian_policies.schema import Kind, choice, number, or_unlimited, positive, text, whole
+from wardian_tools.web.engines import ENGINES
 
 VARIABLE_PREFIX = "WARDIAN_"
 OTHER_VARIABLES = ("WARDIAN_HOME", "WARDIAN_DEBUG", "WARDIAN_TESTED_WHEEL")
@@ -36,6 +37,9 @@ SCHEMA: dict[str, Kind] = {
     "max_tokens": or_unlimited(whole()),
     "max_cost_usd": or_unlimited(number()),
     "max_seconds": or_unlimited(positive()),
+    "search_engine": choice(*ENGINES),
+    "search_url": URL,
+    "search_key_file": text("the path of a file that holds the engine's key"),
 }
 
 FLAG_SCHEMA = SCHEMA | {"sandbox": choice(*CONFINING, "none")}

@@ -11,8 +11,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
+import wardian_sandbox
 from wardian_sandbox.errors import SandboxError
-from wardian_sandbox.service import Service
 from wardian_tools.errors import ServerUnavailable
 from wardian_tools.mcp.definitions import Definition, Offer, chosen, plain
 from wardian_tools.mcp.entries import Entry
@@ -41,7 +41,7 @@ class Connection:
         self._client: Any = None
         self._living: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
-        self._service: Service | None = None
+        self._service: wardian_sandbox.Service | None = None
         self._noise: Any = None
         self._starts = 0
         self.is_stale = False

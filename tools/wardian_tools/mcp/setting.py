@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wardian_sandbox.bubblewrap import ENVIRONMENT
+import wardian_sandbox
 from wardian_sandbox.egress.dialling import Resolve, look_up
-from wardian_sandbox.service import Program, Service, open_service, shown_as
+from wardian_sandbox.program import SEARCHED, Program, shown_as
 from wardian_sandbox.types import Confinement, Egress, EgressEvent, ResourceLimits
 from wardian_tools.errors import ServerUnavailable
 from wardian_tools.mcp.entries import REFERENCE, WORKSPACE, Entry, Seen
@@ -32,10 +32,10 @@ class Setting:
     egress: dict[str, list[EgressEvent]] = field(default_factory=dict[str, list[EgressEvent]])
     """What each server asked of the network since somebody looked."""
 
-    async def start(self, entry: Entry) -> Service:
+    async def start(self, entry: Entry) -> "wardian_sandbox.Service":
         """Raises: SandboxError, ServerUnavailable."""
         events = self.egress.setdefault(entry.name, [])
-        return await open_service(
+        return await wardian_sandbox.open_service(
             self.program(entry),
             backend=entry.sandbox,
             on_egress=lambda event: events.append(event) if len(events) < 100 else None,
@@ -97,7 +97,7 @@ class Setting:
 
     def absent(self, entry: Entry) -> str:
         """What to do about a command that the server's box does not have."""
-        path = ENVIRONMENT["PATH"] if entry.sandbox != "none" else os.environ.get("PATH")
+        path = SEARCHED if entry.sandbox != "none" else os.environ.get("PATH")
         if entry.sandbox != "none" and shutil.which(entry.command):
             where = os.path.realpath(str(shutil.which(entry.command)))
             return (

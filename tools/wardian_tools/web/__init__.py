@@ -1,5 +1,6 @@
 """The web: `web_search` and `web_fetch`."""
 
+import importlib.util
 from functools import lru_cache
 
 from wardian_sandbox.types import Egress
@@ -11,7 +12,6 @@ from wardian_tools.web.refusals import refused_beforehand
 from wardian_tools.web.searching import Search
 
 _ASKS = {Effect.EGRESS}
-WEB_NAMES = ("web_fetch", "web_search")
 DEFAULT_ENGINE = SearchEngine()
 
 
@@ -24,9 +24,14 @@ def web_tools(engine: SearchEngine = DEFAULT_ENGINE) -> tuple[Tool, ...]:
     )
 
 
-def is_reachable(egress: Egress, engine: SearchEngine, name: str) -> bool:
-    """Could a call of this web tool reach anything at all?"""
-    if name != "web_search":
-        return bool(egress.hosts) or egress.any_web
+def is_usable(name: str, egress: Egress, engine: SearchEngine) -> bool:
+    """Could a call of this web tool reach anything, and its answer be read?"""
+    if name == "web_fetch":
+        return (bool(egress.hosts) or egress.any_web) and _is_installed("trafilatura")
     address = None if engine.missing else engine.address
-    return address is not None and refused_beforehand(address, egress) is None
+    is_reachable = address is not None and refused_beforehand(address, egress) is None
+    return is_reachable and (engine.name != "duckduckgo" or _is_installed("ddgs"))
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None

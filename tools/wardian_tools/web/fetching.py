@@ -12,7 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-import wardian_tools
 from wardian_sandbox.errors import SandboxUnavailable
 from wardian_sandbox.kinds import reference
 from wardian_sandbox.types import Artefact, Egress, Job, JobResult
@@ -29,7 +28,7 @@ LOADING_SECONDS = 20.0
 """Of these; what came by then is shown."""
 MAX_CHARS = 20_000
 USUAL_CHARS = 8_000
-FOLDER = str(Path(wardian_tools.__file__).parent.parent)
+FOLDER = str(Path(__file__).parents[2])
 FUNCTION = "wardian_tools.web.inside.fetch:fetch"
 MODULES = ("wardian_tools.web.inside.fetch", "trafilatura", "lxml.html")
 STATUSES = {

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-import wardian_tools
 from wardian_sandbox.errors import SandboxUnavailable
 from wardian_sandbox.types import Job, JobResult
 from wardian_tools.bounds import Between
@@ -25,7 +24,7 @@ from wardian_tools.web.visible import one_line
 SECONDS = 20.0
 MAX_QUERY_CHARS = 400
 MAX_RESULTS = 20
-FOLDER = str(Path(wardian_tools.__file__).parent.parent)
+FOLDER = str(Path(__file__).parents[2])
 FUNCTION = "wardian_tools.web.inside.search:search"
 MODULES = ("wardian_tools.web.inside.search",)
 

@@ -1,6 +1,7 @@
 """A body as text: HTML as Markdown, PDF page by page, JSON and plain text as they are."""
 
 import base64
+import importlib
 import io
 import json
 import logging
@@ -79,13 +80,15 @@ def _laid_out(text: str, mime: str) -> str:
 def _html(text: str, url: str, mime: str) -> Page:
     try:
         import trafilatura
-        from lxml import html
+
+        lxml: Any = importlib.import_module("lxml.html")  # has no types
     except ImportError as problem:
         raise Unreadable("extra_missing", NEEDS_WEB.format("HTML")) from problem
     logging.disable()
-    # Not the text itself: that may declare an encoding, which lxml refuses in text.
-    tree = html.fromstring(text.encode("utf-8", "replace") or b" ", parser=_parser())
-    title = " ".join((tree.findtext(".//title") or "").split())
+    # As bytes: text that declares an encoding of its own is refused.
+    parser = lxml.HTMLParser(encoding="utf-8", remove_comments=True, no_network=True)
+    tree = lxml.fromstring(text.encode("utf-8", "replace") or b" ", parser=parser)
+    title = " ".join(str(tree.findtext(".//title") or "").split())
     extracted = trafilatura.extract(
         tree,
         url=url,
@@ -98,12 +101,6 @@ def _html(text: str, url: str, mime: str) -> Page:
     )
     shown: str = extracted or trafilatura.html2txt(text) or ""
     return Page(kind="html", mime=mime, text=shown[:MAX_TEXT_CHARS], title=title[:300])
-
-
-def _parser() -> Any:
-    from lxml import html
-
-    return html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True)
 
 
 def _pdf(answer: Answer) -> Page:
