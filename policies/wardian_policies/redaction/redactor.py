@@ -68,7 +68,7 @@ class Redactor:
     ) -> None:
         self.known = KnownValues(known)
         self.detectors = detectors
-        self.pseudonyms = pseudonyms or Pseudonyms()
+        self.pseudonyms = Pseudonyms() if pseudonyms is None else pseudonyms
         self._ignore = frozenset(ignore)
         self._held: HeldBack | None = None
 
@@ -156,7 +156,7 @@ class Redactor:
     def _dataclass(self, value: Any) -> Any:
         changed = {
             name: hidden
-            for name in field_names(type(value))
+            for name in field_names(cast("Hashable", type(value)))
             if (hidden := self._field(name, old := getattr(value, name))) is not old
         }
         return replace(value, **changed) if changed else value
@@ -192,8 +192,8 @@ class Redactor:
 
 
 @cache
-def field_names(kind: Hashable) -> tuple[str, ...]:
-    return tuple(item.name for item in fields(cast("Any", kind)) if item.init)
+def field_names(kind: Any) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(kind) if item.init)
 
 
 @cache

@@ -38,7 +38,7 @@ def unescape(match: re.Match[str]) -> str:
         if len(text) == 12:
             high, low = int(text[2:6], base=16), int(text[8:], base=16)
             return chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
-        return chr(int(text[2:], base=16))
+        return chr(int(text[2:], base=16))  # noqa: FURB166 - base 0 would want `0x`
     return LETTERS.get(text[1], text[1])
 
 
