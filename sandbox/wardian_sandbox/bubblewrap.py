@@ -26,6 +26,7 @@ from wardian_sandbox.files import WORKSPACE
 from wardian_sandbox.guard import Guard, remove
 from wardian_sandbox.idmapped import PLACE, launched_with, launched_with_all
 from wardian_sandbox.limits import kept_by, private_bytes
+from wardian_sandbox.program import SEARCHED
 from wardian_sandbox.protecting import Mount
 from wardian_sandbox.starting import start
 from wardian_sandbox.supervised import SupervisedSandbox
@@ -69,7 +70,7 @@ ETC_FROM_HOST = (
 TOP_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 NOTHING: Mapping[Path, Path] = {}
 ENVIRONMENT = {
-    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "PATH": SEARCHED,
     "HOME": HOME,
     "LANG": "C.UTF-8",
     "TERM": "dumb",

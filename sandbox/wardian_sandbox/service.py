@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,31 +29,16 @@ from wardian_sandbox.guard import Guard, Watched, remove
 from wardian_sandbox.idmapped import detached, mapped, place_of
 from wardian_sandbox.opening import proxy_for
 from wardian_sandbox.process import Process
+from wardian_sandbox.program import BACKENDS, Program
 from wardian_sandbox.protecting import Mount, Protection, can_mount
 from wardian_sandbox.service_streams import Incoming, Outgoing, Tail
 from wardian_sandbox.starting import start
-from wardian_sandbox.types import Confinement
 
-BACKENDS = ("bubblewrap", "none")
 HOST_LIMITS = ("memory_bytes", "cpu_seconds")
 """Kept for the box as a whole only: programs with a heap of their own reserve far more address
 space than they use, and a server's processor time is not one call's."""
 CLOSE_SECONDS = 1.0
 """For a program to end by itself once its standard input has."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """What is to run, and what it sees."""
-
-    command: tuple[str, ...]
-    """Looked up in the box's own PATH; nothing in it is expanded."""
-    environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-    workspace: Path | None = None
-    """Where it starts; None is an empty folder that cannot be written."""
-    readable: tuple[Path, ...] = ()
-    """Files and folders of the host that it sees read-only, where they are."""
-    within: Confinement = field(default_factory=lambda: Confinement(writable=()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -365,8 +350,3 @@ def _explain(complaint: str) -> SandboxUnavailable:
         f"The server's supervisor did not start: {complaint}.",
         "Check that the Python that runs Wardian works in a new process.",
     )
-
-
-def shown_as(program: Program, backend: str) -> str:
-    """Where the program finds the workspace."""
-    return WORKSPACE if backend != "none" else str(program.workspace or Path.home())

@@ -39,6 +39,7 @@ from wardian.cli.run_options import (
     check_writable,
     read_schema,
 )
+from wardian.cli.servers import tool_servers
 from wardian.cli.session import converse
 from wardian.cli.task_input import read_task
 from wardian.cli.terminal import person_fd
@@ -49,6 +50,7 @@ from wardian.runs import RunStore
 from wardian.settings import Settings, load_settings, paths
 from wardian.types import Sampling, Task
 from wardian_policies import Policy
+from wardian_tools.types import ToolSource
 
 BUILT_IN = "tiny"
 NO_MODEL = "no model is configured, so the built-in one does it (`agent models list`, -m)"
@@ -113,8 +115,11 @@ def run(
     if settings.model is None:
         view.notices([NO_MODEL])
 
+    servers, own = tool_servers(settings, workspace, names)
+    view.notices(servers.notices if servers else ())
+
     def make_agent(ask: Approve | None) -> Agent[object]:
-        return configured_agent(settings, workspace, names, schema, ask)
+        return configured_agent(settings, workspace, own, schema, ask, servers)
 
     return perform(make_agent, job, view, asks(approve, as_json=as_json), workspace)
 
@@ -130,6 +135,7 @@ def configured_agent(
     tools: Sequence[str] | None,
     schema: dict[str, Any] | None,
     approve: Approve | None,
+    servers: ToolSource | None = None,
 ) -> Agent[object]:
     """The agent these settings describe. Raises: as `Agent`."""
     places = paths(os.environ)
@@ -158,6 +164,7 @@ def configured_agent(
         output_schema=schema,
         store=RunStore(places.runs),
         search=settings.search(os.environ),
+        servers=servers,
     )
 
 

@@ -26,6 +26,12 @@ class Paths:
     """The user's own AGENTS.md."""
     built_tools: Path
     """Tools that an agent built and the user approved."""
+    mcp_servers: Path
+    """The list of tool servers."""
+    mcp_foreign: Path
+    """The same as other programs write it (`mcpServers`)."""
+    mcp_approved: Path
+    """What was approved of them."""
     runs: Path
     cache: Path
     models: Path
@@ -48,6 +54,9 @@ def paths(environ: Mapping[str, str]) -> Paths:
     return Paths(
         config_file=config / "config.toml",
         policies=config / "policies",
+        mcp_servers=config / "mcp.toml",
+        mcp_foreign=config / "mcp.json",
+        mcp_approved=config / "mcp-approved.json",
         agents=config / "agents",
         skills=config / "skills",
         instructions=config / "AGENTS.md",

@@ -163,6 +163,8 @@ class Connection:
                 self._client = await ready
         except TimeoutError:
             cause = f"did not answer within {self.entry.start_seconds:g} s of its start."
+            if self._service is not None:
+                self._service.kill("was ended")
             problem = await self._problem(cause)
             await self._end()
             raise problem from None

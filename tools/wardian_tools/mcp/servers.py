@@ -7,6 +7,7 @@ held against what was approved; a tool that differs is not called.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
@@ -34,10 +35,17 @@ class McpServers:
     """Their approved tools, and the connections behind them. Satisfies `ToolSource`."""
 
     def __init__(
-        self, entries: Mapping[str, Entry], pins: Mapping[str, Pin], setting: Setting
+        self,
+        entries: Mapping[str, Entry],
+        pins: Mapping[str, Pin],
+        setting: Setting,
+        *,
+        wanted: Iterable[str] = ("*",),
+        notices: Iterable[str] = (),
     ) -> None:
+        """`wanted` are names of tools as a model calls them, or globs over them."""
         self._servers: list[Server] = []
-        notices: list[str] = []
+        notices = list(notices)
         for name, entry in sorted(entries.items()):
             pin = pins.get(name)
             if entry.disabled:
@@ -57,16 +65,18 @@ class McpServers:
                     )
         self.notices = tuple(notices)
         """What the user should be told: sentences."""
-        found = [tool for server in self._servers for tool in server.tools()]
-        self.tools: tuple[Tool, ...] = tuple(_unlike(found)[:MAX_ALL_TOOLS])
+        globs = tuple(wanted)
+        found = {
+            tool.name: tool
+            for server in self._servers
+            for tool in server.tools()
+            if any(fnmatchcase(tool.name, glob) for glob in globs)
+        }
+        self.tools = tuple(list(found.values())[:MAX_ALL_TOOLS])
 
     async def close(self) -> None:
         """End all servers, at once."""
         await asyncio.gather(*(server.connection.close() for server in self._servers))
-
-
-def _unlike(tools: Iterable[Tool]) -> list[Tool]:
-    return list({tool.name: tool for tool in tools}.values())
 
 
 class Server:
