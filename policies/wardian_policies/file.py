@@ -29,8 +29,9 @@ from wardian_policies.schema import (
     nearest,
     number,
     or_unlimited,
+    parse,
     positive,
-    read,
+    read_text,
     text,
     texts,
     whole,
@@ -114,12 +115,17 @@ def find(name: str | Path, beside: Path, folder: Path | None) -> Path:
     return known[name]
 
 
-def load_layer(path: Path, folder: Path | None, base: Layer = NOTHING, *, depth: int = 0) -> Layer:
-    """What the file at `path` says, on top of what it extends or else of `base`.
+def load_layer(path: Path, folder: Path | None) -> Layer:
+    """What the file at `path` says, with what it extends. Raises: PolicyFileError."""
+    return parse_layer(path, read_text(path), NOTHING, folder)
+
+
+def parse_layer(path: Path, text: str, base: Layer, folder: Path | None, depth: int = 0) -> Layer:
+    """What a text that stands at `path` says, on top of what it extends or else of `base`.
 
     Raises: PolicyFileError.
     """
-    document = read(path, SCHEMA)
+    document = parse(path, text, SCHEMA)
     check_document(document)
     if extended := document.values.get("extends"):
         if depth == MAX_EXTENDS:
@@ -130,7 +136,7 @@ def load_layer(path: Path, folder: Path | None, base: Layer = NOTHING, *, depth:
         except LookupError as error:
             cause = f"there is no policy {extended!r} to extend."
             raise document.fault("extends", cause, str(error.args[0])) from error
-        base = load_layer(found, folder, base, depth=depth + 1)
+        base = parse_layer(found, read_text(found), base, folder, depth + 1)
     layer = build(document, base)
     check_rules(layer.rules)
     return layer

@@ -9,8 +9,11 @@ from typing import Any, Self
 
 from wardian_policies.coherence import remarks
 from wardian_policies.errors import PolicyError
-from wardian_policies.file import PRESETS, Layer, find, load_layer
+from wardian_policies.file import PRESETS, SCHEMA, Layer, find, load_layer, parse_layer
 from wardian_policies.globs import intersect
+from wardian_policies.paths import PathRules
+from wardian_policies.rules import RuleSet
+from wardian_policies.schema import parse
 from wardian_policies.tables import (
     TABLES,
     AgentRules,
@@ -102,6 +105,31 @@ class Policy:
             budgets=least_budgets(self.budgets, other.budgets),
             confinement=narrowest(self.confinement, other.confinement),
             **{t: narrowest_row(t, getattr(self, t), getattr(other, t)) for t in TABLES},
+        )
+
+    def narrowed_by_text(self, text: str, path: Path) -> "Policy":
+        """This policy, narrowed by what a policy file of a folder worked on says.
+
+        What the text does not mention stays as it is here; what it says can only take away. It may
+        extend a preset and nothing else. Raises: PolicyFileError.
+        """
+        document = parse(path, text, SCHEMA)
+        extended = document.values.get("extends")
+        if extended and extended not in preset_names():
+            cause = f"a project's policy extends a preset, which {extended!r} is not."
+            raise document.fault("extends", cause, f"There are {', '.join(preset_names())}.")
+        layer = parse_layer(path, text, self.as_base(), None)
+        return self.narrowed_by(Policy.of(path.stem, (layer,)))
+
+    def as_base(self) -> Layer:
+        """What leaves this policy as it is when it is narrowed by it."""
+        rule = Rule(text="default = allow", source="built in")
+        return Layer(
+            rules=RuleSet(rules=(), default=Verdict.ALLOW, default_rule=rule),
+            paths=PathRules(),
+            budgets=self.budgets,
+            limits=self.confinement.limits,
+            **{table: getattr(self, table) for table in TABLES},
         )
 
     def remarks(self, tools: Sequence[str]) -> list[str]:

@@ -55,7 +55,11 @@ class Document:
 
 def read(path: Path, schema: Mapping[str, Kind]) -> Document:
     """The file's values. Raises: PolicyFileError naming the first fault and its line."""
-    text = read_text(path)
+    return parse(path, read_text(path), schema)
+
+
+def parse(path: Path, text: str, schema: Mapping[str, Kind]) -> Document:
+    """The values of a text that stands, or is to stand, at `path`. Raises: as `read`."""
     try:
         data = tomllib.loads(text)
         lines = {dotted(location): line for location, line in line_numbers(text).items()}
