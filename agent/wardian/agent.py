@@ -28,6 +28,7 @@ from wardian.results import RunResult, T
 from wardian.run_box import RunBox
 from wardian.runs import RunLog, RunStore, new_run_id
 from wardian.settings import paths
+from wardian.skills import SKILL, Skill, listing, skill_tool
 from wardian.subagents import ChildRun, SubAgent, all_effects, chosen, delegate
 from wardian.types import Message, Model, Role, Sampling, Startable, Stop, Task, ToolSpec
 from wardian_policies import Policy
@@ -85,6 +86,7 @@ class Agent(Generic[T]):
         output_schema: The same as a JSON schema; `value` is then the parsed JSON.
         store: Where runs are kept; None is the user's own, False keeps nothing.
         subagents: What it may give tasks to; each is a tool for the model.
+        skills: Instructions for kinds of tasks, read when one is needed.
         search: The engine that `web_search` asks; None is DuckDuckGo.
         servers: More tools, with what stands behind them (`McpServers`); closed with the agent.
 
@@ -111,13 +113,14 @@ class Agent(Generic[T]):
         base_url: str | None = None,
         tags: Sequence[str] = (),
         subagents: Sequence[SubAgent] = (),
+        skills: Sequence[Skill] = (),
         search: SearchEngine | None = None,
         servers: ToolSource | None = None,
     ) -> None:
         self.policy = policy if isinstance(policy, Policy) else load_policy(policy)
         if budgets is not None:
             self.policy = self.policy.with_budgets(budgets)
-        more = servers.tools if servers else ()
+        more = [*(servers.tools if servers else ()), *([skill_tool(skills)] if skills else ())]
         self.registry = Registry([*_as_tools(tools, self.policy, search or SearchEngine()), *more])
         self.servers = servers
         self.model = resolve_model(model, base_url=base_url) if isinstance(model, str) else model
@@ -132,6 +135,7 @@ class Agent(Generic[T]):
         self.tags = tuple(tags)
         self.store = _as_store(store)
         self.subagents = tuple(subagents)
+        self.skills = tuple(skills)
         self.caller: Caller | None = None
         self.child_models: dict[str, Model] = {}
         for definition in self.subagents:
@@ -368,7 +372,11 @@ class Agent(Generic[T]):
         return RunStarted(
             run_id=run.id,
             task=task,
-            system_prompt=system_prompt(self.instructions, output_schema=self.check.schema),
+            system_prompt=system_prompt(
+                self.instructions,
+                output_schema=self.check.schema,
+                skills=listing(self.skills) if SKILL in run.registry else "",
+            ),
             model={"name": self.model.name, "is_local": self.model.is_local} | self.model.identity,
             tools=tuple(
                 {

@@ -20,13 +20,15 @@ a few sentences of explanation. If you cannot do it, say so and say why."""
 
 
 def system_prompt(
-    instructions: str = "", *, output_schema: Mapping[str, object] | None = None
+    instructions: str = "", *, output_schema: Mapping[str, object] | None = None, skills: str = ""
 ) -> str:
-    """The system message: ours, the form of the answer, then the user's own instructions."""
+    """The system message: ours, the form of the answer, skills, then the user's instructions."""
     parts = [SYSTEM_PROMPT]
     if output_schema is not None:
         schema = json.dumps(output_schema, ensure_ascii=False)
         parts.append(f"The final answer must be one JSON value, nothing else, valid for: {schema}")
+    if skills:
+        parts.append(skills)
     if instructions.strip():
         parts.append(instructions.strip())
     return "\n\n".join(parts)

@@ -140,22 +140,21 @@ class SupervisedSandbox:
                 "Allow the hosts of an index in the policy, or name a folder with wheels.",
             )
 
-        async def at_home(name: str, arguments: dict[str, Any]) -> dict[str, Any] | FileFailure:
-            answer = await self._calls.call(
-                "file",
-                within,
-                writes=False,
-                file_operation=name,
-                arguments=arguments,
-                within=EVERYTHING,
-                at_home=True,
-            )
-            return self._calls.understood(file_result, answer)
-
         async def shell(command: str) -> ExecResult:
             return await self.shell(command, within)
 
+        at_home = self._home_operation(within)
         return await self._calls.transferred(install_packages(requirements, wheels, at_home, shell))
+
+    async def put_at_home(self, path: str, content: bytes) -> FileReference | FileFailure:
+        """Put a file into the box's private home, which goes with it.
+
+        Raises: SandboxLost; SandboxError without a sandbox, where home is the user's own.
+        """
+        if not self._identity.enforced:
+            raise SandboxError("Without a sandbox there is no private home.", "Use a sandbox.")
+        do = self._home_operation(self.within)
+        return await self._calls.transferred(transfer.put(do, path, content))
 
     async def refer(
         self, path: str, within: Confinement | None = None
@@ -292,6 +291,21 @@ class SupervisedSandbox:
         finally:
             if self._saved is not None:
                 await asyncio.to_thread(self._saved.cleanup)
+
+    def _home_operation(self, within: Confinement) -> transfer.Operation:
+        async def do(name: str, arguments: dict[str, Any]) -> dict[str, Any] | FileFailure:
+            answer = await self._calls.call(
+                "file",
+                within,
+                writes=False,
+                file_operation=name,
+                arguments=arguments,
+                within=EVERYTHING,
+                at_home=True,
+            )
+            return self._calls.understood(file_result, answer)
+
+        return do
 
     def _operation(self, within: Confinement | None) -> transfer.Operation:
         async def do(name: str, arguments: dict[str, Any]) -> dict[str, Any] | FileFailure:
