@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from wardian_policies.coherence import remarks
+from wardian_policies.deciding import decide
 from wardian_policies.errors import PolicyError
+from wardian_policies.explain import Explanation, explain
 from wardian_policies.file import PRESETS, SCHEMA, Layer, find, load_layer, parse_layer
-from wardian_policies.globs import intersect
+from wardian_policies.flow import BUILT_IN, flow_ruling, with_flow
+from wardian_policies.labels import AT_FIRST, Situation
+from wardian_policies.narrowing import confinement_of, least_budgets, narrowest
 from wardian_policies.paths import PathRules
 from wardian_policies.rules import RuleSet
 from wardian_policies.schema import parse
@@ -23,13 +27,10 @@ from wardian_policies.tables import (
     RedactionRules,
     SecretRules,
     narrowest_row,
-    shared_hosts,
 )
-from wardian_policies.types import Allow, Ask, Budgets, Decision, Deny, Rule, Verdict
-from wardian_sandbox.types import Confinement, Egress, EgressLimits, ResourceLimits
+from wardian_policies.types import Budgets, Decision, Deny, Rule, Verdict
+from wardian_sandbox.types import Confinement
 from wardian_tools.types import Tool, ToolCall
-
-STRICTNESS = {Allow: 0, Ask: 1, Deny: 2}
 
 
 def preset_names() -> tuple[str, ...]:
@@ -85,17 +86,15 @@ class Policy:
             tables = {t: narrowest_row(t, row, getattr(layer, t)) for t, row in tables.items()}
         return cls(name=name, layers=layers, budgets=budgets, confinement=confinement, **tables)
 
-    def decide(self, call: ToolCall, tool: Tool) -> Decision:
-        """The strictest of what the layers say; the first of them at a tie."""
-        if call.arguments is None:
-            rule = Rule(text="arguments", source="built in")
-            return Deny(reason=f"The arguments of {call.name} were not understood.", rule=rule)
-        decision = decide_in(self.layers[0], call, tool, self.confinement)
-        for layer in self.layers[1:]:
-            other = decide_in(layer, call, tool, self.confinement)
-            if STRICTNESS[type(other)] > STRICTNESS[type(decision)]:
-                decision = other
-        return decision
+    def decide(self, call: ToolCall, tool: Tool, situation: Situation = AT_FIRST) -> Decision:
+        """The strictest of what the layers and the flow rules say; the first of them at a tie."""
+        decision = decide(self.layers, call, tool, self.confinement)
+        if isinstance(decision, Deny):
+            return decision
+        ruling = flow_ruling(call, tool, situation, self.flow, self.confinement)
+        if ruling is None:
+            return decision
+        return with_flow(decision, ruling, self.rule(ruling.key) if ruling.key else BUILT_IN)
 
     def narrowed_by(self, other: "Policy") -> "Policy":
         """This policy and the other one: never more than either allows."""
@@ -170,84 +169,6 @@ class Policy:
             **{table: asdict(getattr(self, table)) for table in TABLES},
             "layers": [layer_as_json(layer, with_sources) for layer in self.layers],
         }
-
-
-def decide_in(layer: Layer, call: ToolCall, tool: Tool, within: Confinement) -> Decision:
-    """What one layer says; a yes carries the whole policy's confinement."""
-    if denied := layer.paths.denial(call, tool):
-        return denied
-    ruling = layer.rules.ruling(call, tool)
-    rule = ruling.rule
-    match ruling.verdict:
-        case Verdict.ALLOW:
-            return Allow(within=within, rule=rule)
-        case Verdict.ASK:
-            question = f'Should {tool.name} run, as rule "{rule.text}" ({rule.source}) asks?'
-            return Ask(question=question, rule=rule, granted=Allow(within=within, rule=rule))
-        case Verdict.DENY:
-            mistake = f", but {ruling.mistake}" if ruling.mistake else ""
-            reason = f'The policy does not let {tool.name} run: rule "{rule.text}"{mistake}.'
-            return Deny(reason=reason, rule=rule)
-
-
-def confinement_of(layer: Layer) -> Confinement:
-    paths = layer.paths
-    return Confinement(
-        readable=tuple(item.glob for item in paths.readable),
-        writable=tuple(item.glob for item in paths.writable),
-        protected=tuple(dict.fromkeys(item.glob for item in paths.protected)),
-        egress=Egress(
-            hosts=layer.network.hosts,
-            private=layer.network.private,
-            any_web=layer.network.any_web,
-            ignore_robots=layer.network.ignore_robots,
-        ),
-        limits=layer.limits,
-    )
-
-
-def narrowest(one: Confinement, other: Confinement) -> Confinement:
-    """What both grant."""
-    return Confinement(
-        readable=intersect(one.readable, other.readable),
-        writable=intersect(one.writable, other.writable),
-        protected=tuple(dict.fromkeys(one.protected + other.protected)),
-        egress=narrowest_egress(one.egress, other.egress),
-        limits=least_limits(one.limits, other.limits),
-    )
-
-
-def narrowest_egress(one: Egress, other: Egress) -> Egress:
-    """What both let out."""
-    return Egress(
-        hosts=shared_hosts(one.hosts, other.hosts),
-        private=one.private and other.private,
-        any_web=one.any_web and other.any_web,
-        ignore_robots=one.ignore_robots and other.ignore_robots,
-        limits=EgressLimits(
-            **{
-                name: min(value, getattr(other.limits, name))
-                for name, value in asdict(one.limits).items()
-            }
-        ),
-    )
-
-
-def least_budgets(one: Budgets, other: Budgets) -> Budgets:
-    """The lower of each; None, no limit, is the highest."""
-    pairs = {name: (value, getattr(other, name)) for name, value in asdict(one).items()}
-    return Budgets(
-        **{
-            name: min((v for v in pair if v is not None), default=None)
-            for name, pair in pairs.items()
-        }
-    )
-
-
-def least_limits(one: ResourceLimits, other: ResourceLimits) -> ResourceLimits:
-    return ResourceLimits(
-        **{name: min(value, getattr(other, name)) for name, value in asdict(one).items()}
-    )
 
 
 def layer_as_json(layer: Layer, with_sources: bool) -> dict[str, Any]:

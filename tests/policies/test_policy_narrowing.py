@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from wardian_policies import Budgets, Policy, preset_names
 from wardian_policies.commands import CommandRules, parse_command
+from wardian_policies.deciding import STRICTNESS
 from wardian_policies.file import Layer
 from wardian_policies.globs import one_of, path_regex
 from wardian_policies.paths import PathGlob, PathRules
-from wardian_policies.policy import STRICTNESS
 from wardian_policies.rules import RuleSet, parse_rule
 from wardian_policies.tables import TABLES, keys, narrowest_row
 from wardian_policies.types import Rule, Verdict
