@@ -96,6 +96,17 @@ class Policy:
             return decision
         return with_flow(decision, ruling, self.rule(ruling.key) if ruling.key else BUILT_IN)
 
+    def explain(self, call: ToolCall, tool: Tool, situation: Situation = AT_FIRST) -> Explanation:
+        """What `decide` says, why, and which edits of a file would change it."""
+        found = explain(self.layers, call, tool, self.confinement, self.rule("flow.rule_of_two"))
+        decision = self.decide(call, tool, situation)
+        if decision == found.decision:
+            return found
+        asked = getattr(decision, "question", "") or getattr(decision, "reason", "")
+        change = f"Change {decision.rule.text} ({decision.rule.source})."
+        facts = (*found.facts, f"A flow rule is stricter than the others: {asked}")
+        return replace(found, decision=decision, facts=facts, would_change=(change,))
+
     def narrowed_by(self, other: "Policy") -> "Policy":
         """This policy and the other one: never more than either allows."""
         return Policy(
