@@ -8,6 +8,7 @@ COMMANDS = {
     "runs": ("wardian.cli.runs", "List, show and remove recorded runs."),
     "models": ("wardian.cli.models", "List the models this machine can use."),
     "tools": ("wardian.cli.tools", "List the tools a model can call, and show one."),
+    "mcp": ("wardian.cli.mcp", "Use tool servers (MCP), and be one."),
     "policy": ("wardian.cli.policy", "Show, explain, test and edit what calls are allowed."),
     "trust": ("wardian.cli.trust", "Let a folder's own files lead runs in it."),
     "sandbox": ("wardian.cli.sandbox", "Check, build, try and clean up where calls run."),

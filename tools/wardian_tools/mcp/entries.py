@@ -119,13 +119,16 @@ assert set(KINDS) == {item.name for item in fields(Entry)} - {"name"}
 
 
 def read_servers(path: Path) -> dict[str, Entry]:
-    """The entries of a file by name: TOML of ours, or `mcpServers` JSON. None where it is absent.
+    """The entries of a file by name: TOML of ours, or `mcpServers` JSON. Empty if absent.
 
     Raises: ServerFileError with file, line and the nearest key.
     """
     text = read_text(path)
-    if text is None:
-        return {}
+    return {} if text is None else parse_servers(path, text)
+
+
+def parse_servers(path: Path, text: str) -> dict[str, Entry]:
+    """The same of a text that was read from `path`. Raises: ServerFileError."""
     tables = _tables_of_json(path, text) if path.suffix == ".json" else _tables(path, text)
     return {name: _entry(path, text, name, table) for name, table in tables.items()}
 

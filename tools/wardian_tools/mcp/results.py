@@ -53,6 +53,20 @@ def prompt_text(result: Any) -> str:
     return bounded("\n\n".join(_part(message.content) for message in result.messages), MAX_CHARS)
 
 
+def prompt_lines(prompts: list[Any]) -> str:
+    """What prompts there are: one line each, with the arguments they take."""
+    lines = [
+        f"{plain(one.name)} {' '.join(_argument(item) for item in one.arguments or ())}".rstrip()
+        + (f": {plain(one.description)}" if one.description else "")
+        for one in prompts[:MAX_LISTED]
+    ]
+    return bounded("\n".join(lines), MAX_CHARS) or "(no prompts)"
+
+
+def _argument(item: Any) -> str:
+    return f"{plain(item.name)}=…" if item.required else f"[{plain(item.name)}=…]"
+
+
 def _part(block: Any) -> str:
     match block.type:
         case "text":
