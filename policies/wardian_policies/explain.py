@@ -56,7 +56,9 @@ def parse_call(text: str, tool: Tool) -> ToolCall:
     arguments: dict[str, Any] = {}
     if inside.startswith("{"):
         arguments = json.loads(inside)
-    elif (named := NAMED.match(inside)) and named[1] in properties:
+    elif NAMED.match(inside) and (
+        Effect.EXECUTES not in tool.effects or is_named(inside, properties)
+    ):
         for part in NEXT_NAMED.split(inside):
             name, _, value = part.partition("=")
             arguments[name] = typed(value, properties.get(name))
@@ -69,6 +71,11 @@ def parse_call(text: str, tool: Tool) -> ToolCall:
         has = ", ".join(properties) or "none"
         raise ValueError(f"{tool.name} has no argument {unknown[0]!r}; it has {has}.")
     return ToolCall(id="explained", name=tool.name, arguments_text=inside, arguments=arguments)
+
+
+def is_named(inside: str, properties: dict[str, Any]) -> bool:
+    """Is it `name=…` with a name of the tool's? `shell(X=1 make)` is a command."""
+    return inside.partition("=")[0] in properties
 
 
 def typed(value: str, schema: Any) -> object:
