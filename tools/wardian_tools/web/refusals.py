@@ -34,7 +34,7 @@ def refused_beforehand(address: WebAddress, egress: Egress) -> Output | None:
 def denied(code: str, reason: str, rule: str) -> Output:
     """What the policy does not let be reached, and the line that would."""
     if code == "address":
-        sentence = f"{reason} If that server is meant, a person can list the address too:"
+        sentence = f"{reason} If that server is meant, a person can list the address:"
     else:
         sentence = f"The policy does not let web tools reach {rule}. A person can allow it:"
     line = f'hosts = ["{rule}"]'

@@ -14,8 +14,12 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""")
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 HEAD_BYTES = 2048
 GUESS_BYTES = 1 << 16
+LEAST_BYTES = 100
+"""With fewer that are not ASCII a guess is worse than what most of the old web is in."""
+OLD_WEB = "cp1252"
 ALIASES = {"iso-8859-1": "cp1252", "latin-1": "cp1252", "latin1": "cp1252", "us-ascii": "cp1252"}
 """As browsers read them. Source: WHATWG Encoding, 4.2."""
 
@@ -32,7 +36,12 @@ def decoded(body: bytes, content_type: str) -> tuple[str, str]:
         text = _strictly(body, name)
         if text is not None:
             return text, name
-    return _guessed(body, declared)
+    return _guessed(body)
+
+
+def is_wide(body: bytes, content_type: str) -> bool:
+    """Is it text of two bytes a character, where zeros are no sign of anything else?"""
+    return body.startswith(UTF_16) or "utf-16" in content_type.lower()
 
 
 def _strictly(body: bytes, name: str) -> str | None:
@@ -47,12 +56,11 @@ def _strictly(body: bytes, name: str) -> str | None:
     return text
 
 
-def _guessed(body: bytes, declared: list[str]) -> tuple[str, str]:
+def _guessed(body: bytes) -> tuple[str, str]:
     from charset_normalizer import from_bytes
 
-    best = from_bytes(body[:GUESS_BYTES]).best()
-    name = best.encoding if best else (declared or ["utf-8"])[0]
-    try:
-        return body.decode(name, "replace"), name
-    except (LookupError, ValueError):
-        return body.decode("utf-8", "replace"), "utf-8"
+    sample = body[:GUESS_BYTES]
+    is_enough = sum(byte > 0x7F for byte in sample) >= LEAST_BYTES
+    best = from_bytes(sample).best() if is_enough else None
+    name = best.encoding if best else OLD_WEB
+    return body.decode(name, "replace"), name

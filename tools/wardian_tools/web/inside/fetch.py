@@ -1,6 +1,7 @@
 """The job of `web_fetch`: redirects followed one by one, robots.txt asked first, the page read."""
 
 import time
+from ipaddress import IPv6Address
 from typing import Any
 from urllib.parse import urljoin
 
@@ -59,6 +60,10 @@ def _followed(
         if len(seen) > MAX_REDIRECTS:
             raise Unreadable("redirects", f"The page redirects more than {MAX_REDIRECTS} times.")
         seen.add(str(address))
+        if address.scheme == "https" and isinstance(address.host, IPv6Address):
+            raise Unreadable(
+                "unsupported", f"{address} names an IPv6 address. Use the host's name."
+            )
         if robots is not None and not robots.lets(address):
             raise Unreadable(
                 "robots",

@@ -74,13 +74,17 @@ def client(way: Way) -> httpx2.Client:
         trust_env=False,
         follow_redirects=False,
         timeout=IDLE_SECONDS,
+        # The proxy serves one request a connection.
+        limits=httpx2.Limits(max_keepalive_connections=0),
         headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip, deflate"},
     )
 
 
 def get(web: httpx2.Client, url: str, *, most_bytes: int, until: float, accept: str) -> Answer:
     """As `send`, a GET."""
-    asked = web.build_request("GET", url, headers={"Accept": accept})
+    # httpx2 forgets the brackets of an IPv6 address where it asks a proxy.
+    target = {"target": url.encode("ascii")} if url.startswith("http://[") else {}
+    asked = web.build_request("GET", url, headers={"Accept": accept}, extensions=target)
     return send(web, asked, most_bytes=most_bytes, until=until)
 
 
@@ -93,7 +97,7 @@ def send(web: httpx2.Client, asked: httpx2.Request, *, most_bytes: int, until: f
         if response.is_redirect:
             return Answer(status=status, headers=headers, body=b"", is_whole=True)
         coding = headers.get("content-encoding", "identity").strip().lower()
-        pieces = _decoded(response.iter_raw(PIECE_BYTES), coding)
+        pieces = _decoded(response.iter_raw(), coding)
         body, is_whole = _bounded(pieces, most_bytes, until)
         return Answer(status=status, headers=headers, body=body, is_whole=is_whole)
     finally:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wardian_sandbox.kinds import SIGNS
-from wardian_tools.web.inside.charset import decoded
+from wardian_tools.web.inside.charset import decoded, is_wide
 from wardian_tools.web.inside.getting import Answer, Unreadable
 
 MAX_TEXT_CHARS = 2_000_000
@@ -51,7 +51,7 @@ def read(answer: Answer, url: str) -> Page:
         return _pdf(answer)
     if signed.startswith("image/"):
         return _image(answer, signed)
-    if signed or (b"\0" in answer.body[:1024] and not declared.lower().count("utf-16")):
+    if signed or (b"\0" in answer.body[:1024] and not is_wide(answer.body, declared)):
         size = f"{len(answer.body):,} bytes" + ("" if answer.is_whole else " and more")
         sentence = f"This is {signed or mime or 'binary data'}, {size}: nothing to read as text."
         raise Unreadable("binary", sentence)
