@@ -1,11 +1,13 @@
 """What is shown of a tool server: whether it works, what it offers, what changed in it."""
 
+import json
 import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from wardian.cli.closing import counted
 from wardian.cli.confirm import confirmed
 from wardian.cli.terminal import write
 from wardian.errors import ApprovalNeeded, ExitCode, WardianError
@@ -104,7 +106,7 @@ def tested_lines(tested: Tested, pin: Pin | None) -> list[str]:
     differs = (
         {change.name: change.kind for change in changes(pin.tools, offer.tools)} if pin else {}
     )
-    lines.append(f"{len(offer.tools)} tools:")
+    lines.append(f"{counted(len(offer.tools), 'tool')}:")
     for tool in offer.tools:
         mark = f" [{differs[tool.name]} since it was approved]" if tool.name in differs else ""
         lines.append(f"  {tool.name}{mark}: {first_line(tool.description)}")
@@ -117,7 +119,8 @@ def closing(entry: Entry, pin: Pin | None, differs: dict[str, str]) -> str:
     state = state_of(entry, pin)
     if state == "approved" and not differs:
         return "approved, and as it was"
-    what = f"{len(differs)} tools differ from what was approved" if differs else state
+    differing = f"{counted(len(differs), 'tool')} not as approved"
+    what = differing if differs else state
     return f"{what}: `agent mcp approve {entry.name}`"
 
 
@@ -163,9 +166,21 @@ def definition_lines(tool: Definition) -> Iterable[str]:
     yield f"{tool.name}"
     for line in tool.description.strip().splitlines() or ["(no description)"]:
         yield f"  | {line}"
-    names = tool.schema.get("properties", {})
-    if isinstance(names, dict) and names:
-        yield f"  takes {', '.join(map(str, names))}"  # pyright: ignore[reportUnknownArgumentType] - JSON
+    properties = tool.schema.get("properties")
+    for name, facts in properties.items() if isinstance(properties, dict) else ():  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] - JSON
+        about = facts.get("description", "") if isinstance(facts, dict) else ""  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] - JSON
+        yield f"  {name}: {about}".rstrip(": ")
+    if deeper(tool.schema):
+        yield "  its schema says more:"
+        yield from (f"  | {line}" for line in json.dumps(tool.schema, indent=1).splitlines())
+
+
+def deeper(schema: dict[str, Any]) -> bool:
+    """Does it hold text for the model below what its arguments are described by?"""
+    texts = json.dumps(schema).count('"description"') + json.dumps(schema).count('"title"')
+    properties = schema.get("properties")
+    known = properties.values() if isinstance(properties, dict) else ()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] - JSON
+    return texts > sum("description" in facts for facts in known if isinstance(facts, dict))
 
 
 def change_lines(change: Change) -> Iterable[str]:
@@ -179,7 +194,7 @@ def left_out_lines(offer: Offer) -> list[str]:
     found = [f"  {name}: {why}" for name, why in list(offer.left_out.items())[:MAX_LISTED]]
     more = len(offer.left_out) - MAX_LISTED
     return (
-        ["", f"{len(offer.left_out)} tools are left out:", *found]
+        ["", f"left out: {counted(len(offer.left_out), 'tool')}", *found]
         + ([f"  and {more} more"] if more > 0 else [])
         if found
         else []
@@ -194,7 +209,8 @@ def decide_on(places: Paths, tested: Tested, *, yes: bool) -> int:
     """Approve what was shown, if the person says so. Raises: ApprovalNeeded, ServerFileError."""
     entry = tested.entry
     count = len(tested.offer.tools)
-    answer = True if yes else confirmed(f"Let models call these {count} tools of {entry.name}?")
+    tools = counted(count, "tool")
+    answer = True if yes else confirmed(f"Let models call {entry.name}, as shown ({tools})?")
     if answer is None:
         raise ApprovalNeeded(
             f"{entry.name} has to be approved, and there is no terminal to ask on.",
@@ -206,5 +222,5 @@ def decide_on(places: Paths, tested: Tested, *, yes: bool) -> int:
         return ExitCode.APPROVAL
     pins = approved(places) | {entry.name: Pin.of(entry, tested.offer)}
     write_pins(places.mcp_approved, pins)
-    write(sys.stderr, f"approved: {count} tools of {entry.name}\n")
+    write(sys.stderr, f"approved: {tools} of {entry.name}\n")
     return ExitCode.DONE

@@ -8,8 +8,9 @@ call what the policy allows.
 
 import asyncio
 import hmac
+import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import mcp_types as types
@@ -19,6 +20,7 @@ from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from wardian._version import __version__
 from wardian.serve.mcp_session import Session
@@ -34,11 +36,19 @@ INSTRUCTIONS = (
     "Tools that run in a sandbox around one workspace folder. Calls may be refused by a policy; the"
     " result then says so, and repeating the call does not help."
 )
+QUESTION = "allow"
+ALLOW: dict[str, Any] = {
+    "type": "object",
+    "properties": {"allow": {"type": "boolean", "title": "Let it run, this once"}},
+    "required": ["allow"],
+}
+Work = asyncio.Task[ToolResult]
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 def make_server(session: Session) -> Server[Any]:
     """A server whose calls are the session's."""
+    calls = Calls(session)
 
     async def list_tools(
         context: ServerRequestContext[Any], params: types.PaginatedRequestParams | None
@@ -48,12 +58,10 @@ def make_server(session: Session) -> Server[Any]:
 
     async def call_tool(
         context: ServerRequestContext[Any], params: types.CallToolRequestParams
-    ) -> types.CallToolResult:
+    ) -> types.CallToolResult | types.InputRequiredResult:
         if session.tools.get(params.name) is None:
             raise MCPError(types.INVALID_PARAMS, f"There is no tool {plain(params.name)[:64]!r}.")
-        asking = Asking(context)
-        result = await session.call(params.name, params.arguments or {}, asking.ask)
-        return as_result(result, asking)
+        return await calls.answer(context, params)
 
     return Server(
         "wardian",
@@ -62,6 +70,51 @@ def make_server(session: Session) -> Server[Any]:
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )
+
+
+class Calls:
+    """Calls under way, those too whose user is being asked between one request and the next."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._asked: dict[str, tuple[types.CallToolRequestParams, Asking, Work]] = {}
+
+    async def answer(
+        self, context: ServerRequestContext[Any], params: types.CallToolRequestParams
+    ) -> types.CallToolResult | types.InputRequiredResult:
+        """The call's result; or the question that its user has to answer first."""
+        if params.request_state is None:
+            asking = Asking(context)
+            call = self._session.call(params.name, params.arguments or {}, asking.ask)
+            work = asyncio.create_task(call)
+        else:
+            asking, work = self._taken_up(params.request_state, params)
+            asking.hear((params.input_responses or {}).get(QUESTION))
+        question = asyncio.create_task(asking.question.get())
+        try:
+            await asyncio.wait((work, question), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            work.cancel()
+            raise
+        finally:
+            question.cancel()
+        if work.done():
+            return as_result(work.result(), asking)
+        state = secrets.token_urlsafe()
+        self._asked[state] = (params, asking, work)
+        work.add_done_callback(lambda _: self._asked.pop(state, None))
+        return types.InputRequiredResult(
+            input_requests={QUESTION: question.result()}, request_state=state
+        )
+
+    def _taken_up(self, state: str, params: types.CallToolRequestParams) -> "tuple[Asking, Work]":
+        asked, asking, work = self._asked.pop(state, (None, None, None))
+        if asked is None or asking is None or work is None:
+            raise MCPError(types.INVALID_PARAMS, "That question was answered, or is too old.")
+        if (asked.name, asked.arguments) != (params.name, params.arguments):
+            work.cancel()
+            raise MCPError(types.INVALID_PARAMS, "The question was about another call.")
+        return asking, work
 
 
 def as_mcp(tool: Tool) -> types.Tool:
@@ -91,11 +144,18 @@ def as_result(result: ToolResult, asking: "Asking") -> types.CallToolResult:
 
 @dataclass(slots=True)
 class Asking:
-    """Asks the user of the program that calls."""
+    """Asks the user of the program that calls.
+
+    Up to protocol 2025-11-25 by a request of ours; since then by an answer that asks, after which
+    the same call comes again with what the user said.
+    """
 
     context: ServerRequestContext[Any]
     nobody: str = ""
     """Why nobody could be asked."""
+    question: "asyncio.Queue[types.ElicitRequest]" = field(default_factory=asyncio.Queue)
+    """What to answer the request with instead of a result."""
+    _said: "asyncio.Future[object] | None" = None
 
     async def ask(self, ask: Ask, call: ToolCall) -> bool:
         if not self._can_ask():
@@ -104,21 +164,30 @@ class Asking:
                 "to ask its user (elicitation)."
             )
             return False
-        question = f"{plain(ask.question)}\n\n{call.name} {plain(call.arguments_text)}"
-        schema: dict[str, Any] = {
-            "type": "object",
-            "properties": {"allow": {"type": "boolean", "title": "Let it run, this once"}},
-            "required": ["allow"],
-        }
+        text = f"{plain(ask.question)}\n\n{call.name} {plain(call.arguments_text)}"
         try:
             async with asyncio.timeout(ASK_SECONDS):
-                answer = await self.context.session.elicit_form(
-                    question, schema, self.context.request_id
-                )
+                answer = await self._answer(text)
         except (TimeoutError, MCPError) as error:
             self.nobody = f"The policy asks, and nobody answered ({type(error).__name__})."
             return False
+        if not isinstance(answer, types.ElicitResult):
+            return False
         return answer.action == "accept" and (answer.content or {}).get("allow") is True
+
+    async def _answer(self, text: str) -> object:
+        if self.context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+            request_id = self.context.request_id
+            return await self.context.session.elicit_form(text, ALLOW, request_id)
+        self._said = asyncio.get_running_loop().create_future()
+        form = types.ElicitRequestFormParams(message=text, requested_schema=ALLOW)
+        self.question.put_nowait(types.ElicitRequest(params=form))
+        return await self._said
+
+    def hear(self, answer: object) -> None:
+        """What the user said, as it came with the call's next request."""
+        if self._said is not None and not self._said.done():
+            self._said.set_result(answer)
 
     def _can_ask(self) -> bool:
         wanted = types.ClientCapabilities(elicitation=types.ElicitationCapability())

@@ -314,7 +314,7 @@ class Connection:
             cause = f"{cause} It printed to its standard output what is no message: {self.noise}."
         if words := self._service.stderr.text:
             last = plain(words)[-LAST_WORDS_CHARS:]
-            cause = f"{cause} Its last words: {last}"
+            cause = f"{cause} Its last words: {last.rstrip('.')}."
         return ServerUnavailable(cause, remedy)
 
 
