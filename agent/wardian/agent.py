@@ -22,6 +22,7 @@ from wardian.events import ChildFinished, ChildStarted, Event, RunFinished, RunS
 from wardian.limits import Meter
 from wardian.loop import Approve, Run, pursue
 from wardian.models.catalogue import resolve_model
+from wardian.privacy import Screen, screen_for
 from wardian.prompt import Conversation, system_prompt
 from wardian.recorder import RunRecorder
 from wardian.results import RunResult, T
@@ -32,7 +33,8 @@ from wardian.skills import SKILL, Skill, listing, skill_tool
 from wardian.subagents import ChildRun, SubAgent, all_effects, chosen, delegate
 from wardian.types import Message, Model, Role, Sampling, Startable, Stop, Task, ToolSpec
 from wardian_policies import Policy
-from wardian_policies.policy import least_budgets
+from wardian_policies.narrowing import least_budgets
+from wardian_policies.redaction.pseudonyms import Pseudonyms
 from wardian_policies.types import Ask, Budgets
 from wardian_sandbox.choosing import Choice, choose
 from wardian_sandbox.errors import SandboxError
@@ -49,7 +51,7 @@ from wardian_tools import (
     tool,
     usual_tools,
 )
-from wardian_tools.types import ToolSource
+from wardian_tools.types import AskUser, Question, ToolSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +84,14 @@ class Agent(Generic[T]):
         budgets: Replaces the policy's budgets.
         instructions: Added to the system prompt.
         approve: Asked where the policy asks; None ends such a run with `Stop.APPROVAL`.
+        ask_user: Answers the questions of the tool of that name; None: nobody can be asked.
         output_type: A type pydantic can validate: the answer must be JSON of it.
         output_schema: The same as a JSON schema; `value` is then the parsed JSON.
         store: Where runs are kept; None is the user's own, False keeps nothing.
+        private_model: A local model for what the policy keeps on this machine.
         subagents: What it may give tasks to; each is a tool for the model.
         skills: Instructions for kinds of tasks, read when one is needed.
+        more_tools: Beside `tools`, whatever that is.
         search: The engine that `web_search` asks; None is DuckDuckGo.
         servers: More tools, with what stands behind them (`McpServers`); closed with the agent.
 
@@ -107,20 +112,25 @@ class Agent(Generic[T]):
         sampling: Sampling | None = None,
         instructions: str = "",
         approve: Approve | None = None,
+        ask_user: AskUser | None = None,
         output_type: type[T] | None = None,
         output_schema: dict[str, Any] | None = None,
         store: RunStore | bool | None = None,
         base_url: str | None = None,
+        private_model: Model | str | None = None,
         tags: Sequence[str] = (),
         subagents: Sequence[SubAgent] = (),
         skills: Sequence[Skill] = (),
+        more_tools: Sequence[Tool] = (),
         search: SearchEngine | None = None,
         servers: ToolSource | None = None,
     ) -> None:
         self.policy = policy if isinstance(policy, Policy) else load_policy(policy)
         if budgets is not None:
             self.policy = self.policy.with_budgets(budgets)
-        more = [*(servers.tools if servers else ()), *([skill_tool(skills)] if skills else ())]
+        more = [*more_tools, *(servers.tools if servers else ())]
+        if skills:
+            more.append(skill_tool(skills))
         self.registry = Registry([*_as_tools(tools, self.policy, search or SearchEngine()), *more])
         self.servers = servers
         self.model = resolve_model(model, base_url=base_url) if isinstance(model, str) else model
@@ -131,11 +141,21 @@ class Agent(Generic[T]):
         self.sampling = sampling or Sampling()
         self.instructions = instructions
         self.approve = approve
+        self.ask_user = ask_user
         self.check: AnswerCheck[T] = answer_check(output_type, output_schema)
         self.tags = tuple(tags)
         self.store = _as_store(store)
         self.subagents = tuple(subagents)
         self.skills = tuple(skills)
+        self.private_model = (
+            resolve_model(private_model) if isinstance(private_model, str) else private_model
+        )
+        if self.private_model and not self.private_model.is_local:
+            raise ConfigurationError(
+                f"The private model {self.private_model.name} is not on this machine.",
+                "Name one that is, such as tiny or gguf:PATH.",
+            )
+        self.pseudonyms = Pseudonyms()
         self.caller: Caller | None = None
         self.child_models: dict[str, Model] = {}
         for definition in self.subagents:
@@ -192,7 +212,8 @@ class Agent(Generic[T]):
         """Release the model, and end the tool servers."""
         if self.servers:
             await self.servers.close()
-        for model in (self.model, *self.child_models.values()):
+        private = [self.private_model] if self.private_model else []
+        for model in (self.model, *private, *self.child_models.values()):
             await model.close()
 
     async def __aenter__(self) -> Self:
@@ -225,13 +246,18 @@ class Agent(Generic[T]):
                 stack.callback(log.close)
             meter = Meter(ledger=ledger)
             stack.callback(meter.close)
-            recorder = RunRecorder(log, Conversation(), meter, listener)
+            screen = self._screen(log)
+            recorder = RunRecorder(log, Conversation(), meter, listener, screen)
             box = self._box(run_id, choice.backend, recorder)
             stack.push_async_callback(box.close)
             run = self._assemble(run_id, recorder, box)
-            await run.recorder.record(self._started(run, task, earlier, choice))
-            finished = await self._supervise(run)
-        return self._result(run, finished, log)
+            try:
+                await run.recorder.record(self._started(run, task, earlier, choice))
+                finished = await self._supervise(run)
+            except BaseException as error:
+                screen.cleaned(error)
+                raise
+        return self._result(run, screen.shown(finished), log)
 
     async def _choose_sandbox(self) -> Choice:
         """Which sandbox the calls will run in: what is lacking is said before the model is asked.
@@ -266,6 +292,17 @@ class Agent(Generic[T]):
 
         return RunBox(opening, recorder.record)
 
+    def _screen(self, log: RunLog | None) -> Screen:
+        """What this run hides. Raises: ConfigurationError for a key that is none."""
+        models = [self.model, *([self.private_model] if self.private_model else [])]
+        return screen_for(
+            self.policy,
+            os.environ,
+            models=models,
+            pseudonyms=self.pseudonyms,
+            folder=log.folder if log else None,
+        )
+
     def _assemble(self, run_id: str, recorder: RunRecorder, box: RunBox) -> Run:
         run = Run(
             id=run_id,
@@ -277,8 +314,12 @@ class Agent(Generic[T]):
             recorder=recorder,
             conversation=recorder.conversation,
             meter=recorder.meter,
+            labels=recorder.labels,
+            screen=recorder.screen,
             sampling=self.sampling,
+            private_model=self.private_model,
             approve=self.approve,
+            ask_user=self.ask_user,
             check_answer=self.check.problem,
             output_schema=self.check.schema,
         )
@@ -331,6 +372,13 @@ class Agent(Generic[T]):
                     return await approve(ask, call)
 
             child.approve = one_at_a_time
+        if ask_user := self.ask_user:
+
+            async def one_question(question: Question) -> str | None:
+                async with asking:
+                    return await ask_user(question)
+
+            child.ask_user = one_question
         return child
 
     async def run_for(self, caller: Caller, task: str) -> ChildRun:
@@ -356,7 +404,13 @@ class Agent(Generic[T]):
                 step=step, call_id=call_id, run_id=run_id, stop=stop, consumed=consumed
             )
             await run.recorder.record(ended, durable=False)
-        return ChildRun(run_id=run_id, answer=result.answer, stop=stop, error=result.error)
+        return ChildRun(
+            run_id=run_id,
+            answer=result.answer,
+            stop=stop,
+            error=result.error,
+            flow=result.flow,
+        )
 
     def _model_of(self, definition: SubAgent) -> Model:
         """The model of a sub-agent; one that is named is loaded once."""
@@ -395,6 +449,7 @@ class Agent(Generic[T]):
             tags=self.tags,
             parent=self.caller.as_json() if self.caller else {},
             spent=run.meter.ledger.before.as_json(),
+            flow=self.caller.run.labels.state.as_json() if self.caller else {},
         )
 
     async def _supervise(self, run: Run) -> RunFinished:
@@ -430,6 +485,7 @@ class Agent(Generic[T]):
             seconds=finished.seconds,
             error=finished.error,
             path=log.path if log else None,
+            flow=run.labels.state,
             messages=run.conversation.closed(),
         )
 

@@ -38,6 +38,8 @@ class RunStarted:
     """Of a sub-agent: run_id, step, call_id of the call it does, its own name and depth"""
     spent: dict[str, float] = field(default_factory=dict[str, float])
     """What counts against its budgets from before, when it goes on from another run"""
+    flow: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Labels it begins with, each with its first source: of a sub-agent, its caller's"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

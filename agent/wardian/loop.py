@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
-from wardian.errors import ModelError, ModelRefused
+from wardian.errors import ModelError, ModelRefused, PrivateContent
 from wardian.events import (
     CallDecided,
     CallFinished,
@@ -21,14 +21,19 @@ from wardian.events import (
     Noted,
     Recorded,
 )
+from wardian.flow import FlowLabels, withheld
 from wardian.limits import Meter
+from wardian.privacy import Screen, UnfitArguments
 from wardian.prompt import Conversation
 from wardian.types import Delta, Finish, Message, Model, Reply, Request, Sampling, Stop, ToolSpec
 from wardian_policies import Policy
+from wardian_policies import types as policies
+from wardian_policies.flow import labelled
+from wardian_policies.labels import Situation
 from wardian_policies.types import Allow, Ask, Deny
 from wardian_sandbox.types import FileChange, Sandbox
 from wardian_tools import MAX_CALLS_PER_REPLY, Registry, run_call
-from wardian_tools.types import ResultStatus, Tool, ToolCall, ToolContext, ToolResult
+from wardian_tools.types import AskUser, ResultStatus, Tool, ToolCall, ToolContext, ToolResult
 
 Approve = Callable[[Ask, ToolCall], Awaitable[bool]]
 """Asks a person: may this call run?"""
@@ -73,8 +78,14 @@ class Run:
     recorder: Recorder
     conversation: Conversation
     meter: Meter
+    labels: FlowLabels
+    screen: Screen
     sampling: Sampling
+    private_model: Model | None = None
+    """A model on this machine, for what the policy keeps there."""
     approve: Approve | None = None
+    ask_user: AskUser | None = None
+    """Answers the questions of tools; None where nobody can be asked."""
     check_answer: Callable[[str], str | None] | None = None
     """Says what is wrong with a final answer, or None."""
     output_schema: dict[str, Any] | None = None
@@ -115,7 +126,7 @@ async def ask(run: Run) -> Reply:
         conversation=run.id,
     )
     reply: Reply | None = None
-    async with aclosing(run.model.stream(request)) as stream:
+    async with aclosing(model_for(run).stream(request)) as stream:
         async for item in stream:
             if isinstance(item, Reply):
                 reply = item
@@ -123,10 +134,29 @@ async def ask(run: Run) -> Reply:
                 run.recorder.show(item)
     if reply is None:
         raise ModelError(f"{run.model.name} ended its stream without a reply.")
+    reply = run.screen.reply(reply)
     reply = replace(reply, message=understood(reply.message, run.registry, step))
     seconds = time.monotonic() - began
     await run.recorder.record(ModelReplied(step=step, reply=reply, seconds=seconds), durable=False)
     return reply
+
+
+def model_for(run: Run) -> Model:
+    """The model that may read what the run holds. Raises: PrivateContent."""
+    source = run.labels.state.local
+    if source is None or stays_here(run):
+        return run.private_model if source and run.private_model else run.model
+    raise PrivateContent(
+        f"The run holds what its policy keeps on this machine, from {source},"
+        f" and {run.model.name} is elsewhere.",
+        "Name a local model for it with --private-model, or for the whole run with -m.",
+    )
+
+
+def stays_here(run: Run) -> bool:
+    """May the run read what the policy keeps on this machine?"""
+    is_free = run.policy.flow.private_to_api is policies.Verdict.ALLOW
+    return is_free or run.model.is_local or run.private_model is not None
 
 
 def understood(message: Message, registry: Registry, step: int) -> Message:
@@ -168,6 +198,8 @@ class Verdict:
     call: ToolCall
     tool: Tool | None = None
     allow: Allow | None = None
+    was_asked: bool = False
+    """A person said yes."""
     result: ToolResult | None = None
 
 
@@ -197,7 +229,12 @@ async def judge(run: Run, call: ToolCall) -> Verdict | None:
     """The policy's decision on one valid call, a person's where the policy asks."""
     tool = run.registry.get(call.name)
     assert tool is not None  # a call with arguments was parsed by its tool
-    decision = run.policy.decide(call, tool)
+    try:
+        call, restores = run.screen.for_tool(call, tool)
+    except UnfitArguments as problem:
+        return settled(call, ResultStatus.DENIED, str(problem))
+    situation = Situation(flow=run.labels.state, is_local=stays_here(run), restores=restores)
+    decision = run.policy.decide(call, tool, situation)
     answer = None
     if isinstance(decision, Ask) and run.approve:
         answer = "yes" if await run.approve(decision, call) else "no"
@@ -211,9 +248,10 @@ async def judge(run: Run, call: ToolCall) -> Verdict | None:
             return settled(call, ResultStatus.DENIED, reason)
         case Ask(granted=granted):
             if answer is None:
-                return None
+                why = decision.unattended
+                return settled(call, ResultStatus.DENIED, why) if why else None
             if answer == "yes":
-                return Verdict(call=call, tool=tool, allow=granted)
+                return Verdict(call=call, tool=tool, allow=granted, was_asked=True)
             return settled(call, ResultStatus.DENIED, "The user did not allow this call.")
 
 
@@ -250,19 +288,23 @@ async def run_together(run: Run, verdicts: Sequence[Verdict]) -> None:
         )
     )
     if len(verdicts) == 1:
-        results = [await outcome(sandbox, verdicts[0])]
+        results = [await outcome(run, sandbox, verdicts[0])]
     else:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(outcome(sandbox, verdict)) for verdict in verdicts]
+            tasks = [group.create_task(outcome(run, sandbox, verdict)) for verdict in verdicts]
         results = [task.result() for task in tasks]
     await run.recorder.record(*(CallFinished(step=step, result=result) for result in results))
 
 
-async def outcome(sandbox: Sandbox, verdict: Verdict) -> ToolResult:
+async def outcome(run: Run, sandbox: Sandbox, verdict: Verdict) -> ToolResult:
     """The result the call has, or gets by running. Only an `Allow` runs anything."""
     if verdict.result:
         return verdict.result
     assert verdict.tool is not None
     assert verdict.allow is not None
-    context = ToolContext(sandbox=sandbox, within=verdict.allow.within, call_id=verdict.call.id)
-    return await run_call(verdict.tool, verdict.call, context)
+    context = ToolContext(
+        sandbox=sandbox, within=verdict.allow.within, call_id=verdict.call.id, ask=run.ask_user
+    )
+    result = await run_call(verdict.tool, verdict.call, context)
+    result = labelled(result, verdict.call, verdict.tool, run.policy.flow, context.within)
+    return withheld(result) if not (stays_here(run) or verdict.was_asked) else result

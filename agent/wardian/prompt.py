@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from wardian.events import CallFinished, ModelReplied, Noted, Recorded, RunStarted
 from wardian.types import Finish, Message, Reply, Role, Task
-from wardian_tools.types import ToolCall
+from wardian_tools.types import ToolCall, ToolResult
 
 SYSTEM_PROMPT = """\
 You are an agent that completes the user's task by calling tools.
@@ -61,7 +61,7 @@ class Conversation:
                 self._add_reply(reply)
             case CallFinished(result=result):
                 self.pending.pop(result.call_id, None)
-                self._add(Role.TOOL, result.content, call_id=result.call_id, name=result.name)
+                self._add_result(result)
             case Noted(text=text):
                 self._add(Role.USER, text)
             case _:
@@ -89,6 +89,18 @@ class Conversation:
             return
         self.pending = {call.id: call for call in reply.message.calls}
         self.messages.append(reply.message)
+
+    def _add_result(self, result: ToolResult) -> None:
+        self.messages.append(
+            Message(
+                role=Role.TOOL,
+                content=result.content,
+                call_id=result.call_id,
+                name=result.name,
+                integrity=result.integrity,
+                confidentiality=result.confidentiality,
+            )
+        )
 
     def _add(self, role: Role, content: str, *, call_id: str = "", name: str = "") -> None:
         self.messages.append(Message(role=role, content=content, call_id=call_id, name=name))

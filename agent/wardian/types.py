@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
-from wardian_tools.types import ToolCall
+from wardian_tools.types import Confidentiality, Integrity, ToolCall
 
 
 class Role(StrEnum):
@@ -29,6 +29,10 @@ class Message:
     """Tool only: the call this answers."""
     name: str = ""
     """Tool only: the tool's name."""
+    integrity: Integrity | None = field(default=None, compare=False)
+    """Tool only: the result's label; None in a run recorded before there were labels."""
+    confidentiality: Confidentiality | None = field(default=None, compare=False)
+    """Tool only, likewise."""
     encoded: dict[str, bytes] = field(
         default_factory=dict[str, bytes], compare=False, repr=False, init=False
     )
