@@ -9,11 +9,13 @@ the conversation. What goes wrong in it is a result for its caller, never an err
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from wardian.errors import WardianError
 from wardian.types import Model, Stop
 from wardian_policies import Policy
+from wardian_policies.labels import FlowState
 from wardian_policies.types import Budgets
 from wardian_sandbox.errors import SandboxError
 from wardian_tools import Effect, Output, ResultStatus, Tool, ToolContext, select, tool
@@ -56,6 +58,8 @@ class ChildRun:
     answer: str
     stop: Stop
     error: str
+    flow: FlowState
+    """What it had read when it ended, so that its answer may depend on it"""
 
 
 Start = Callable[[str, ToolContext], Awaitable[ChildRun]]
@@ -82,12 +86,19 @@ def delegate(
             raise
         except (WardianError, SandboxError) as error:
             return failed(f"{definition.name} broke down: {error}"[:MAX_FAILURE_CHARS])
+        flow = child.flow
         facts: dict[str, Any] = {"run_id": child.run_id, "stop": child.stop.value}
+        labelled = partial(
+            Output,
+            integrity=flow.integrity,
+            confidentiality=flow.confidentiality,
+            data=facts | ({"outside": True} if flow.outside else {}),
+        )
         if child.stop is Stop.DONE:
-            return Output(content=child.answer, data=facts)
+            return labelled(content=child.answer)
         said = f"{definition.name} did not reach an answer: {child.error}"[:MAX_FAILURE_CHARS]
-        partial = f"\nIts last text was:\n{child.answer}" if child.answer else ""
-        return Output(content=said + partial, status=ResultStatus.ERROR, data=facts)
+        rest = f"\nIts last text was:\n{child.answer}" if child.answer else ""
+        return labelled(content=said + rest, status=ResultStatus.ERROR)
 
     made = tool(name=definition.name, description=definition.description, effects=effects)(run)
     return replace(made, parallel=definition.parallel, uses_sandbox=in_copy)
@@ -98,8 +109,10 @@ def failed(text: str) -> Output:
 
 
 def all_effects(tools: Iterable[Tool]) -> frozenset[Effect]:
-    """What a sub-agent with these tools may do."""
-    return frozenset(effect for tool in tools for effect in tool.effects)
+    """What a sub-agent with these tools may do to the workspace. What it sends out is decided call
+    by call, by the labels it has inherited."""
+    effects = {effect for tool in tools for effect in tool.effects}
+    return frozenset(effects - {Effect.EGRESS, Effect.CONFIGURES})
 
 
 def chosen(definition: SubAgent, theirs: Sequence[Tool]) -> list[Tool]:

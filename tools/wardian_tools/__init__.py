@@ -21,10 +21,12 @@ from wardian_tools.discover import (
 from wardian_tools.errors import ToolDefinitionError, ToolError, UnknownTool
 from wardian_tools.registry import Registry
 from wardian_tools.types import (
+    AskUser,
     Confidentiality,
     Effect,
     Integrity,
     Output,
+    Question,
     ResultStatus,
     Tool,
     ToolCall,
@@ -40,12 +42,14 @@ __all__ = [
     "MAX_CALLS_PER_REPLY",
     "MAX_DEPTH",
     "MAX_RESULT_CHARS",
+    "AskUser",
     "Confidentiality",
     "Discovered",
     "Effect",
     "Integrity",
     "Output",
     "PluginFailure",
+    "Question",
     "Registry",
     "ResultStatus",
     "SearchEngine",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from wardian_sandbox.types import Egress
-from wardian_tools.builtin import builtin_tools
+from wardian_tools.builtin import builtin_tools, talking_tools
 from wardian_tools.errors import ToolDefinitionError, UnknownTool
 from wardian_tools.problems import clipped, nearest
 from wardian_tools.types import Tool
@@ -40,7 +40,8 @@ class Discovered:
 
 def own_tools(engine: SearchEngine = DEFAULT_ENGINE) -> tuple[Tool, ...]:
     """All tools that come with Wardian, sorted by name; `web_search` asks that engine."""
-    return tuple(sorted((*builtin_tools(), *web_tools(engine)), key=lambda tool: tool.name))
+    tools = (*builtin_tools(), *talking_tools(), *web_tools(engine))
+    return tuple(sorted(tools, key=lambda tool: tool.name))
 
 
 def usual_tools(egress: Egress, engine: SearchEngine = DEFAULT_ENGINE) -> tuple[Tool, ...]:
