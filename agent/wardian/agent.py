@@ -15,12 +15,13 @@ from typing import Any, Generic, Self
 import wardian_sandbox
 from wardian._version import __version__
 from wardian.answers import AnswerCheck, answer_check
+from wardian.approval import Approve, Grants
 from wardian.budget import NOTHING, Amount, Ledger
 from wardian.ending import finish, why
 from wardian.errors import ConfigurationError, WardianError
 from wardian.events import ChildFinished, ChildStarted, Event, RunFinished, RunStarted
 from wardian.limits import Meter
-from wardian.loop import Approve, Run, pursue
+from wardian.loop import Run, pursue
 from wardian.models.catalogue import resolve_model
 from wardian.privacy import Screen, screen_for
 from wardian.prompt import Conversation, system_prompt
@@ -28,14 +29,14 @@ from wardian.recorder import RunRecorder
 from wardian.results import RunResult, T
 from wardian.run_box import RunBox
 from wardian.runs import RunLog, RunStore, new_run_id
-from wardian.settings import paths
+from wardian.settings import paths, policy_in_force, workspace_of
 from wardian.skills import SKILL, Skill, listing, skill_tool
 from wardian.subagents import ChildRun, SubAgent, all_effects, chosen, delegate
 from wardian.types import Message, Model, Role, Sampling, Startable, Stop, Task, ToolSpec
 from wardian_policies import Policy
 from wardian_policies.narrowing import least_budgets
 from wardian_policies.redaction.pseudonyms import Pseudonyms
-from wardian_policies.types import Ask, Budgets
+from wardian_policies.types import Budgets
 from wardian_sandbox.choosing import Choice, choose
 from wardian_sandbox.errors import SandboxError
 from wardian_sandbox.supervised import SupervisedSandbox
@@ -45,7 +46,6 @@ from wardian_tools import (
     Registry,
     SearchEngine,
     Tool,
-    ToolCall,
     ToolContext,
     select,
     tool,
@@ -125,7 +125,7 @@ class Agent(Generic[T]):
         search: SearchEngine | None = None,
         servers: ToolSource | None = None,
     ) -> None:
-        self.policy = policy if isinstance(policy, Policy) else load_policy(policy)
+        self.policy = policy if isinstance(policy, Policy) else load_policy(policy, workspace)
         if budgets is not None:
             self.policy = self.policy.with_budgets(budgets)
         more = [*more_tools, *(servers.tools if servers else ())]
@@ -141,6 +141,7 @@ class Agent(Generic[T]):
         self.sampling = sampling or Sampling()
         self.instructions = instructions
         self.approve = approve
+        self.grants = Grants()
         self.ask_user = ask_user
         self.check: AnswerCheck[T] = answer_check(output_type, output_schema)
         self.tags = tuple(tags)
@@ -319,6 +320,7 @@ class Agent(Generic[T]):
             sampling=self.sampling,
             private_model=self.private_model,
             approve=self.approve,
+            grants=self.grants,
             ask_user=self.ask_user,
             check_answer=self.check.problem,
             output_schema=self.check.schema,
@@ -365,13 +367,6 @@ class Agent(Generic[T]):
         child.subagents = definition.subagents
         child.check = answer_check(None, None)
         child.caller = caller
-        if approve := self.approve:
-
-            async def one_at_a_time(ask: Ask, call: ToolCall) -> bool:
-                async with asking:
-                    return await approve(ask, call)
-
-            child.approve = one_at_a_time
         if ask_user := self.ask_user:
 
             async def one_question(question: Question) -> str | None:
@@ -485,14 +480,18 @@ class Agent(Generic[T]):
             seconds=finished.seconds,
             error=finished.error,
             path=log.path if log else None,
+            spent=run.meter.ledger.spent,
             flow=run.labels.state,
             messages=run.conversation.closed(),
         )
 
 
-def load_policy(name_or_path: str | Path) -> Policy:
-    """A preset, one of the user's own policies by name, or a policy file."""
-    return Policy.load(name_or_path, folder=paths(os.environ).policies)
+def load_policy(name_or_path: str | Path, workspace: str | Path) -> Policy:
+    """A preset, one of the user's own policies by name, or a policy file.
+
+    Narrowed by the workspace's own, where the user trusts that folder.
+    """
+    return policy_in_force(name_or_path, os.environ, workspace_of(Path(workspace), os.environ))
 
 
 def _as_tools(

@@ -71,7 +71,11 @@ class CallDecided:
     call: ToolCall
     decision: Decision
     answer: str | None = None
-    """`yes` or `no` where the decision was Ask"""
+    """Where the decision was Ask: `yes`, `session`, `always`, `no`, or `edit`"""
+    edit: dict[str, Any] | None = None
+    """What a person put in the place of the arguments; the call then decided again follows"""
+    saved: str = ""
+    """The rule that an `always` saved, and where"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,14 +6,14 @@ raised to `Agent`, the one boundary that records it.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
+from wardian.approval import Approve, Grants
 from wardian.errors import ModelError, ModelRefused, PrivateContent
 from wardian.events import (
-    CallDecided,
     CallFinished,
     CallStarted,
     ModelAsked,
@@ -22,21 +22,17 @@ from wardian.events import (
     Recorded,
 )
 from wardian.flow import FlowLabels, withheld
+from wardian.judging import Verdict, decide, with_edit
 from wardian.limits import Meter
-from wardian.privacy import Screen, UnfitArguments
+from wardian.privacy import Screen
 from wardian.prompt import Conversation
 from wardian.types import Delta, Finish, Message, Model, Reply, Request, Sampling, Stop, ToolSpec
 from wardian_policies import Policy
 from wardian_policies import types as policies
 from wardian_policies.flow import labelled
-from wardian_policies.labels import Situation
-from wardian_policies.types import Allow, Ask, Deny
 from wardian_sandbox.types import FileChange, Sandbox
-from wardian_tools import MAX_CALLS_PER_REPLY, Registry, run_call
-from wardian_tools.types import AskUser, ResultStatus, Tool, ToolCall, ToolContext, ToolResult
-
-Approve = Callable[[Ask, ToolCall], Awaitable[bool]]
-"""Asks a person: may this call run?"""
+from wardian_tools import Registry, run_call
+from wardian_tools.types import AskUser, Tool, ToolCall, ToolContext, ToolResult
 
 
 class Recorder(Protocol):
@@ -84,11 +80,18 @@ class Run:
     private_model: Model | None = None
     """A model on this machine, for what the policy keeps there."""
     approve: Approve | None = None
+    grants: Grants = field(default_factory=Grants)
     ask_user: AskUser | None = None
     """Answers the questions of tools; None where nobody can be asked."""
     check_answer: Callable[[str], str | None] | None = None
     """Says what is wrong with a final answer, or None."""
     output_schema: dict[str, Any] | None = None
+
+    @property
+    def stays_here(self) -> bool:
+        """May the run read what the policy keeps on this machine?"""
+        is_free = self.policy.flow.private_to_api is policies.Verdict.ALLOW
+        return is_free or self.model.is_local or self.private_model is not None
 
 
 async def pursue(run: Run) -> Stop:
@@ -144,19 +147,13 @@ async def ask(run: Run) -> Reply:
 def model_for(run: Run) -> Model:
     """The model that may read what the run holds. Raises: PrivateContent."""
     source = run.labels.state.local
-    if source is None or stays_here(run):
+    if source is None or run.stays_here:
         return run.private_model if source and run.private_model else run.model
     raise PrivateContent(
         f"The run holds what its policy keeps on this machine, from {source},"
         f" and {run.model.name} is elsewhere.",
         "Name a local model for it with --private-model, or for the whole run with -m.",
     )
-
-
-def stays_here(run: Run) -> bool:
-    """May the run read what the policy keeps on this machine?"""
-    is_free = run.policy.flow.private_to_api is policies.Verdict.ALLOW
-    return is_free or run.model.is_local or run.private_model is not None
 
 
 def understood(message: Message, registry: Registry, step: int) -> Message:
@@ -189,76 +186,6 @@ def what_is_wrong(reply: Reply, check: Callable[[str], str | None] | None) -> st
             return "Your reply was empty. Call a tool, or answer in plain text."
         case _:
             return check(reply.message.content) if check else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """A call that may run, with its tool and bounds; or one that already has its result."""
-
-    call: ToolCall
-    tool: Tool | None = None
-    allow: Allow | None = None
-    was_asked: bool = False
-    """A person said yes."""
-    result: ToolResult | None = None
-
-
-async def decide(run: Run, calls: Sequence[ToolCall]) -> list[Verdict] | None:
-    """A verdict on each call, in order; None when a person is needed and nobody can be asked."""
-    verdicts: list[Verdict] = []
-    for index, call in enumerate(calls):
-        if index >= MAX_CALLS_PER_REPLY:
-            why = f"Not run: a reply may hold at most {MAX_CALLS_PER_REPLY} tool calls."
-            verdicts.append(settled(call, ResultStatus.DISCARDED, why))
-        elif call.arguments is None:
-            why = call.problem or "The call could not be read."
-            verdicts.append(settled(call, ResultStatus.MALFORMED, why))
-        elif not run.meter.reserve_call():
-            why = "Not run: the budget of tool calls is used up."
-            verdicts.append(settled(call, ResultStatus.DISCARDED, why))
-        elif (verdict := await judge(run, call)) is None:
-            return None
-        else:
-            verdicts.append(verdict)
-            if verdict.allow is None:
-                run.meter.release_call()
-    return verdicts
-
-
-async def judge(run: Run, call: ToolCall) -> Verdict | None:
-    """The policy's decision on one valid call, a person's where the policy asks."""
-    tool = run.registry.get(call.name)
-    assert tool is not None  # a call with arguments was parsed by its tool
-    try:
-        call, restores = run.screen.for_tool(call, tool)
-    except UnfitArguments as problem:
-        return settled(call, ResultStatus.DENIED, str(problem))
-    situation = Situation(flow=run.labels.state, is_local=stays_here(run), restores=restores)
-    decision = run.policy.decide(call, tool, situation)
-    answer = None
-    if isinstance(decision, Ask) and run.approve:
-        answer = "yes" if await run.approve(decision, call) else "no"
-    step = run.meter.steps
-    decided = CallDecided(step=step, call=call, decision=decision, answer=answer)
-    await run.recorder.record(decided, durable=False)
-    match decision:
-        case Allow():
-            return Verdict(call=call, tool=tool, allow=decision)
-        case Deny(reason=reason):
-            return settled(call, ResultStatus.DENIED, reason)
-        case Ask(granted=granted):
-            if answer is None:
-                why = decision.unattended
-                return settled(call, ResultStatus.DENIED, why) if why else None
-            if answer == "yes":
-                return Verdict(call=call, tool=tool, allow=granted, was_asked=True)
-            return settled(call, ResultStatus.DENIED, "The user did not allow this call.")
-
-
-def settled(call: ToolCall, status: ResultStatus, why: str) -> Verdict:
-    """A call that does not run, with the result the model gets for it."""
-    result = ToolResult(call_id=call.id, name=call.name, status=status, content=why)
-    return Verdict(call=call, result=result)
 
 
 async def act(run: Run, verdicts: Sequence[Verdict]) -> None:
@@ -305,6 +232,6 @@ async def outcome(run: Run, sandbox: Sandbox, verdict: Verdict) -> ToolResult:
     context = ToolContext(
         sandbox=sandbox, within=verdict.allow.within, call_id=verdict.call.id, ask=run.ask_user
     )
-    result = await run_call(verdict.tool, verdict.call, context)
+    result = with_edit(await run_call(verdict.tool, verdict.call, context), verdict)
     result = labelled(result, verdict.call, verdict.tool, run.policy.flow, context.within)
-    return withheld(result) if not (stays_here(run) or verdict.was_asked) else result
+    return withheld(result) if not (run.stays_here or verdict.was_asked) else result

@@ -164,6 +164,20 @@ def changes(tried: Trial) -> Iterator[str]:
             yield f"With {written} in [tools] {wanted}{where(rule)} it would be {wanted}."
 
 
+def allowing_pattern(
+    layers: tuple[Layer, ...], call: ToolCall, tool: Tool, within: Confinement
+) -> str | None:
+    """What would allow the call, if it stood in `[tools] allow` of the first layer."""
+    pattern = pattern_for(call, tool)
+    if pattern is None:
+        return None
+    added = parse_rule(Verdict.ALLOW, pattern, "an edit")
+    rules = replace(layers[0].rules, rules=(*layers[0].rules.rules, added))
+    edited = (replace(layers[0], rules=rules), *layers[1:])
+    allows = verdict(decide(edited, call, tool, within)) is Verdict.ALLOW
+    return pattern if allows else None
+
+
 def lacking(layer: Layer, rule: Rule) -> Layer | None:
     """The layer without this rule, if it is one that can be removed."""
     rules = layer.rules

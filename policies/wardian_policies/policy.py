@@ -10,7 +10,7 @@ from typing import Any, Self
 from wardian_policies.coherence import remarks
 from wardian_policies.deciding import decide
 from wardian_policies.errors import PolicyError
-from wardian_policies.explain import Explanation, explain
+from wardian_policies.explain import Explanation, allowing_pattern, explain
 from wardian_policies.file import PRESETS, SCHEMA, Layer, find, load_layer, parse_layer
 from wardian_policies.flow import BUILT_IN, flow_ruling, with_flow
 from wardian_policies.labels import AT_FIRST, Situation
@@ -106,6 +106,10 @@ class Policy:
         change = f"Change {decision.rule.text} ({decision.rule.source})."
         facts = (*found.facts, f"A flow rule is stricter than the others: {asked}")
         return replace(found, decision=decision, facts=facts, would_change=(change,))
+
+    def allowing_pattern(self, call: ToolCall, tool: Tool) -> str | None:
+        """What would allow the call for good in `[tools] allow` of its file; None if nothing."""
+        return allowing_pattern(self.layers, call, tool, self.confinement)
 
     def narrowed_by(self, other: "Policy") -> "Policy":
         """This policy and the other one: never more than either allows."""

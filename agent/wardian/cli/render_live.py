@@ -88,7 +88,8 @@ class LiveRenderer:
             case ChildStarted():
                 self.say(f"  {child_started(event)}", "dim")
                 self._wait(f"{one_line(event.name, 40)} works")
-            case CallDecided():
+            case CallDecided(call=call):
+                self.calls[call.id] = call  # as a person may have edited it
                 if event.answer is not None:
                     self.asked.add(event.call.id)
                 if text := unanswered(event):

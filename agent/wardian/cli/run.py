@@ -2,13 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from wardian.agent import Agent
+from wardian.approval import Approve
+from wardian.cli.additions import Additions, additions
 from wardian.cli.approve import Person
 from wardian.cli.outcome import RunBroke
 from wardian.cli.run_options import (
@@ -44,12 +46,11 @@ from wardian.cli.session import converse
 from wardian.cli.task_input import read_task
 from wardian.cli.terminal import person_fd
 from wardian.cli.view import View
-from wardian.loop import Approve
 from wardian.models.catalogue import resolve_model
 from wardian.runs import RunStore
-from wardian.settings import Settings, load_settings, paths
+from wardian.settings import Settings, load_settings, paths, policy_in_force, workspace_of
+from wardian.settings.saving import RulePlace, rule_place
 from wardian.types import Sampling, Task
-from wardian_policies import Policy
 from wardian_tools.types import ToolSource
 
 BUILT_IN = "tiny"
@@ -118,10 +119,14 @@ def run(
     servers, own = tool_servers(settings, workspace, names)
     view.notices(servers.notices if servers else ())
 
-    def make_agent(ask: Approve | None) -> Agent[object]:
-        return configured_agent(settings, workspace, own, schema, ask, servers)
+    may_ask = asks(approve, as_json=as_json)
+    more = additions(workspace, settings.model, own, may_ask=may_ask)
+    view.notices(more.extras.notices)
 
-    return perform(make_agent, job, view, asks(approve, as_json=as_json), workspace)
+    def make_agent(ask: Approve | None) -> Agent[object]:
+        return configured_agent(settings, workspace, more, schema, ask, servers)
+
+    return perform(make_agent, job, view, may_ask, workspace, rule_place(settings, os.environ))
 
 
 def asks(approve: When | None, *, as_json: bool) -> bool:
@@ -132,14 +137,15 @@ def asks(approve: When | None, *, as_json: bool) -> bool:
 def configured_agent(
     settings: Settings,
     workspace: Path,
-    tools: Sequence[str] | None,
+    more: Additions,
     schema: dict[str, Any] | None,
     approve: Approve | None,
     servers: ToolSource | None = None,
 ) -> Agent[object]:
     """The agent these settings describe. Raises: as `Agent`."""
     places = paths(os.environ)
-    policy = Policy.load(settings.policy, folder=places.policies)
+    here = workspace_of(workspace, os.environ)
+    policy = policy_in_force(settings.policy, os.environ, here)
     model = resolve_model(
         settings.model or BUILT_IN,
         base_url=settings.base_url,
@@ -148,7 +154,11 @@ def configured_agent(
     )
     return Agent(
         model,
-        tools=tools,
+        tools=more.names,
+        more_tools=more.tools,
+        instructions=more.extras.instructions,
+        skills=more.extras.skills,
+        subagents=more.extras.subagents,
         policy=policy,
         budgets=settings.budgets(policy.budgets),
         sandbox=settings.sandbox,
@@ -174,13 +184,14 @@ def perform(
     view: View,
     may_ask: bool,
     workspace: Path,
+    place: RulePlace | None = None,
 ) -> int:
     """Run the task, show it, and give the exit code."""
     fd = person_fd() if may_ask else None
     person = Person(fd) if fd is not None else None
     try:
         outcome = asyncio.run(
-            converse(make_agent, task, view.renderer, person, workspace.absolute())
+            converse(make_agent, task, view.renderer, person, workspace.absolute(), place)
         )
     except RunBroke as broke:
         view.close(broke.outcome)

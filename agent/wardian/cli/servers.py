@@ -6,8 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from wardian.settings import Settings, paths
-from wardian_policies import Policy
+from wardian.settings import Settings, paths, policy_in_force, workspace_of
 from wardian_tools.types import ToolSource
 
 
@@ -28,7 +27,8 @@ def tool_servers(
     if not (places.mcp_servers.exists() or places.mcp_foreign.exists()):
         return None, names
     mcp = import_module("wardian.mcp")  # who has no servers does not wait for it
-    policy = Policy.load(settings.policy, folder=places.policies)
+    here = workspace_of(workspace, os.environ)
+    policy = policy_in_force(settings.policy, os.environ, here)
     servers = cast("Servers", mcp.servers_for_run(places, os.environ, workspace, policy, names))
     if names is None:
         return servers, None
