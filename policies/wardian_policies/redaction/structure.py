@@ -82,15 +82,15 @@ def bits_per_character(value: str) -> float:
 
 
 def is_given(value: str) -> bool:
-    """A password in a URL is one whatever it looks like, unless it stands for one."""
+    """Where only a secret can stand, whatever it looks like, unless it stands for one."""
     return not CODE.match(value)
 
 
 @cache
 def shapes() -> tuple[Any, tuple[Shape, ...]]:
-    checks = {"password in URL": is_given, "private key": is_given, "cookie": is_given}
+    sure = ("authorization header", "password in URL", "private key", "cookie")
     return compiled(GATE), tuple(
-        Shape(name, compiled(pattern), checks.get(name, looks_random))
+        Shape(name, compiled(pattern), is_given if name in sure else looks_random)
         for name, pattern in PATTERNS.items()
     )
 
