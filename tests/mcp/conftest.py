@@ -11,6 +11,7 @@ import pytest
 
 from wardian_sandbox.diagnosis import find_bwrap, user_namespace_problem
 from wardian_sandbox.errors import SandboxError
+from wardian_tools.mcp.definitions import Definition
 from wardian_tools.mcp.entries import Entry
 from wardian_tools.mcp.setting import Setting
 
@@ -57,6 +58,19 @@ def raw() -> MakeEntry:
         return Entry(name="raw", command=PYTHON, args=(RAW, *modes), **options)
 
     return make
+
+
+@pytest.fixture
+def raw_tools() -> tuple[Definition, ...]:
+    """What the misbehaving server offers while it behaves."""
+    number = {"type": "number"}
+    properties = {"a": number, "b": number}
+    add = {"type": "object", "properties": properties, "required": ["a", "b"]}
+    say = {"type": "object", "properties": {"text": {"type": "string"}}}
+    return (
+        Definition(name="add", description="Add two numbers.", schema=add),
+        Definition(name="say", description="Say a text again.", schema=say),
+    )
 
 
 def packages_of_this_python() -> tuple[str, ...]:
