@@ -186,6 +186,11 @@ ENCODED: dict[str, Callable[[str], str]] = {
     "in hexadecimal": lambda v: v.encode().hex(),
 }
 
+
+def number(random: Random) -> str:
+    return chars(random, "123456789", 1) + chars(random, string.digits, random.randint(6, 18))
+
+
 NOTHING: dict[str, Maker] = {
     "UUID": lambda r: str(uuid.UUID(int=r.getrandbits(128), version=4)),
     "hash": lambda r: sha256(r.randbytes(8)).hexdigest()[: r.choice([7, 12, 32, 40, 64])],
@@ -203,13 +208,15 @@ NOTHING: dict[str, Maker] = {
             "assert hmac.compare_digest(token, expected_token)",
         ]
     ),
-    "timestamp": lambda r: f"2026-{r.randint(1, 12):02}-{r.randint(1, 28):02}T{r.randint(0, 23):02}:"
-    f"{r.randint(0, 59):02}:{r.randint(0, 59):02}.{chars(r, string.digits, 6)}Z",
-    "number": lambda r: chars(r, "123456789", 1) + chars(r, string.digits, r.randint(6, 18)),
+    "timestamp": lambda r: (
+        f"2026-{r.randint(1, 12):02}-{r.randint(1, 28):02}T{r.randint(0, 23):02}:00:01.{number(r)}Z"
+    ),
+    "number": number,
     "base64 data": lambda r: base64.b64encode(r.randbytes(120)).decode(),
     "MAC address": lambda r: ":".join(chars(r, HEX, 2) for _ in range(6)),
-    "version of 4 parts": lambda r: f"version {r.randint(1, 20)}.{r.randint(0, 9)}.{r.randint(0, 9)}"
-    f".{r.randint(1, 400)}",
+    "version of 4 parts": lambda r: (
+        f"version {r.randint(1, 20)}.{r.randint(0, 9)}.{r.randint(0, 9)}.{r.randint(1, 400)}"
+    ),
     "ISBN": lambda r: f"978-3-{chars(r, string.digits, 2)}-{chars(r, string.digits, 6)}"
     f"-{chars(r, string.digits, 1)}",
     "path and line": lambda r: f"src/{prose(r, 1, 1)}/{prose(r, 1, 1)}.py:{r.randint(1, 999)}:"

@@ -51,6 +51,7 @@ CODE = re.compile(
     r"|true$|false$|\[|\*{3}|\.\.\.|x{4,}$|your[_-]|my[_-]|example|changeme|placeholder|REDACTED)",
     re.IGNORECASE,
 )
+MIXED = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 MIN_BITS = 2.7
 """Per character; what separates `hunter2hunter2` and random text from words of the same length."""
 
@@ -75,6 +76,11 @@ def looks_random(value: str) -> bool:
     return kinds[0] and (kinds[1] or len(value) >= 16) and bits_per_character(value) >= MIN_BITS
 
 
+def is_credential(value: str) -> bool:
+    """After `Authorization:` letters alone may be a secret too, where they mix cases."""
+    return looks_random(value) or (MIXED.fullmatch(value) is not None and value != value.lower())
+
+
 def bits_per_character(value: str) -> float:
     """Shannon's entropy of the characters."""
     total = len(value)
@@ -88,9 +94,10 @@ def is_given(value: str) -> bool:
 
 @cache
 def shapes() -> tuple[Any, tuple[Shape, ...]]:
-    sure = ("authorization header", "password in URL", "private key", "cookie")
+    sure = ("password in URL", "private key", "cookie")
+    checks = {**dict.fromkeys(sure, is_given), "authorization header": is_credential}
     return compiled(GATE), tuple(
-        Shape(name, compiled(pattern), is_given if name in sure else looks_random)
+        Shape(name, compiled(pattern), checks.get(name, looks_random))
         for name, pattern in PATTERNS.items()
     )
 
