@@ -10,6 +10,7 @@ from wardian._version import __version__
 
 _HOMES = {
     "Agent": "wardian.agent",
+    "Answer": "wardian.approval",
     "Budgets": "wardian_policies.types",
     "ChatModel": "wardian.models.chat",
     "FunctionModel": "wardian.models.function",

@@ -2,6 +2,7 @@
 
 from wardian._version import __version__ as __version__
 from wardian.agent import Agent as Agent
+from wardian.approval import Answer as Answer
 from wardian.errors import WardianError as WardianError
 from wardian.models.block import block_real_models as block_real_models
 from wardian.models.chat import ChatModel as ChatModel

@@ -154,6 +154,8 @@ def decision_fields(event: CallDecided) -> dict[str, Any]:
                 "decision": "ask",
                 "question": ask.question,
                 "answer": event.answer,
+                **({"edit": event.edit} if event.edit is not None else {}),
+                **({"saved": event.saved} if event.saved else {}),
                 **rule_fields(ask.rule),
             }
 
