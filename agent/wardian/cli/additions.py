@@ -6,16 +6,19 @@ Without files of that kind this is a few looks at the disk.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from wardian.extras import Extras, load_extras
-from wardian.settings import paths
+from wardian.settings import Paths, paths
 from wardian.settings.trust import workspace_of
 from wardian.skills import SKILL
 from wardian_tools import Tool
 from wardian_tools.builtin import talking_tools
 
 ASKING = "ask_user"
+INDEX = "index.json"
 BUILT_IN = "tiny"
 """The model that knows the built-in tools and no others"""
 
@@ -27,6 +30,7 @@ class Additions:
     extras: Extras
     tools: tuple[Tool, ...]
     names: Sequence[str] | None
+    notices: tuple[str, ...]
 
 
 def additions(
@@ -35,12 +39,24 @@ def additions(
     """What this user's folder and this workspace add. Raises: ConfigurationError."""
     places = paths(os.environ)
     extras = load_extras(places, workspace_of(workspace, os.environ)).limited_to(names)
-    tools = () if names is not None or model in (None, BUILT_IN) else talking_tools()
-    if names is not None:
-        added = {SKILL if extras.skills else "", *(one.name for one in extras.subagents)}
+    built, notices = built_tools(places)
+    if names is None:
+        talking = () if model in (None, BUILT_IN) else talking_tools()
+        more = [*built, *(one for one in talking if may_ask or one.name != ASKING)]
+    else:
+        more = [one for one in built if one.name in names]
+        added = {*(one.name for one in more), *(one.name for one in extras.subagents)}
+        added |= {SKILL} if extras.skills else set()
         names = [name for name in names if name not in added]
-    return Additions(
-        extras=extras,
-        tools=tuple(tool for tool in tools if may_ask or tool.name != ASKING),
-        names=names,
-    )
+    notices = [*extras.notices, *notices]
+    return Additions(extras=extras, tools=tuple(more), names=names, notices=tuple(notices))
+
+
+def built_tools(places: Paths) -> tuple[list[Tool], list[str]]:
+    """The tools the user has approved, and notices. Raises: ConfigurationError."""
+    if not (places.built_tools / INDEX).exists():
+        return [], []
+    # Who has built none does not wait for it.
+    load = import_module("wardian.building.loading").load_built
+    store = import_module("wardian.building.store").BuiltTools
+    return cast("tuple[list[Tool], list[str]]", load(store(places.built_tools)))

@@ -9,6 +9,7 @@ COMMANDS = {
     "models": ("wardian.cli.models", "List the models this machine can use."),
     "tools": ("wardian.cli.tools", "List the tools a model can call, and show one."),
     "mcp": ("wardian.cli.mcp", "Use tool servers (MCP), and be one."),
+    "tool": ("wardian.cli.tool", "Build tools by an agent, and run them with no model."),
     "policy": ("wardian.cli.policy", "Show, explain, test and edit what calls are allowed."),
     "trust": ("wardian.cli.trust", "Let a folder's own files lead runs in it."),
     "sandbox": ("wardian.cli.sandbox", "Check, build, try and clean up where calls run."),

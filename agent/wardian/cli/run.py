@@ -121,7 +121,7 @@ def run(
 
     may_ask = asks(approve, as_json=as_json)
     more = additions(workspace, settings.model, own, may_ask=may_ask)
-    view.notices(more.extras.notices)
+    view.notices(more.notices)
 
     def make_agent(ask: Approve | None) -> Agent[object]:
         return configured_agent(settings, workspace, more, schema, ask, servers)
