@@ -30,7 +30,7 @@ MAX_CHARS = 20_000
 USUAL_CHARS = 8_000
 FOLDER = str(Path(__file__).parents[2])
 FUNCTION = "wardian_tools.web.inside.fetch:fetch"
-MODULES = ("wardian_tools.web.inside.fetch", "trafilatura", "lxml.html")
+MODULES = ("wardian_tools.web.inside.fetch",)
 STATUSES = {
     401: "it wants a login",
     403: "it does not let this be seen",

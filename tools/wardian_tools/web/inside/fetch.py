@@ -1,6 +1,7 @@
 """The job of `web_fetch`: redirects followed one by one, robots.txt asked first, the page read."""
 
 import time
+from contextlib import suppress
 from ipaddress import IPv6Address
 from typing import Any
 from urllib.parse import urljoin
@@ -19,7 +20,21 @@ MAX_BODY_BYTES = 10 << 20
 ACCEPT = "text/html,text/*,application/json,application/pdf,image/*;q=0.8,*/*;q=0.5"
 MAX_ERROR_CHARS = 1000
 
-prepare = getting.prepare
+REHEARSAL = (
+    "<html><head><title>A page</title></head><body><article><h1>A page</h1>"
+    f"<p>{'With some text. ' * 20}</p><table><tr><td>1</td></tr></table></article></body></html>"
+)
+
+
+def prepare(way: Way) -> None:
+    """Do once what the libraries put off until they are first used: each job is a fork of this."""
+    getting.prepare(way)
+    getting.client(way).close()
+    parse_url("https://example.org/")
+    with suppress(Unreadable):  # an extra that is not installed: a job says so
+        headers = {"content-type": "text/html"}
+        page = Answer(status=200, headers=headers, body=REHEARSAL.encode(), is_whole=True)
+        read(page, "https://example.org/")
 
 
 def fetch(way: Way, url: str, seconds: float, robots: dict[str, str] | None) -> dict[str, Any]:
