@@ -85,7 +85,7 @@ def test_always_under_a_preset_makes_a_policy_of_ones_own(
     (home / "config.toml").write_text('policy = "strict"  # mine\n')
     run = start([shell("true"), stream_text("ok")])
     run.wait_for(QUESTION)
-    assert "which extends strict and becomes your policy" in run.text.replace("\n", "")
+    assert "which extends strict, and becomes your policy" in run.text.replace("\n", "")
     run.type("a" + ENTER)
     assert run.exit_code() == 0
     assert (home / "config.toml").read_text() == 'policy = "my-strict"  # mine\n'

@@ -111,9 +111,9 @@ class Approvals:
             self.renderer.say(f"{number}  {visible(one.ask.question)}", "bold yellow")
             self.say_particulars(one.ask, one.call)
         hint = (
-            "  y = yes to all, once   1 3 = yes to these, no to the others   "
-            "s = yes to all, and to every call these rules ask about, until agent ends\n"
-            "  o = one by one   n = no to all (Enter)"
+            "  y = yes to all, once   o = one by one   n = no to all (Enter)\n"
+            "  1 3 = yes to these, no to the others\n"
+            "  s = yes to all, and to every call these rules ask about, until agent ends"
         )
         while True:
             answer = await self.choice(hint, ("y", "s", "o", "n"), PICKED)

@@ -28,8 +28,11 @@ class RulePlace:
     @property
     def described(self) -> str:
         """The file, and what becomes of it, in a few words."""
-        made = f", which extends {self.extends}" if self.extends else ""
-        return f"{self.path}{made}{' and becomes your policy' if self.config_file else ''}"
+        if not self.extends:
+            return str(self.path)
+        use = f"for runs with --policy {self.path.stem}"
+        becomes = "and becomes your policy" if self.config_file else use
+        return f"{self.path}, which extends {self.extends}, {becomes}"
 
 
 def rule_place(settings: Settings, environ: Mapping[str, str]) -> RulePlace:
