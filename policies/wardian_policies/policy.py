@@ -15,7 +15,7 @@ from wardian_policies.file import PRESETS, SCHEMA, Layer, find, load_layer, pars
 from wardian_policies.flow import BUILT_IN, flow_ruling, with_flow
 from wardian_policies.labels import AT_FIRST, Situation
 from wardian_policies.narrowing import confinement_of, least_budgets, narrowest
-from wardian_policies.paths import PathRules
+from wardian_policies.paths import PathGlob, PathRules
 from wardian_policies.rules import RuleSet
 from wardian_policies.schema import parse
 from wardian_policies.tables import (
@@ -134,6 +134,13 @@ class Policy:
             raise document.fault("extends", cause, f"There are {', '.join(preset_names())}.")
         layer = parse_layer(path, text, self.as_base(), None)
         return self.narrowed_by(Policy.of(path.stem, (layer,)))
+
+    def protecting(self, globs: Sequence[str]) -> "Policy":
+        """The same policy with more workspace paths protected."""
+        own = tuple(PathGlob(glob=glob, source="built in") for glob in globs)
+        base = self.as_base()
+        paths = replace(base.paths, protected=base.paths.protected + own)
+        return self.narrowed_by(Policy.of(self.name, (replace(base, paths=paths),)))
 
     def as_base(self) -> Layer:
         """What leaves this policy as it is when it is narrowed by it."""

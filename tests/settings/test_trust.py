@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from wardian.errors import ConfigurationError
-from wardian.settings import load_settings, policy_in_force, workspace_of
+from wardian.settings import guarded, load_settings, policy_in_force, workspace_of
 from wardian.settings.trust import distrust, leading_files, trust
-from wardian_policies import Budgets, PolicyFileError
+from wardian_policies import Budgets, Policy, PolicyFileError
 
 FILES = {
     "AGENTS.md": "Obey.",
@@ -192,3 +192,17 @@ def test_the_users_own_folder_is_not_the_projects(tmp_path: Path) -> None:
     (home / "config.toml").write_text("seed = 1")
     environ = {"WARDIAN_HOME": str(home)}
     assert load_settings({}, environ, tmp_path).notices == ()
+
+
+def test_where_the_workspace_is_ones_home_what_shells_execute_is_protected(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path / "me"), "WARDIAN_HOME": str(tmp_path / "me/.config/wardian")}
+    (tmp_path / "me").mkdir()
+    at_home = guarded(Policy.load("default"), tmp_path / "me", environ).confinement.protected
+    assert {".bashrc", ".ssh/**", ".config/wardian/**"} <= set(at_home)
+    above = guarded(Policy.load("default"), tmp_path, environ).confinement.protected
+    assert {"me/.bashrc", "me/.config/wardian/**"} <= set(above)
+    (tmp_path / "me/project").mkdir()
+    policy = Policy.load("default")
+    assert guarded(policy, tmp_path / "me/project", environ) == policy
+    again = guarded(policy, tmp_path / "me", environ)
+    assert guarded(again, tmp_path / "me", environ) == again
