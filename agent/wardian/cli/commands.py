@@ -12,6 +12,7 @@ COMMANDS = {
     "tool": ("wardian.cli.tool", "Build tools by an agent, and run them with no model."),
     "policy": ("wardian.cli.policy", "Show, explain, test and edit what calls are allowed."),
     "trust": ("wardian.cli.trust", "Let a folder's own files lead runs in it."),
+    "privacy": ("wardian.cli.privacy", "Show what is kept private, and how well."),
     "sandbox": ("wardian.cli.sandbox", "Check, build, try and clean up where calls run."),
     "config": ("wardian.cli.config", "Show and change the settings, and where they come from."),
     "doctor": ("wardian.cli.doctor", "Check what this machine can do, and how to mend the rest."),

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from wardian.cli.run_options import (
     ApproveWhen,
     Context,
     Copy,
+    Images,
     Json,
+    Local,
     MaxCost,
     MaxSteps,
     MaxTokens,
@@ -27,6 +30,7 @@ from wardian.cli.run_options import (
     OutputSchema,
     Plain,
     PolicyName,
+    PrivateModel,
     Quiet,
     SandboxName,
     Seed,
@@ -46,11 +50,15 @@ from wardian.cli.session import converse
 from wardian.cli.task_input import read_task
 from wardian.cli.terminal import person_fd
 from wardian.cli.view import View
+from wardian.images import read_images
+from wardian.local_only import check_local, forbid_leaving, narrowed
 from wardian.models.catalogue import resolve_model
 from wardian.runs import RunStore
 from wardian.settings import Settings, load_settings, paths, policy_in_force, workspace_of
 from wardian.settings.saving import RulePlace, rule_place
 from wardian.types import Sampling, Task
+from wardian_policies import Policy
+from wardian_tools import own_tools
 from wardian_tools.types import ToolSource
 
 BUILT_IN = "tiny"
@@ -66,8 +74,11 @@ def run(
     *,
     file: TaskFile = None,
     context: Context = None,
+    image: Images = None,
     model: ModelName = None,
     base_url: Url = None,
+    private_model: PrivateModel = None,
+    local: Local = False,
     sandbox: SandboxName = None,
     policy: PolicyName = None,
     workspace: Workspace = Path(),
@@ -97,6 +108,8 @@ def run(
     flags = {
         "model": model,
         "base_url": base_url,
+        "private_model": private_model,
+        "local": local or None,
         "sandbox": sandbox.value if sandbox else None,
         "policy": policy,
         "workspace_mode": "copy" if copy else None,
@@ -111,11 +124,18 @@ def run(
     settings = load_settings(flags, os.environ, workspace)
     names = [name.strip() for name in tools.split(",")] if tools is not None else None
     job = read_task(task, file, context)
+    if image:
+        job = replace(job, images=read_images(image))
     view = View(as_json=as_json, quiet=quiet, plain=plain, answer_file=output)
+    view.answers_json = schema is not None
     view.notices(settings.notices)
     if settings.model is None:
         view.notices([NO_MODEL])
 
+    if settings.local:
+        forbid_leaving()
+    rules = policy_in_force(settings.policy, os.environ, workspace_of(workspace, os.environ))
+    view.notices(rules.remarks([tool.name for tool in own_tools()]))
     servers, own = tool_servers(settings, workspace, names)
     view.notices(servers.notices if servers else ())
 
@@ -124,7 +144,7 @@ def run(
     view.notices(more.notices)
 
     def make_agent(ask: Approve | None) -> Agent[object]:
-        return configured_agent(settings, workspace, more, schema, ask, servers)
+        return configured_agent(settings, rules, workspace, more, schema, ask, servers)
 
     return perform(make_agent, job, view, may_ask, workspace, rule_place(settings, os.environ))
 
@@ -136,6 +156,7 @@ def asks(approve: When | None, *, as_json: bool) -> bool:
 
 def configured_agent(
     settings: Settings,
+    policy: Policy,
     workspace: Path,
     more: Additions,
     schema: dict[str, Any] | None,
@@ -144,16 +165,18 @@ def configured_agent(
 ) -> Agent[object]:
     """The agent these settings describe. Raises: as `Agent`."""
     places = paths(os.environ)
-    here = workspace_of(workspace, os.environ)
-    policy = policy_in_force(settings.policy, os.environ, here)
     model = resolve_model(
         settings.model or BUILT_IN,
         base_url=settings.base_url,
         environ=os.environ,
         context_tokens=settings.context_tokens,
     )
+    if settings.local:
+        check_local(model)
+        policy = narrowed(policy)
     return Agent(
         model,
+        private_model=settings.private_model,
         tools=more.names,
         more_tools=more.tools,
         instructions=more.extras.instructions,

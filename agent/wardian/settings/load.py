@@ -35,6 +35,10 @@ class Settings:
     model: str | None = None
     """None looks for what this machine has."""
     base_url: str | None = None
+    private_model: str | None = None
+    """On this machine, for what the policy keeps there"""
+    local: bool = False
+    """No socket may leave this machine."""
     policy: str = "default"
     sandbox: str = "auto"
     sandbox_image: str = ""
