@@ -29,7 +29,7 @@ from wardian.recorder import RunRecorder
 from wardian.results import RunResult, T
 from wardian.run_box import RunBox
 from wardian.runs import RunLog, RunStore, new_run_id
-from wardian.settings import paths, policy_in_force, workspace_of
+from wardian.settings import guarded, paths, policy_in_force, workspace_of
 from wardian.skills import SKILL, Skill, listing, skill_tool
 from wardian.subagents import ChildRun, SubAgent, all_effects, chosen, delegate
 from wardian.types import Message, Model, Role, Sampling, Startable, Stop, Task, ToolSpec
@@ -125,7 +125,7 @@ class Agent(Generic[T]):
         search: SearchEngine | None = None,
         servers: ToolSource | None = None,
     ) -> None:
-        self.policy = policy if isinstance(policy, Policy) else load_policy(policy, workspace)
+        self.policy = load_policy(policy, Path(workspace))
         if budgets is not None:
             self.policy = self.policy.with_budgets(budgets)
         more = [*more_tools, *(servers.tools if servers else ())]
@@ -173,7 +173,7 @@ class Agent(Generic[T]):
             task of the caller is cancelled the run is recorded as cancelled first.
         """
         ledger = Ledger(self.policy.budgets, spent=spent)
-        return await self._perform(task, earlier, ledger, lambda _: None)
+        return await self.perform(task, earlier, ledger, lambda _: None)
 
     def run_sync(self, task: str | Task) -> RunResult[T]:
         """`run` for programs without an event loop; closes the model afterwards."""
@@ -196,7 +196,7 @@ class Agent(Generic[T]):
         async def perform() -> None:
             try:
                 ledger = Ledger(self.policy.budgets, spent=spent)
-                await self._perform(task, earlier, ledger, events.put_nowait)
+                await self.perform(task, earlier, ledger, events.put_nowait)
             finally:
                 events.put_nowait(None)
 
@@ -223,7 +223,7 @@ class Agent(Generic[T]):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _perform(
+    async def perform(
         self,
         task: str | Task,
         earlier: Sequence[Message],
@@ -232,6 +232,10 @@ class Agent(Generic[T]):
         run_id: str = "",
     ) -> RunResult[T]:
         task = Task(prompt=task) if isinstance(task, str) else task
+        if task.output_schema is not None and self.check.schema is None:
+            typed = copy.copy(self)
+            typed.check = answer_check(None, task.output_schema)
+            return await typed.perform(task, earlier, ledger, listener, run_id)
         if not self.workspace.is_dir() or not os.access(self.workspace, os.R_OK | os.X_OK):
             raise ConfigurationError(
                 f"The workspace {self.workspace} is not a folder that can be read.",
@@ -387,7 +391,7 @@ class Agent(Generic[T]):
         started = ChildStarted(step=step, call_id=call_id, run_id=run_id, name=caller.name)
         await run.recorder.record(started, durable=False)
         try:
-            result = await self._perform(task, (), ledger, lambda _: None, run_id)
+            result = await self.perform(task, (), ledger, lambda _: None, run_id)
             stop = result.stop
         except asyncio.CancelledError:
             stop = Stop.CANCELLED
@@ -486,12 +490,14 @@ class Agent(Generic[T]):
         )
 
 
-def load_policy(name_or_path: str | Path, workspace: str | Path) -> Policy:
-    """A preset, one of the user's own policies by name, or a policy file.
+def load_policy(policy: Policy | str | Path, workspace: Path) -> Policy:
+    """The policy given, or a preset, one of the user's own by name, or a policy file.
 
-    Narrowed by the workspace's own, where the user trusts that folder.
+    One that is named is narrowed by the workspace's own, where the user trusts that folder.
     """
-    return policy_in_force(name_or_path, os.environ, workspace_of(Path(workspace), os.environ))
+    if isinstance(policy, Policy):
+        return guarded(policy, workspace, os.environ)
+    return policy_in_force(policy, os.environ, workspace_of(workspace, os.environ))
 
 
 def _as_tools(

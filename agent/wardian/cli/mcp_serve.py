@@ -19,8 +19,7 @@ from wardian.cli.terminal import write
 from wardian.errors import ConfigurationError, ExitCode
 from wardian.runs import RunStore
 from wardian.serve.mcp_session import Caller, Session
-from wardian.settings import load_settings, paths
-from wardian_policies import Policy
+from wardian.settings import load_settings, paths, policy_in_force, workspace_of
 
 TOKEN_BYTES = 32
 MIN_TOKEN_CHARS = 16
@@ -59,7 +58,7 @@ def serve(
     }
     settings = load_settings(flags, os.environ, workspace)
     places = paths(os.environ)
-    rules = Policy.load(settings.policy, folder=places.policies)
+    rules = policy_in_force(settings.policy, os.environ, workspace_of(workspace, os.environ))
     names = [name.strip() for name in tools.split(",")] if tools is not None else None
     caller = Caller()
     # There are no steps or tokens to count, and an hour's silence is no reason to leave.
