@@ -13,6 +13,7 @@ from wardian_sandbox.docker.image import default_image
 from wardian_sandbox.egress.dialling import Resolve, look_up
 from wardian_sandbox.egress.names import BadName
 from wardian_sandbox.egress.proxy import EgressProxy, OnEgress, ignore
+from wardian_sandbox.egress.rules import unusable
 from wardian_sandbox.errors import SandboxError
 from wardian_sandbox.idmapped import mapped
 from wardian_sandbox.jobs.box import JobBoxes
@@ -116,10 +117,7 @@ def proxy_for(
     try:
         return EgressProxy(confinement.egress, on_egress, resolve)
     except BadName as problem:
-        raise SandboxError(
-            f"The list of hosts cannot be used: {problem}",
-            "Write each as 'example.org', '*.example.org' or '192.0.2.7:8080'.",
-        ) from problem
+        raise unusable(problem) from problem
 
 
 def _checked(workspace: Path) -> Path:

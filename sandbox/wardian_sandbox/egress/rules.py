@@ -15,6 +15,7 @@ from wardian_sandbox.egress.names import (
     to_ascii,
 )
 from wardian_sandbox.egress.refused import Refused
+from wardian_sandbox.errors import SandboxError
 from wardian_sandbox.types import Egress
 
 DEFAULT_PORTS = (443, 80)
@@ -62,6 +63,14 @@ def parse_host_rule(text: str) -> HostRule:
     if is_suffix and not isinstance(host, str):
         raise BadName(f"{text!r} has an address below '*.'.")
     return HostRule(host, is_suffix, ports)
+
+
+def unusable(problem: BadName) -> SandboxError:
+    """What a list with an entry that is none comes to."""
+    return SandboxError(
+        f"The list of hosts cannot be used: {problem}",
+        "Write each as 'example.org', '*.example.org' or '192.0.2.7:8080'.",
+    )
 
 
 class Rules:

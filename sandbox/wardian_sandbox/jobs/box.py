@@ -13,7 +13,9 @@ from typing import Any
 
 from wardian_sandbox.diagnosis import explain_failure
 from wardian_sandbox.egress.dialling import Resolve
+from wardian_sandbox.egress.names import BadName
 from wardian_sandbox.egress.proxy import EgressProxy, OnEgress
+from wardian_sandbox.egress.rules import unusable
 from wardian_sandbox.errors import SandboxLost, SandboxUnavailable
 from wardian_sandbox.inner.frames import BadFrame, parse
 from wardian_sandbox.jobs.launching import (
@@ -22,6 +24,7 @@ from wardian_sandbox.jobs.launching import (
     launch_plain,
     package_folders,
 )
+from wardian_sandbox.jobs.worker import READY
 from wardian_sandbox.process import Process
 from wardian_sandbox.starting import introduce
 from wardian_sandbox.types import (
@@ -93,6 +96,8 @@ class JobBox:
         try:
             async with asyncio.timeout(START_SECONDS):
                 await introduce(ours, settings, self._proxy if confined else None)
+                if await asyncio.get_running_loop().sock_recv(ours, len(READY)) != READY:
+                    raise SandboxLost("The process that reads web pages ended.", "Try again.")
         except (SandboxLost, TimeoutError, OSError) as problem:
             await self.close()
             raise explain_failure(self._process.complaint() or str(problem)) from problem
@@ -193,10 +198,13 @@ class JobBoxes:
         self._confined = confined
         self._boxes: dict[Egress, JobBox] = {}
         self._turn = asyncio.Lock()
+        self._is_closed = False
 
     async def run(self, job: Job, egress: Egress) -> JobResult:
-        """Raises: SandboxUnavailable."""
+        """Raises: SandboxError."""
         async with self._turn:
+            if self._is_closed:
+                raise SandboxLost("The sandbox was closed.", "Open a new sandbox.")
             box = self._boxes.get(egress)
             if box is None or box.is_lost:
                 box = await self._open(job, egress, box)
@@ -205,7 +213,10 @@ class JobBoxes:
     async def _open(self, job: Job, egress: Egress, lost: JobBox | None) -> JobBox:
         if lost is not None:
             await lost.close()
-        box = JobBox(egress, self._on_event, self._resolve)
+        try:
+            box = JobBox(egress, self._on_event, self._resolve)
+        except BadName as problem:
+            raise unusable(problem) from problem
         beside = [Path(folder) for folder in job.folders]
         await box.start(job.modules, beside, confined=self._confined)
         self._boxes[egress] = box
@@ -213,6 +224,8 @@ class JobBoxes:
 
     async def close(self) -> None:
         """End them all."""
-        boxes, self._boxes = self._boxes, {}
+        async with self._turn:
+            self._is_closed = True
+            boxes, self._boxes = self._boxes, {}
         for box in boxes.values():
             await box.close()

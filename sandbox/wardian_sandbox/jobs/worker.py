@@ -24,6 +24,8 @@ from wardian_sandbox.inner.values import as_object, as_texts
 
 READ_BYTES = 1 << 16
 MAX_DETAIL_CHARS = 300
+READY = b"R"
+"""Descriptors may be sent from now on: they would be lost on whoever reads the settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ def main(control_name: str) -> None:
     settings = _settings(control)
     if settings["egress"]:
         hand_over(control)
+    control.sendall(READY)
     way = Way(str(settings["proxy"] or URL), _kept(str(settings["authorities"])))
     for name in as_texts(settings["modules"]):
         with suppress(ImportError):  # an extra that is not installed: the job says so
