@@ -193,14 +193,14 @@ class Agent(Generic[T]):
         """
         events: asyncio.Queue[Event | None] = asyncio.Queue()
 
-        async def perform() -> None:
+        async def follow() -> None:
             try:
                 ledger = Ledger(self.policy.budgets, spent=spent)
                 await self.perform(task, earlier, ledger, events.put_nowait)
             finally:
                 events.put_nowait(None)
 
-        running = asyncio.create_task(perform())
+        running = asyncio.create_task(follow())
         try:
             while (event := await events.get()) is not None:
                 yield event
@@ -231,6 +231,7 @@ class Agent(Generic[T]):
         listener: Callable[[Event], None],
         run_id: str = "",
     ) -> RunResult[T]:
+        """`run` with what a sub-agent brings along: a ledger on its caller's, and its own id."""
         task = Task(prompt=task) if isinstance(task, str) else task
         if task.output_schema is not None and self.check.schema is None:
             typed = copy.copy(self)

@@ -163,7 +163,8 @@ def most_tokens(message: Message) -> int:
     )
     text = len(message.content.encode("utf-8", "replace"))
     text += len(message.reasoning.encode("utf-8", "replace"))
-    return text + calls + MESSAGE_TOKENS * (1 + len(message.calls))
+    parts = MESSAGE_TOKENS * (1 + len(message.calls)) + IMAGE_TOKENS * len(message.images)
+    return text + calls + parts
 
 
 def most_tokens_of(tool: ToolSpec) -> int:

@@ -79,7 +79,8 @@ class Conversation:
         if event.system_prompt:
             self._add(Role.SYSTEM, event.system_prompt)
         self.messages.extend(event.earlier)
-        self._add(Role.USER, task_text(event.task))
+        text, images = task_text(event.task), event.task.images
+        self.messages.append(Message(role=Role.USER, content=text, images=images))
 
     def _add_reply(self, reply: Reply) -> None:
         if reply.finish in (Finish.LENGTH, Finish.CUT):

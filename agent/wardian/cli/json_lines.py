@@ -42,7 +42,10 @@ def error_fields(kind: str, cause: str, remedy: str) -> dict[str, str]:
 
 
 def result_line(
-    outcome: Outcome, error: dict[str, str] | None = None, exit_code: int | None = None
+    outcome: Outcome,
+    error: dict[str, str] | None = None,
+    exit_code: int | None = None,
+    value: Any = None,
 ) -> str:
     """The last line. Keys of what never came to be are null, so that readers need no cases."""
     started, finished = outcome.started, outcome.finished
@@ -51,6 +54,7 @@ def result_line(
         exit_code=outcome.exit_code if exit_code is None else int(exit_code),
         stop=finished.stop if finished else Stop.FAILED,
         answer=finished.answer if finished else "",
+        value=value,
         error=error,
         run_id=started.run_id if started else None,
         steps=finished.steps if finished else 0,
