@@ -69,6 +69,7 @@ class Session:
         self._waiting: dict[str, asyncio.Future[ToolResult]] = {}
         self._approve: dict[str, Approve] = {}
         self._working: dict[str, asyncio.Task[Output]] = {}
+        self._asking: dict[str, asyncio.Future[bool]] = {}
         self._running: asyncio.Task[None] | None = None
         agent.registry = Registry(self._stoppable(tool) for tool in agent.registry)
         agent.approve = self._ask
@@ -99,8 +100,9 @@ class Session:
                 return answer.result()
             return _not_run(call, ResultStatus.DISCARDED, self._ended())
         except asyncio.CancelledError:
-            if work := self._working.get(call.id):
-                work.cancel()
+            for work in (self._working.get(call.id), self._asking.get(call.id)):
+                if work is not None:
+                    work.cancel()
             raise
         finally:
             self._waiting.pop(call.id, None)
@@ -110,7 +112,7 @@ class Session:
         """End the run, after the call that is under way was ended too."""
         if self._running is not None and not self._running.done():
             self._caller.calls.put_nowait(None)
-            for work in tuple(self._working.values()):
+            for work in (*self._working.values(), *self._asking.values()):
                 work.cancel()
             await asyncio.wait((self._running,))
         if self._running is not None and not self._running.cancelled():
@@ -132,8 +134,17 @@ class Session:
         return "Not run: the session is over, since a limit of its policy was reached."
 
     async def _ask(self, ask: Ask, call: ToolCall) -> bool:
+        """What its user says; no, once the call is cancelled or the session is closed."""
         approve = self._approve.get(call.id)
-        return approve is not None and await approve(ask, call)
+        if approve is None:
+            return False
+        asking = self._asking[call.id] = asyncio.ensure_future(approve(ask, call))
+        try:
+            await asyncio.wait((asking,))
+        finally:
+            asking.cancel()
+            del self._asking[call.id]
+        return not asking.cancelled() and asking.result()
 
     def _stoppable(self, tool: Tool) -> Tool:
         """The tool, each of whose calls can be ended by itself."""
