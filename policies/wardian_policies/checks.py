@@ -31,7 +31,8 @@ def check_path(glob: str) -> None:
 def check_host(host: str) -> None:
     remedy = "Name each host, as 'example.org', '*.example.org' or '192.0.2.7:8080'."
     if host.strip() == "*":
-        raise PolicyError("'*' would let everything out.", remedy)
+        wider = "For web tools alone, any_web = true reaches every public host."
+        raise PolicyError("'*' would let everything out.", f"{remedy} {wider}")
     try:
         parse_host_rule(host)
     except ValueError as error:

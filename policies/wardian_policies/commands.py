@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from wardian_policies.globs import one_of, text_regex
+from wardian_policies.globs import is_wild, one_of, text_regex
 from wardian_policies.shell_lines import Line, understand, understand_argv
 from wardian_policies.types import Rule, Verdict
 from wardian_tools.types import Effect, Tool
@@ -91,11 +91,8 @@ class CommandRules:
     rules: tuple[CommandRule, ...] = ()
     shell: Verdict | None = None
     shell_rule: Rule | None = None
-    _patterns: dict[Verdict, tuple[re.Pattern[str], tuple[CommandRule, ...]]] = field(
-        default_factory=dict[Verdict, tuple[re.Pattern[str], tuple[CommandRule, ...]]],
-        init=False,
-        compare=False,
-        repr=False,
+    _patterns: dict[Verdict, "Compiled"] = field(
+        default_factory=dict[Verdict, "Compiled"], init=False, compare=False, repr=False
     )
 
     def __post_init__(self) -> None:
@@ -104,22 +101,23 @@ class CommandRules:
             if rules:
                 and_more = verdict is not Verdict.ALLOW
                 regexes = (words_regex(rule.words, and_more=and_more) for rule in rules)
-                self._patterns[verdict] = (one_of(regexes), rules)
+                self._patterns[verdict] = Compiled(
+                    pattern=one_of(regexes),
+                    rules=rules,
+                    programs=programs(rule.words[0] for rule in rules),
+                )
 
     def first(self, verdict: Verdict, line: Line) -> CommandRule | None:
         """The rule of this verdict that names the command."""
-        if verdict not in self._patterns:
+        compiled = self._patterns.get(verdict)
+        if compiled is None:
             return None
-        pattern, rules = self._patterns[verdict]
         if verdict is not Verdict.ALLOW:
-            for argv in line.commands:
-                if found := pattern.fullmatch(joined(argv)):
-                    return rules[(found.lastindex or 1) - 1]
-        elif line.argv is not None and (found := pattern.fullmatch(joined(line.argv))):
-            if not line.must_be_literal:
-                return rules[(found.lastindex or 1) - 1]
-            return next(self._spelled_out(rules, line), None)
-        return None
+            return next(filter(None, map(compiled.match, line.commands)), None)
+        found = compiled.match(line.argv) if line.argv else None
+        if found is None or not line.must_be_literal:
+            return found
+        return next(self._spelled_out(compiled.rules, line), None)
 
     def _spelled_out(self, rules: Iterable[CommandRule], line: Line) -> Iterator[CommandRule]:
         """Of the rules that match, those that name what a wrapper runs."""
@@ -133,6 +131,27 @@ class CommandRules:
     def of_shell(self, verdict: Verdict, line: Line) -> Rule | None:
         """The verdict on what a shell has to interpret, where it is this one."""
         return self.shell_rule if line.argv is None and self.shell is verdict else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """Rules of one verdict as one pattern."""
+
+    pattern: re.Pattern[str]
+    rules: tuple[CommandRule, ...]
+    programs: frozenset[str] | None
+
+    def match(self, argv: tuple[str, ...]) -> CommandRule | None:
+        if self.programs is not None and argv[0] not in self.programs:
+            return None
+        found = self.pattern.fullmatch(joined(argv))
+        return self.rules[(found.lastindex or 1) - 1] if found else None
+
+
+def programs(words: Iterable[str]) -> frozenset[str] | None:
+    """The programs that patterns can name, where that can be told without matching them."""
+    named = frozenset(words)
+    return None if any(map(is_wild, named)) or any("\\" in word for word in named) else named
 
 
 def joined(argv: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, cast
 
-from wardian_policies.commands import ARGUMENT, takes_command
+from wardian_policies.commands import ARGUMENT, programs, takes_command
 from wardian_policies.globs import (
     ANY,
     ONE_COMMAND,
@@ -72,8 +72,9 @@ class TextPattern:
 class NamedCommand:
     """Any part of a command between its operators, and any program it names."""
 
-    def __init__(self, globs: Iterable[str]) -> None:
+    def __init__(self, globs: Sequence[str]) -> None:
         self.pattern = one_of(text_regex(glob) for glob in globs)
+        self.programs = programs(map(first_word, globs))
 
     def match(self, value: object, line: Line | None) -> int | None:
         text = command_text(value)
@@ -82,9 +83,16 @@ class NamedCommand:
             parts += map(str.strip, COMMAND_BREAK.split(text))
         parts += map(" ".join, line.commands if line else ())
         for part in dict.fromkeys(parts):
+            if self.programs is not None and part.partition(" ")[0] not in self.programs:
+                continue
             if found := self.pattern.fullmatch(part):
                 return index_of(found)
         return None
+
+
+def first_word(glob: str) -> str:
+    """What stands before the glob's first space."""
+    return glob.partition(" ")[0]
 
 
 class AllowedCommand:

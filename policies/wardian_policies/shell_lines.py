@@ -62,8 +62,12 @@ class Line:
     text: str = ""
     argv: Argv | None
     """The words, when the line is plain."""
-    why: str = ""
-    """What makes it one for a shell; completes "it …"."""
+    problem: str = ""
+
+    @property
+    def why(self) -> str:
+        """What makes it one for a shell; completes "it …"; nothing for a plain line."""
+        return self.problem or ("" if self.argv else what_needs_a_shell(self.text))
 
     @cached_property
     def must_be_literal(self) -> int:
@@ -84,20 +88,20 @@ class Line:
 def understand(text: str) -> Line:
     """The line, read without running anything."""
     if not PLAIN_LINE.fullmatch(text):
-        return Line(text=text, argv=None, why=what_needs_a_shell(text))
+        return Line(text=text, argv=None)
     if '"' in text or "'" in text:
         argv = tuple(unquoted(word) for word in PLAIN_WORD.findall(text))
     else:
         argv = tuple(text.split())
     if why := not_a_program(argv[0]):
-        return Line(text=text, argv=None, why=why)
+        return Line(text=text, argv=None, problem=why)
     return Line(text=text, argv=argv)
 
 
 def understand_argv(argv: Argv) -> Line:
     """A command that is given as words and never sees a shell."""
     if not argv or not argv[0]:
-        return Line(argv=None, why="names no program")
+        return Line(argv=None, problem="names no program")
     return Line(argv=argv)
 
 
