@@ -1,7 +1,7 @@
 """Sub-agents end to end: rights, budgets, links, parallel runs, failures."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ class House:
         self.workspace = root / "workspace"
         self.workspace.mkdir()
 
-    def run(self, script: Sequence[Any] | Any, *agents: SubAgent, **options: Any) -> RunResult[Any]:
+    def run(self, script: Any, *agents: SubAgent, **options: Any) -> RunResult[Any]:
         model = ScriptedModel(script) if isinstance(script, list) else script
         agent: Agent[Any] = Agent(
             model, workspace=self.workspace, store=self.store, subagents=agents, **options
@@ -55,7 +55,7 @@ def house(tmp_path: Path) -> House:
     return House(tmp_path)
 
 
-def helper(script: Sequence[Any] | Any, **more: Any) -> SubAgent:
+def helper(script: Any, **more: Any) -> SubAgent:
     model = ScriptedModel(script) if isinstance(script, list) else script
     made = SubAgent(name="helper", description="Helps.", model=model, tools=())
     return replace(made, **more)
