@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -17,6 +16,8 @@ from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
 from wardian import Agent
+from wardian.cli.mcp_serve import the_token
+from wardian.errors import ConfigurationError
 from wardian.runs import RunStore
 from wardian.serve.mcp import make_server, serve_http
 from wardian.serve.mcp_session import Caller, Session
@@ -261,17 +262,10 @@ def test_http_takes_the_token_and_nothing_else(setting: Setting, tmp_path: Path)
     asyncio.run(run())
 
 
-def test_a_token_that_is_easily_guessed_is_refused(setting: Setting, tmp_path: Path) -> None:
+def test_a_token_that_is_easily_guessed_is_refused(tmp_path: Path) -> None:
     token = tmp_path / "token"
-    token.write_text("short")
-    done = subprocess.run(
-        [*COMMAND, "--http", "0", "--token-file", str(token)],
-        env={**os.environ, "WARDIAN_HOME": str(tmp_path / "home")},
-        cwd=setting.workspace,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 3
-    assert "no token of at least 16" in done.stderr
+    token.write_text("short\n")
+    with pytest.raises(ConfigurationError, match="no token of at least 16"):
+        the_token(token)
+    token.write_text("long-enough-for-anybody\n")
+    assert the_token(token) == "long-enough-for-anybody"

@@ -4,7 +4,6 @@ import asyncio
 import os
 import secrets
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -76,13 +75,13 @@ def serve(
         store=RunStore(places.runs),
         tags=("mcp-serve",),
     )
+    token = the_token(token_file) if http is not None else ""
     served = import_module("wardian.serve.mcp")  # the SDK takes a second; after all that may fail
     session = Session(agent, caller)
-    with suppress(KeyboardInterrupt):
-        if http is None:
-            asyncio.run(served.serve_stdio(session))
-        else:
-            asyncio.run(served.serve_http(session, http, the_token(token_file), announce))
+    if http is None:
+        asyncio.run(served.serve_stdio(session))
+    else:
+        asyncio.run(served.serve_http(session, http, token, announce))
     return ExitCode.DONE
 
 

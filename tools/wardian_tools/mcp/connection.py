@@ -43,6 +43,8 @@ class Connection:
         self._stop = asyncio.Event()
         self._service: wardian_sandbox.Service | None = None
         self._noise: Any = None
+        self._refused: list[str] = []
+        """Why answers over HTTP were not taken."""
         self._starts = 0
         self.is_stale = False
         """The server says that its tools changed."""
@@ -211,7 +213,9 @@ class Connection:
 
             self._service = None
             headers = self._setting.headers(entry)
-            async with streams(entry.url, headers, entry.timeout_seconds) as found:
+            self._refused.clear()
+            refused = self._refused.append
+            async with streams(entry.url, headers, entry.timeout_seconds, refused) as found:
                 yield found
             return
         from wardian_tools.mcp.stdio import Noise, messages
@@ -300,7 +304,7 @@ class Connection:
         cause = f"MCP server {self.entry.name!r} {cause}"
         remedy = f"`agent mcp test {self.entry.name}` shows more."
         if self._service is None:
-            return ServerUnavailable(cause, remedy)
+            return ServerUnavailable(" ".join([cause, *self._refused[:1]]), remedy)
         if self._client is None:
             # Its streams end a moment before it is known how it did.
             await asyncio.wait((self._service.ended,), timeout=LAST_WORDS_SECONDS)
