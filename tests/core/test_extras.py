@@ -11,7 +11,8 @@ from wardian import Agent, RunStore, ScriptedModel
 from wardian.agent_files import read_agent
 from wardian.documents import BadDocument, OwnShelf, front_matter
 from wardian.events import CallFinished, RunStarted
-from wardian.extras import MAX_INSTRUCTIONS_BYTES, Extras, load_extras
+from wardian.extras import Extras
+from wardian.find_extras import MAX_INSTRUCTIONS_BYTES, load_extras
 from wardian.settings import paths
 from wardian.settings.trust import leading_files, trust, workspace_of
 from wardian.skills import LISTED_CHARS, find_skills, listing

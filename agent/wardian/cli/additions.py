@@ -10,9 +10,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from wardian.extras import Extras, load_extras
+from wardian.extras import Extras
 from wardian.settings import Paths, paths
-from wardian.settings.trust import workspace_of
+from wardian.settings.trust import Workspace, workspace_of
 from wardian.skills import SKILL
 from wardian_tools import Tool
 from wardian_tools.builtin import talking_tools
@@ -38,7 +38,7 @@ def additions(
 ) -> Additions:
     """What this user's folder and this workspace add. Raises: ConfigurationError."""
     places = paths(os.environ)
-    extras = load_extras(places, workspace_of(workspace, os.environ)).limited_to(names)
+    extras = found_extras(places, workspace_of(workspace, os.environ)).limited_to(names)
     built, notices = built_tools(places)
     if names is None:
         talking = () if model in (None, BUILT_IN) else talking_tools()
@@ -52,11 +52,18 @@ def additions(
     return Additions(extras=extras, tools=tuple(more), names=names, notices=tuple(notices))
 
 
+def found_extras(places: Paths, workspace: Workspace) -> Extras:
+    own = (places.skills, places.agents, places.instructions)
+    if not workspace.approved and not any(one.exists() for one in own):
+        return Extras()
+    # Who has none does not wait for what reads them.
+    return cast("Extras", import_module("wardian.find_extras").load_extras(places, workspace))
+
+
 def built_tools(places: Paths) -> tuple[list[Tool], list[str]]:
     """The tools the user has approved, and notices. Raises: ConfigurationError."""
     if not (places.built_tools / INDEX).exists():
         return [], []
-    # Who has built none does not wait for it.
     load = import_module("wardian.building.loading").load_built
     store = import_module("wardian.building.store").BuiltTools
     return cast("tuple[list[Tool], list[str]]", load(store(places.built_tools)))
