@@ -18,7 +18,7 @@ from wardian.cli.listing import print_json, print_table
 from wardian.cli.sanitise import one_line, visible
 from wardian.cli.terminal import write
 from wardian.cli.tool_arguments import tool_arguments, usage
-from wardian.cli.tool_build import approve, build
+from wardian.cli.tool_build import add, approve, build
 from wardian.errors import ApprovalNeeded, ConfigurationError, ExitCode
 from wardian.settings import Settings, load_settings, paths
 from wardian_policies import Policy
@@ -39,6 +39,7 @@ def register(app: typer.Typer) -> None:
     )
     group.command("build", epilog='Example: agent tool build "Turn a title into a slug"')(build)
     group.command("approve", epilog="Example: agent tool approve slugify")(approve)
+    group.command("add", epilog="Example: agent tool add ./slugify")(add)
     group.command("list", epilog="Example: agent tool list")(list_built)
     group.command("show", epilog="Example: agent tool show slugify")(show)
     group.command(

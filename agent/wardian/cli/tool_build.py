@@ -15,7 +15,7 @@ from wardian.building.build import build as build_tool
 from wardian.building.checking import Draft, Report, check
 from wardian.building.describe import Description, NotATool
 from wardian.building.running import Open
-from wardian.building.store import SOURCE, TESTS, BuiltTools, digest
+from wardian.building.store import SOURCE, TESTS, BuiltTools, digest, read_draft
 from wardian.cli.confirm import confirmed
 from wardian.cli.run_options import MaxCost, MaxSteps, MaxTokens, ModelName, Timeout, Url
 from wardian.cli.sanitise import one_line, visible
@@ -101,7 +101,7 @@ async def written(task: str, settings: Settings) -> Candidate:
             tags=("tool-build",),
         )
         async with agent:
-            taken = {tool.name for tool in own_tools()}
+            taken = own_names()
             return await build_tool(task, agent, opener(settings), TESTING, taken=taken, say=say)
 
 
@@ -139,6 +139,36 @@ def approve(
     return ask_and_keep(store, draft, description, report, task, "", sha256)
 
 
+def add(
+    folder: Annotated[Path, typer.Argument(help=f"A folder with {SOURCE} and {TESTS}.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Keep it without asking.")] = False,
+) -> int:
+    """Add a tool that you wrote yourself, through the same checks."""
+    draft = read_draft(folder)
+    if draft is None:
+        raise ConfigurationError(
+            f"{folder} does not hold {SOURCE} and {TESTS}, of at most 256 KiB each.",
+            "Write both.",
+        )
+    settings = load_settings({}, os.environ)
+    try:
+        description = draft.described()
+        if description.name in own_names():
+            raise NotATool(f"{description.name!r} is the name of a tool that comes with Wardian.")
+        report = asyncio.run(check(draft, opener(settings), TESTING))
+    except NotATool as error:
+        raise ConfigurationError(f"{folder} holds no tool: {error}", "Mend it.") from error
+    store = BuiltTools(paths(os.environ).built_tools)
+    return ask_and_keep(
+        store, draft, description, report, "written by hand", "", digest(draft) if yes else None
+    )
+
+
+def own_names() -> set[str]:
+    return {tool.name for tool in own_tools()}
+
+
 def ask_and_keep(
     store: BuiltTools,
     draft: Draft,
@@ -156,6 +186,7 @@ def ask_and_keep(
         raise ConfigurationError(f"The draft's hash is {found}, not {sha256}.", "Look at it again.")
     answer = True if sha256 else confirmed(f"Keep {name} as a tool for every run?")
     if answer is None:
+        store.keep_draft(name, draft, task)
         raise ApprovalNeeded(
             f"Nobody can be asked whether to keep {name}; it stays a draft.",
             f"Run `agent tool approve {name}` on a terminal, or with --sha256 {found}.",
