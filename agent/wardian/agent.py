@@ -307,6 +307,7 @@ class Agent(Generic[T]):
             models=models,
             pseudonyms=self.pseudonyms,
             folder=log.folder if log else None,
+            holders=[self.servers],
         )
 
     def _assemble(self, run_id: str, recorder: RunRecorder, box: RunBox) -> Run:

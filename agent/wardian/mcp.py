@@ -9,7 +9,7 @@ from wardian.settings import Paths
 from wardian_policies import Policy
 from wardian_tools.errors import ServerFileError
 from wardian_tools.mcp.definitions import SEPARATOR
-from wardian_tools.mcp.entries import Entry, read_servers
+from wardian_tools.mcp.entries import Entry, Seen, read_servers
 from wardian_tools.mcp.pins import Pin, read_pins
 from wardian_tools.mcp.servers import McpServers
 from wardian_tools.mcp.setting import Setting
@@ -36,7 +36,13 @@ def approved(places: Paths) -> dict[str, Pin]:
         raise ConfigurationError(error.cause, error.remedy) from error
 
 
-def setting(environ: Mapping[str, str], workspace: Path, policy: Policy | None = None) -> Setting:
+def setting(
+    environ: Mapping[str, str],
+    workspace: Path,
+    policy: Policy | None = None,
+    *,
+    is_copied: bool = False,
+) -> Setting:
     """What servers are given; without a policy no more than their entries say."""
     if policy is None:
         return Setting(environ=environ, workspace=workspace.absolute())
@@ -44,6 +50,7 @@ def setting(environ: Mapping[str, str], workspace: Path, policy: Policy | None =
         environ=environ,
         workspace=workspace.absolute(),
         protected=policy.confinement.protected,
+        is_copied=is_copied,
         given=lambda server: policy.secrets.given_to(f"mcp:{server}"),
     )
 
@@ -54,9 +61,12 @@ def servers_for_run(
     workspace: Path,
     policy: Policy,
     names: Sequence[str] | None = None,
+    *,
+    is_copied: bool = False,
 ) -> McpServers:
     """The approved servers that the policy lets a run use, with the tools of those `names`.
 
+    `is_copied` says that the run works on a copy of the workspace: servers then only read it.
     Starts nothing. Raises: ConfigurationError.
     """
     allowed: dict[str, Entry] = {}
@@ -70,11 +80,13 @@ def servers_for_run(
                 f'not grant: it is left out ([mcp] unsandboxed = ["{name}"] would grant it).'
             )
             continue
+        if is_copied and entry.workspace == Seen.WRITE:
+            refused.append(f"MCP server {name!r} only reads the workspace: the run is on a copy.")
         allowed[name] = entry
     return McpServers(
         allowed,
         approved(places),
-        setting(environ, workspace, policy),
+        setting(environ, workspace, policy, is_copied=is_copied),
         wanted=("*",) if names is None else of_servers(names),
         notices=refused,
     )

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @runtime_checkable
 class HoldsSecrets(Protocol):
-    """A model that sends secrets of its own, such as an API key."""
+    """A model, or tool servers, with secrets of their own, such as an API key."""
 
     def secrets(self) -> Mapping[str, str]:
         """By what to show in their place."""
@@ -138,18 +138,20 @@ def screen_for(
     models: Sequence[Model],
     pseudonyms: Pseudonyms,
     folder: Path | None = None,
+    holders: Sequence[object] = (),
 ) -> Screen:
     """The screen of one run: what its policy, its environment and its models call for.
 
+    `holders` are other parts that may hold secrets, such as tool servers.
     Raises: ConfigurationError for a key that is none.
     """
     rules = policy.redaction
     known: dict[str, str] = {}
     if rules.known:
         known |= gather(policy.secrets, environ).values
-        for model in models:
-            if isinstance(model, HoldsSecrets):
-                held = model.secrets().items()
+        for one in (*models, *holders):
+            if isinstance(one, HoldsSecrets):
+                held = one.secrets().items()
                 known |= {name: value for name, value in held if len(value) >= MIN_KEY_CHARS}
     detectors = Detectors.of(rules, is_local=all(model.is_local for model in models))
     return Screen(Redactor(known, detectors, pseudonyms, rules.ignore), folder)

@@ -54,7 +54,11 @@ def raw() -> MakeEntry:
     """`raw("mode", …, key=value)`: the misbehaving server, in a box of its own."""
 
     def make(*modes: str, **more: Any) -> Entry:
-        options = {"readable": (RAW,), "start_seconds": 20.0, "timeout_seconds": 20.0} | more
+        options: dict[str, Any] = {
+            "readable": (RAW,),
+            "start_seconds": 20.0,
+            "timeout_seconds": 20.0,
+        } | more
         return Entry(name="raw", command=PYTHON, args=(RAW, *modes), **options)
 
     return make
@@ -86,7 +90,10 @@ def sdk() -> MakeEntry:
     """The SDK's own server, run by this Python in a box."""
 
     def make(**more: Any) -> Entry:
-        options = {"readable": packages_of_this_python(), "timeout_seconds": 30.0} | more
+        options: dict[str, Any] = {
+            "readable": packages_of_this_python(),
+            "timeout_seconds": 30.0,
+        } | more
         return Entry(name="sdk", command=sys.executable, args=(SDK,), **options)
 
     return make

@@ -34,6 +34,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "WARDIAN_HOME": str(tmp_path / "home"),
         "COLUMNS": "100",
         "OPENAI_API_KEY": "sk-test",
+        "OWN_THING": "hunter2-and-more",
     }
 
 
@@ -109,7 +110,7 @@ def listed(tmp_path: Path, raw_tools: tuple[Definition, ...]) -> None:
     home.mkdir(mode=0o700)
     (home / "mcp.toml").write_text(
         f'[servers.raw]\ncommand = "{PYTHON}"\nargs = ["{RAW}", "killed-4711"]\n'
-        f'readable = ["{RAW}"]\n'
+        f'readable = ["{RAW}"]\nsecrets = ["OWN_THING"]\n'
     )
     (entry,) = read_servers(home / "mcp.toml").values()
     write_pins(home / "mcp-approved.json", {"raw": Pin.of(entry, Offer(tools=raw_tools))})
@@ -134,6 +135,19 @@ def test_a_run_calls_a_servers_tool_and_its_trajectory_says_so(
     (log,) = (tmp_path / "home" / "runs").rglob("*.jsonl")
     results = [json.loads(line) for line in log.read_text().splitlines() if "raw__add" in line]
     assert any("untrusted" in json.dumps(line) for line in results)
+
+
+@pytest.mark.usefixtures("listed")
+def test_a_secret_that_a_server_got_and_tells_reaches_nobody(agent: Agent, tmp_path: Path) -> None:
+    answers = [stream_calls([("raw__say", {"text": "environment"})]), stream_text("Done.")]
+    with ScriptedServer(answers) as model:
+        done = agent("run", "x", "--json", "--base-url", model.base_url, "-m", "scripted")
+    assert done.returncode == 0, done.stderr
+    assert "OWN_THING" in done.stdout  # it was there to tell
+    (log,) = (tmp_path / "home" / "runs").rglob("*.jsonl")
+    seen = [done.stdout, done.stderr, log.read_text()]
+    seen += [received.body.decode() for received in model.received]
+    assert not [text for text in seen if "hunter2-and-more" in text]
 
 
 @pytest.mark.usefixtures("listed")

@@ -156,7 +156,9 @@ def test_an_answer_about_one_call_lets_no_other_run(setting: Setting, tmp_path: 
             "shell", {"command": "touch harmless"}, allow_input_required=True
         )
         assert isinstance(first, types.InputRequiredResult)
-        yes = {"allow": types.ElicitResult(action="accept", content={"allow": True})}
+        yes: types.InputResponses = {
+            "allow": types.ElicitResult(action="accept", content={"allow": True})
+        }
         with pytest.raises(MCPError, match="another call"):
             await client.session.call_tool(
                 "shell",

@@ -136,7 +136,8 @@ def run(
         forbid_leaving()
     rules = policy_in_force(settings.policy, os.environ, workspace_of(workspace, os.environ))
     view.notices(rules.remarks([tool.name for tool in own_tools()]))
-    servers, own = tool_servers(settings, workspace, names)
+    granted = narrowed(rules) if settings.local else rules
+    servers, own = tool_servers(settings, granted, workspace, names)
     view.notices(servers.notices if servers else ())
 
     may_ask = asks(approve, as_json=as_json)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from wardian.settings import Settings, paths, policy_in_force, workspace_of
+from wardian_policies import Policy
 from wardian_tools.types import ToolSource
 
 
@@ -17,7 +18,7 @@ class Servers(ToolSource):
 
 
 def tool_servers(
-    settings: Settings, workspace: Path, names: Sequence[str] | None
+    settings: Settings, policy: Policy, workspace: Path, names: Sequence[str] | None
 ) -> tuple[Servers | None, Sequence[str] | None]:
     """The servers of a run, and the names of tools that are not theirs.
 

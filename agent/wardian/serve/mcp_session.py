@@ -100,9 +100,10 @@ class Session:
                 return answer.result()
             return _not_run(call, ResultStatus.DISCARDED, self._ended())
         except asyncio.CancelledError:
-            for work in (self._working.get(call.id), self._asking.get(call.id)):
-                if work is not None:
-                    work.cancel()
+            if work := self._working.get(call.id):
+                work.cancel()
+            if asking := self._asking.get(call.id):
+                asking.cancel()
             raise
         finally:
             self._waiting.pop(call.id, None)
@@ -112,8 +113,10 @@ class Session:
         """End the run, after the call that is under way was ended too."""
         if self._running is not None and not self._running.done():
             self._caller.calls.put_nowait(None)
-            for work in (*self._working.values(), *self._asking.values()):
+            for work in tuple(self._working.values()):
                 work.cancel()
+            for asking in tuple(self._asking.values()):
+                asking.cancel()
             await asyncio.wait((self._running,))
         if self._running is not None and not self._running.cancelled():
             self._running.exception()  # seen; each call was told

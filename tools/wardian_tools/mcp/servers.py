@@ -74,6 +74,14 @@ class McpServers:
         }
         self.tools = tuple(list(found.values())[:MAX_ALL_TOOLS])
 
+    def secrets(self) -> dict[str, str]:
+        """What they are given of the user's variables, by what to show in its place."""
+        return {
+            f"{name} of {server.entry.name}": value
+            for server in self._servers
+            for name, value in server.setting.held(server.entry).items()
+        }
+
     async def close(self) -> None:
         """End all servers, at once."""
         await asyncio.gather(*(server.connection.close() for server in self._servers))
@@ -86,7 +94,7 @@ class Server:
         self.entry = entry
         self.pin = pin
         self.connection = Connection(entry, setting)
-        self._setting = setting
+        self.setting = setting
         self._looking = asyncio.Lock()
         self._looked_at = 0
         self._changes: dict[str, Change] = {}
@@ -194,7 +202,7 @@ class Server:
                 confidentiality=self._label,
                 data={"code": "mcp_server"},
             )
-        events = self._setting.egress.get(self.entry.name, [])
+        events = self.setting.egress.get(self.entry.name, [])
         asked = [f"{e.outcome} {e.host}:{e.port}" for e in events if e.outcome != "closed"]
         events.clear()
         if asked:

@@ -26,6 +26,8 @@ class Setting:
     workspace: Path
     protected: tuple[str, ...] = ()
     """Globs below the workspace that no server may write."""
+    is_copied: bool = False
+    """The run works on a copy of the workspace: no server may write the real one."""
     given: Callable[[str], tuple[str, ...]] = lambda server: ()
     """More variables that a server gets, by its name."""
     resolve: Resolve = look_up
@@ -46,7 +48,7 @@ class Setting:
         """Raises: ServerUnavailable when a variable is not set."""
         sees = entry.workspace != Seen.NONE
         within = Confinement(
-            writable=("**",) if entry.workspace == Seen.WRITE else (),
+            writable=("**",) if entry.workspace == Seen.WRITE and not self.is_copied else (),
             protected=self.protected,
             egress=Egress(hosts=entry.hosts, private=entry.private),
             limits=LIMITS,
@@ -78,10 +80,10 @@ class Setting:
         """Raises: ServerUnavailable."""
         return {name: self._filled(entry, text) for name, text in (entry.headers or {}).items()}
 
-    def secret_values(self, entry: Entry) -> tuple[str, ...]:
-        """What it gets that nobody else is to see; those that are set."""
+    def held(self, entry: Entry) -> dict[str, str]:
+        """The user's variables that it gets, those that are set: for nobody else to see."""
         names = dict.fromkeys((*entry.variables, *self.given(entry.name)))
-        return tuple(value for name in names if (value := self.environ.get(name)))
+        return {name: value for name in names if (value := self.environ.get(name))}
 
     def _filled(self, entry: Entry, text: str) -> str:
         return REFERENCE.sub(lambda match: self._value(entry, match[1]), text)
