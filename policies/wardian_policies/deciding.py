@@ -1,6 +1,7 @@
 """What layers of a policy say of a call: the strictest of them decides."""
 
 from wardian_policies.file import Layer
+from wardian_policies.hosts import host_denial
 from wardian_policies.types import Allow, Ask, Decision, Deny, Rule, Verdict
 from wardian_sandbox.types import Confinement
 from wardian_tools.types import Tool, ToolCall
@@ -18,6 +19,8 @@ def decide(layers: tuple[Layer, ...], call: ToolCall, tool: Tool, within: Confin
     if call.arguments is None:
         rule = Rule(text="arguments", source="built in")
         return Deny(reason=f"The arguments of {call.name} were not understood.", rule=rule)
+    if denied := host_denial(layers, call, tool, within):
+        return denied
     decision = decide_in(layers[0], call, tool, within)
     for layer in layers[1:]:
         other = decide_in(layer, call, tool, within)

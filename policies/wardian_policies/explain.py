@@ -8,9 +8,10 @@ from typing import Any
 from wardian_policies.commands import command_line, takes_command
 from wardian_policies.deciding import decide, decide_in, verdict
 from wardian_policies.file import Layer
+from wardian_policies.hosts import HOSTS
 from wardian_policies.patterns import pattern_for
 from wardian_policies.rules import NAMED, NEXT_NAMED, parse_rule
-from wardian_policies.types import Decision, Rule, Verdict
+from wardian_policies.types import Decision, Deny, Rule, Verdict
 from wardian_sandbox.types import Confinement
 from wardian_tools.types import Effect, Tool, ToolCall
 
@@ -143,7 +144,11 @@ def facts(tried: Trial, flow: Rule) -> Iterator[str]:
 
 def changes(tried: Trial) -> Iterator[str]:
     """Edits of the deciding layer."""
-    now, rule = verdict(tried.decision), tried.decision.rule
+    decision = tried.decision
+    now, rule = verdict(decision), decision.rule
+    if rule.text == HOSTS and isinstance(decision, Deny):
+        yield decision.reason
+        return
     if rule.text.startswith("paths."):
         yield f"Change {rule.text} ({rule.source})."
         return

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from wardian_sandbox.egress.names import show
 from wardian_sandbox.egress.refused import Refused
 from wardian_sandbox.egress.rules import Rules
 from wardian_sandbox.types import Egress, EgressEvent, JobFailure, JobResult
@@ -24,11 +25,19 @@ def failed(code: str, sentence: str, **facts: Any) -> Output:
 
 def refused_beforehand(address: WebAddress, egress: Egress) -> Output | None:
     """The refusal, where the policy's list alone says so: nothing is started for it."""
+    rules = Rules(egress, is_web=True)
     try:
-        Rules(egress, is_web=True).check_target(address.host, address.port)
+        rules.check_target(address.host, address.port)
+        if not isinstance(address.host, str):
+            rules.check_address(address.host, address.host, address.port)
     except Refused as refused:
-        return denied(refused.code, "", address.rule)
+        return denied("not_listed", refused.sentence, _listable(address))
     return None
+
+
+def _listable(address: WebAddress) -> str:
+    """How the list names it; an address only with its port, so that no more is opened."""
+    return address.rule if isinstance(address.host, str) else show(address.host, address.port)
 
 
 def denied(code: str, reason: str, rule: str) -> Output:
