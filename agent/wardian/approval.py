@@ -123,11 +123,12 @@ def rule_key(pending: Pending) -> tuple[str, str, str]:
 
 async def answers(approve: Approve, grants: Grants, pending: Sequence[Pending]) -> list[Answer]:
     """An answer to each pending call, in order; only what was not answered before is asked."""
+    together = as_several(approve)
     async with grants.turn:
         found = {one.call.id: grants.answer(one) for one in pending}
         left = [one for one in pending if found[one.call.id] is None]
-        if len(left) > 1 and isinstance(approve, ApprovesSeveral):
-            given = [Answer.of(answer) for answer in await approve.several(left)]
+        if together and len(left) > 1:
+            given = [Answer.of(answer) for answer in await together.several(left)]
             assert len(given) == len(left), "an answer to each pending call is needed"
             for one, answer in zip(left, given, strict=True):
                 grants.note(one, answer)
@@ -135,14 +136,20 @@ async def answers(approve: Approve, grants: Grants, pending: Sequence[Pending]) 
             left = []
         for one in left:
             # An answer for the session may have come with the one before.
-            answer = grants.answer(one) or await one_answer(approve, one)
+            answer = grants.answer(one) or await one_answer(approve, together, one)
             grants.note(one, answer)
             found[one.call.id] = answer
     return [found[one.call.id] or Answer.no() for one in pending]
 
 
-async def one_answer(approve: Approve, pending: Pending) -> Answer:
-    if isinstance(approve, ApprovesSeveral):
-        (answer,) = await approve.several([pending])
+def as_several(approve: object) -> ApprovesSeveral | None:
+    return approve if isinstance(approve, ApprovesSeveral) else None
+
+
+async def one_answer(
+    approve: Approve, together: ApprovesSeveral | None, pending: Pending
+) -> Answer:
+    if together:
+        (answer,) = await together.several([pending])
         return Answer.of(answer)
     return Answer.of(await approve(pending.ask, pending.call))

@@ -1,6 +1,7 @@
 """Regular expressions that match in linear time (RE2), for patterns and texts from outside."""
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any, Protocol
 
 
@@ -22,10 +23,8 @@ class Pattern(Protocol):
 
 def compile_pattern(pattern: str) -> Pattern:
     """Raises: ValueError saying what is wrong with the pattern."""
-    # Imported here, and only where a pattern is: it costs some milliseconds.
-    import re2
-
-    library: Any = re2
+    # Only where a pattern is: it costs some milliseconds.
+    library: Any = import_module("re2")
     options = library.Options()
     options.log_errors = False
     try:

@@ -40,7 +40,10 @@ def guarded(policy: Policy, workspace: Path, environ: Mapping[str, str]) -> Poli
     """
     root = workspace.expanduser().resolve()
     places = paths(environ)
-    kept = {places.config_file.parent: ("**",), places.trusted.parent: ("**",)}
+    kept: dict[Path, tuple[str, ...]] = {
+        places.config_file.parent: ("**",),
+        places.trusted.parent: ("**",),
+    }
     if home := environ.get("HOME"):
         kept[Path(home)] = HOME_FILES
     globs = [
