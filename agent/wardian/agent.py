@@ -306,6 +306,7 @@ class Agent(Generic[T]):
             os.environ,
             models=models,
             pseudonyms=self.pseudonyms,
+            workspace=self.workspace,
             folder=log.folder if log else None,
             holders=[self.servers],
         )

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
 from wardian.types import CallDelta, Delta, Model, ReasoningDelta, Reply, TextDelta
 from wardian_policies import Policy
-from wardian_policies.redaction.gather import gather
+from wardian_policies.redaction.gather import from_workspace, gather
 from wardian_policies.redaction.pseudonyms import ForgedPseudonym, Pseudonyms, PseudonymStream
 from wardian_policies.redaction.redactor import MARK, Detectors, Redactor
 from wardian_policies.redaction.stream import StreamFilter
+from wardian_policies.types import Verdict
 from wardian_tools.types import Tool, ToolCall
 
 T = TypeVar("T")
@@ -137,6 +138,7 @@ def screen_for(
     *,
     models: Sequence[Model],
     pseudonyms: Pseudonyms,
+    workspace: Path,
     folder: Path | None = None,
     holders: Sequence[object] = (),
 ) -> Screen:
@@ -146,6 +148,7 @@ def screen_for(
     Raises: ConfigurationError for a key that is none.
     """
     rules = policy.redaction
+    is_local = all(model.is_local for model in models)
     known: dict[str, str] = {}
     if rules.known:
         known |= gather(policy.secrets, environ).values
@@ -153,7 +156,9 @@ def screen_for(
             if isinstance(one, HoldsSecrets):
                 held = one.secrets().items()
                 known |= {name: value for name, value in held if len(value) >= MIN_KEY_CHARS}
-    detectors = Detectors.of(rules, is_local=all(model.is_local for model in models))
+    if not is_local and policy.flow.private_to_api is not Verdict.ALLOW:
+        known |= from_workspace(policy.secrets, policy.flow.private_paths, workspace)
+    detectors = Detectors.of(rules, is_local=is_local)
     return Screen(Redactor(known, detectors, pseudonyms, rules.ignore), folder)
 
 

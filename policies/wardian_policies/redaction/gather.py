@@ -3,17 +3,22 @@
 import fnmatch
 import importlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
+from wardian_policies.globs import one_of, path_regex
 from wardian_policies.redaction.structure import looks_random
 from wardian_policies.redaction.values import MIN_CHARS
 from wardian_policies.tables import SecretRules
 
 MAX_FILE_BYTES = 1 << 20
+MAX_WORKSPACE_FILES = 20_000
+PASSED_OVER = {".git", "node_modules", ".venv", "venv", "__pycache__"}
 ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_][\w.-]*)\s*[=:]\s*(.+?)\s*")
 
 
@@ -53,6 +58,41 @@ Source = tuple[str, str | None]
 def from_environment(rules: SecretRules, environ: Mapping[str, str]) -> Iterator[Source]:
     sign = re.compile("|".join(fnmatch.translate(glob) for glob in rules.environment) or r"\Z.")
     return ((name, value) for name, value in environ.items() if sign.match(name))
+
+
+def from_workspace(
+    rules: SecretRules, private_paths: tuple[str, ...], workspace: Path
+) -> dict[str, str]:
+    """What looks like a secret in the workspace's private files, by the file and its own name.
+
+    For code that a model elsewhere writes: it sees those files, and what it prints is sent. Passed
+    over are links, files larger than 1 MiB, and folders of others' code.
+    """
+    private = one_of((path_regex(glob) for glob in private_paths), re.IGNORECASE)
+    secret_name = re.compile("|".join(map(fnmatch.translate, rules.environment)) or r"\Z.")
+    found: dict[str, str] = {}
+    for path in islice(plain_files(workspace), MAX_WORKSPACE_FILES):
+        relative = path.relative_to(workspace).as_posix()
+        if not private.fullmatch(relative) or path.stat().st_size > MAX_FILE_BYTES:
+            continue
+        text = path.read_text("utf-8", "replace")
+        for line in text.splitlines():
+            pair = ASSIGNMENT.fullmatch(line)
+            value = pair[2].strip("\"'") if pair else ""
+            if pair and len(value) >= MIN_CHARS and (secret_name.match(pair[1]) or random(value)):
+                found[f"{relative} {pair[1]}"] = value
+        if "PRIVATE KEY-----" in text:
+            found[relative] = text
+    return found
+
+
+def plain_files(folder: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in PASSED_OVER]
+        for name in names:
+            path = Path(place) / name
+            if path.is_file() and not path.is_symlink():
+                yield path
 
 
 def from_keyring(entry: str) -> Iterator[Source]:
