@@ -1,7 +1,7 @@
 # `make check` is what CI runs. Everything happens in .venv; `make help` lists the targets.
 # Only the dependencies may need the network; the checks themselves run offline.
 
-EXTRAS ?= api,dev,local,train
+EXTRAS ?= api,dev,local,privacy,train,web
 PYTEST_ARGS ?=
 WORKERS ?= 2
 BIN := .venv/bin

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = "local,api,train,dev"
+EXTRAS = "local,api,train,dev,privacy"
 BOUNDS = ["typer<0.29"]
 """Beyond those of pyproject.toml, which must not hinder who embeds the library: typer 0.29 imports
 pydantic and builds a validator for each option, at every start of the command line."""

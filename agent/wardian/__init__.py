@@ -10,6 +10,7 @@ from wardian._version import __version__
 
 _HOMES = {
     "Agent": "wardian.agent",
+    "Answer": "wardian.approval",
     "Budgets": "wardian_policies.types",
     "ChatModel": "wardian.models.chat",
     "FunctionModel": "wardian.models.function",
@@ -24,6 +25,7 @@ _HOMES = {
     "Sampling": "wardian.types",
     "ScriptedModel": "wardian.models.scripted",
     "Stop": "wardian.types",
+    "SubAgent": "wardian.subagents",
     "Task": "wardian.types",
     "Tool": "wardian_tools",
     "ToolContext": "wardian_tools",

@@ -2,6 +2,7 @@
 
 from wardian._version import __version__ as __version__
 from wardian.agent import Agent as Agent
+from wardian.approval import Answer as Answer
 from wardian.errors import WardianError as WardianError
 from wardian.models.block import block_real_models as block_real_models
 from wardian.models.chat import ChatModel as ChatModel
@@ -12,6 +13,7 @@ from wardian.models.scripted import ScriptedModel as ScriptedModel
 from wardian.results import RunResult as RunResult
 from wardian.runs import RunStore as RunStore
 from wardian.runs import Trajectory as Trajectory
+from wardian.subagents import SubAgent as SubAgent
 from wardian.types import Message as Message
 from wardian.types import Model as Model
 from wardian.types import Reply as Reply

@@ -4,34 +4,70 @@ This is the one boundary of a run: what the loop raises is recorded here, then r
 """
 
 import asyncio
+import copy
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, Self
 
 import wardian_sandbox
 from wardian._version import __version__
 from wardian.answers import AnswerCheck, answer_check
+from wardian.approval import Approve, Grants
+from wardian.budget import NOTHING, Amount, Ledger
+from wardian.ending import finish, why
 from wardian.errors import ConfigurationError, WardianError
-from wardian.events import Event, RunFinished, RunStarted
+from wardian.events import ChildFinished, ChildStarted, Event, RunFinished, RunStarted
 from wardian.limits import Meter
-from wardian.loop import Approve, Run, pursue
+from wardian.loop import Run, pursue
 from wardian.models.catalogue import resolve_model
+from wardian.privacy import Screen, screen_for
 from wardian.prompt import Conversation, system_prompt
 from wardian.recorder import RunRecorder
 from wardian.results import RunResult, T
 from wardian.run_box import RunBox
 from wardian.runs import RunLog, RunStore, new_run_id
-from wardian.settings import paths
+from wardian.settings import guarded, paths, policy_in_force, workspace_of
+from wardian.skills import SKILL, Skill, listing, skill_tool
+from wardian.subagents import ChildRun, SubAgent, all_effects, chosen, delegate
 from wardian.types import Message, Model, Role, Sampling, Startable, Stop, Task, ToolSpec
 from wardian_policies import Policy
+from wardian_policies.narrowing import least_budgets
+from wardian_policies.redaction.pseudonyms import Pseudonyms
 from wardian_policies.types import Budgets
 from wardian_sandbox.choosing import Choice, choose
 from wardian_sandbox.errors import SandboxError
+from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import Sandbox
-from wardian_tools import Registry, Tool, builtin_tools, select, tool
+from wardian_tools import (
+    Effect,
+    Registry,
+    SearchEngine,
+    Tool,
+    ToolContext,
+    select,
+    tool,
+    usual_tools,
+)
+from wardian_tools.types import AskUser, Question, ToolSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """The run and the call that a sub-agent does."""
+
+    run: Run
+    call: ToolContext
+    name: str
+    depth: int
+    """1 for a sub-agent of a run that is none"""
+
+    def as_json(self) -> dict[str, Any]:
+        """For the child's trajectory."""
+        call = {"run_id": self.run.id, "step": self.run.meter.steps, "call_id": self.call.call_id}
+        return {**call, "name": self.name, "depth": self.depth}
 
 
 class Agent(Generic[T]):
@@ -48,9 +84,16 @@ class Agent(Generic[T]):
         budgets: Replaces the policy's budgets.
         instructions: Added to the system prompt.
         approve: Asked where the policy asks; None ends such a run with `Stop.APPROVAL`.
+        ask_user: Answers the questions of the tool of that name; None: nobody can be asked.
         output_type: A type pydantic can validate: the answer must be JSON of it.
         output_schema: The same as a JSON schema; `value` is then the parsed JSON.
         store: Where runs are kept; None is the user's own, False keeps nothing.
+        private_model: A local model for what the policy keeps on this machine.
+        subagents: What it may give tasks to; each is a tool for the model.
+        skills: Instructions for kinds of tasks, read when one is needed.
+        more_tools: Beside `tools`, whatever that is.
+        search: The engine that `web_search` asks; None is DuckDuckGo.
+        servers: More tools, with what stands behind them (`McpServers`); closed with the agent.
 
     Raises: ConfigurationError, PolicyFileError, ModelUnavailable, ToolDefinitionError, UnknownTool.
     """
@@ -69,16 +112,27 @@ class Agent(Generic[T]):
         sampling: Sampling | None = None,
         instructions: str = "",
         approve: Approve | None = None,
+        ask_user: AskUser | None = None,
         output_type: type[T] | None = None,
         output_schema: dict[str, Any] | None = None,
         store: RunStore | bool | None = None,
         base_url: str | None = None,
+        private_model: Model | str | None = None,
         tags: Sequence[str] = (),
+        subagents: Sequence[SubAgent] = (),
+        skills: Sequence[Skill] = (),
+        more_tools: Sequence[Tool] = (),
+        search: SearchEngine | None = None,
+        servers: ToolSource | None = None,
     ) -> None:
-        self.policy = policy if isinstance(policy, Policy) else load_policy(policy)
+        self.policy = load_policy(policy, Path(workspace))
         if budgets is not None:
             self.policy = self.policy.with_budgets(budgets)
-        self.registry = Registry(_as_tools(tools))
+        more = [*more_tools, *(servers.tools if servers else ())]
+        if skills:
+            more.append(skill_tool(skills))
+        self.registry = Registry([*_as_tools(tools, self.policy, search or SearchEngine()), *more])
+        self.servers = servers
         self.model = resolve_model(model, base_url=base_url) if isinstance(model, str) else model
         self.workspace = Path(workspace).expanduser().absolute()
         self.sandbox = sandbox
@@ -87,17 +141,39 @@ class Agent(Generic[T]):
         self.sampling = sampling or Sampling()
         self.instructions = instructions
         self.approve = approve
+        self.grants = Grants()
+        self.ask_user = ask_user
         self.check: AnswerCheck[T] = answer_check(output_type, output_schema)
         self.tags = tuple(tags)
         self.store = _as_store(store)
+        self.subagents = tuple(subagents)
+        self.skills = tuple(skills)
+        self.private_model = (
+            resolve_model(private_model) if isinstance(private_model, str) else private_model
+        )
+        if self.private_model and not self.private_model.is_local:
+            raise ConfigurationError(
+                f"The private model {self.private_model.name} is not on this machine.",
+                "Name one that is, such as tiny or gguf:PATH.",
+            )
+        self.pseudonyms = Pseudonyms()
+        self.caller: Caller | None = None
+        self.child_models: dict[str, Model] = {}
+        for definition in self.subagents:
+            chosen(definition, list(self.registry))
 
-    async def run(self, task: str | Task, *, earlier: Sequence[Message] = ()) -> RunResult[T]:
+    async def run(
+        self, task: str | Task, *, earlier: Sequence[Message] = (), spent: Amount = NOTHING
+    ) -> RunResult[T]:
         """Do the task and give what came of it. A limit reached is a result, not an error.
 
+        `earlier` and `spent` are the messages and the consumption of a run that this goes on from;
+        what it spent counts against this one's budgets.
         Raises: ModelError, StorageError, SandboxError; the run is stored up to there. When the
             task of the caller is cancelled the run is recorded as cancelled first.
         """
-        return await self._perform(task, earlier, lambda _: None)
+        ledger = Ledger(self.policy.budgets, spent=spent)
+        return await self.perform(task, earlier, ledger, lambda _: None)
 
     def run_sync(self, task: str | Task) -> RunResult[T]:
         """`run` for programs without an event loop; closes the model afterwards."""
@@ -109,7 +185,7 @@ class Agent(Generic[T]):
         return asyncio.run(once())
 
     async def stream(
-        self, task: str | Task, *, earlier: Sequence[Message] = ()
+        self, task: str | Task, *, earlier: Sequence[Message] = (), spent: Amount = NOTHING
     ) -> AsyncGenerator[Event, None]:
         """Events as they happen, deltas included; the last is `RunFinished`.
 
@@ -117,13 +193,14 @@ class Agent(Generic[T]):
         """
         events: asyncio.Queue[Event | None] = asyncio.Queue()
 
-        async def perform() -> None:
+        async def follow() -> None:
             try:
-                await self._perform(task, earlier, events.put_nowait)
+                ledger = Ledger(self.policy.budgets, spent=spent)
+                await self.perform(task, earlier, ledger, events.put_nowait)
             finally:
                 events.put_nowait(None)
 
-        running = asyncio.create_task(perform())
+        running = asyncio.create_task(follow())
         try:
             while (event := await events.get()) is not None:
                 yield event
@@ -133,8 +210,12 @@ class Agent(Generic[T]):
                 await running
 
     async def close(self) -> None:
-        """Release the model."""
-        await self.model.close()
+        """Release the model, and end the tool servers."""
+        if self.servers:
+            await self.servers.close()
+        private = [self.private_model] if self.private_model else []
+        for model in (self.model, *private, *self.child_models.values()):
+            await model.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -142,16 +223,26 @@ class Agent(Generic[T]):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _perform(
-        self, task: str | Task, earlier: Sequence[Message], listener: Callable[[Event], None]
+    async def perform(
+        self,
+        task: str | Task,
+        earlier: Sequence[Message],
+        ledger: Ledger,
+        listener: Callable[[Event], None],
+        run_id: str = "",
     ) -> RunResult[T]:
+        """`run` with what a sub-agent brings along: a ledger on its caller's, and its own id."""
         task = Task(prompt=task) if isinstance(task, str) else task
+        if task.output_schema is not None and self.check.schema is None:
+            typed = copy.copy(self)
+            typed.check = answer_check(None, task.output_schema)
+            return await typed.perform(task, earlier, ledger, listener, run_id)
         if not self.workspace.is_dir() or not os.access(self.workspace, os.R_OK | os.X_OK):
             raise ConfigurationError(
                 f"The workspace {self.workspace} is not a folder that can be read.",
                 "Name one with --workspace.",
             )
-        run_id = new_run_id()
+        run_id = run_id or new_run_id()
         choice = await self._choose_sandbox()
         if isinstance(self.model, Startable):
             await self.model.start()
@@ -159,25 +250,41 @@ class Agent(Generic[T]):
             log = self.store.create(run_id) if self.store else None
             if log:
                 stack.callback(log.close)
-            recorder = RunRecorder(log, Conversation(), Meter(), listener)
+            meter = Meter(ledger=ledger)
+            stack.callback(meter.close)
+            screen = self._screen(log)
+            recorder = RunRecorder(log, Conversation(), meter, listener, screen)
             box = self._box(run_id, choice.backend, recorder)
             stack.push_async_callback(box.close)
             run = self._assemble(run_id, recorder, box)
-            await run.recorder.record(self._started(run, task, earlier, choice))
-            finished = await self._supervise(run)
-        return self._result(run, finished, log)
+            try:
+                await run.recorder.record(self._started(run, task, earlier, choice))
+                finished = await self._supervise(run)
+            except BaseException as error:
+                screen.cleaned(error)
+                raise
+        return self._result(run, screen.shown(finished), log)
 
     async def _choose_sandbox(self) -> Choice:
         """Which sandbox the calls will run in: what is lacking is said before the model is asked.
 
         Raises: SandboxUnavailable.
         """
-        if not any(t.uses_sandbox for t in self.registry):
+        lends = bool(self.subagents) and self.workspace_mode == "copy"
+        if not lends and not any(t.uses_sandbox for t in self.registry):
             return Choice("unused")
         reaches_hosts = bool(self.policy.confinement.egress.hosts)
         return await choose(self.sandbox, self.sandbox_image, reaches_hosts=reaches_hosts)
 
     def _box(self, run_id: str, backend: str, recorder: RunRecorder) -> RunBox:
+        theirs = self.caller.call.sandbox if self.caller else None
+        if self.workspace_mode == "copy" and isinstance(theirs, SupervisedSandbox):
+
+            def lent() -> Awaitable[SupervisedSandbox]:
+                return theirs.fresh(mode="copy", within=self.policy.confinement)
+
+            return RunBox(lent, recorder.record, bring_back=True)
+
         def opening() -> Awaitable[Sandbox]:
             return wardian_sandbox.open_sandbox(
                 backend,
@@ -191,25 +298,129 @@ class Agent(Generic[T]):
 
         return RunBox(opening, recorder.record)
 
+    def _screen(self, log: RunLog | None) -> Screen:
+        """What this run hides. Raises: ConfigurationError for a key that is none."""
+        models = [self.model, *([self.private_model] if self.private_model else [])]
+        return screen_for(
+            self.policy,
+            os.environ,
+            models=models,
+            pseudonyms=self.pseudonyms,
+            workspace=self.workspace,
+            folder=log.folder if log else None,
+            holders=[self.servers],
+        )
+
     def _assemble(self, run_id: str, recorder: RunRecorder, box: RunBox) -> Run:
-        return Run(
+        run = Run(
             id=run_id,
             model=self.model,
             registry=self.registry,
-            specs=tuple(
-                ToolSpec(name=t.name, description=t.description, parameters=t.parameters)
-                for t in self.registry
-            ),
+            specs=(),
             policy=self.policy,
             box=box,
             recorder=recorder,
             conversation=recorder.conversation,
             meter=recorder.meter,
+            labels=recorder.labels,
+            screen=recorder.screen,
             sampling=self.sampling,
+            private_model=self.private_model,
             approve=self.approve,
+            grants=self.grants,
+            ask_user=self.ask_user,
             check_answer=self.check.problem,
             output_schema=self.check.schema,
         )
+        if delegates := self._delegates(run):
+            run.registry = Registry([*self.registry, *delegates])
+        run.specs = tuple(
+            ToolSpec(name=t.name, description=t.description, parameters=t.parameters)
+            for t in run.registry
+        )
+        return run
+
+    def _delegates(self, run: Run) -> list[Tool]:
+        """The tools that call this agent's sub-agents, for one run."""
+        depth = self.caller.depth + 1 if self.caller else 1
+        if depth > self.policy.agents.depth:
+            return []
+        turns, asking = asyncio.Semaphore(self.policy.agents.parallel), asyncio.Lock()
+
+        def made(definition: SubAgent) -> Tool:
+            async def start(task: str, call: ToolContext) -> ChildRun:
+                async with turns:
+                    caller = Caller(run=run, call=call, name=definition.name, depth=depth)
+                    return await self._as_child(definition, caller, asking).run_for(caller, task)
+
+            effects = all_effects(chosen(definition, list(self.registry)))
+            if self.model.is_local and not self._model_of(definition).is_local:
+                effects |= {Effect.EGRESS}
+            return delegate(definition, effects, start, in_copy=self.workspace_mode == "copy")
+
+        return [made(definition) for definition in self.subagents]
+
+    def _as_child(self, definition: SubAgent, caller: Caller, asking: asyncio.Lock) -> "Agent[Any]":
+        """This agent as one of its sub-agents: what is not said otherwise stays as it is."""
+        child: Agent[Any] = copy.copy(self)
+        budgets = definition.budgets
+        if definition.policy:
+            child.policy = self.policy.narrowed_by(definition.policy)
+            budgets = least_budgets(budgets, definition.policy.budgets)
+        child.policy = child.policy.with_budgets(budgets)  # and its caller's, by the ledger
+        child.registry = Registry(chosen(definition, list(self.registry)))
+        child.model = self._model_of(definition)
+        child.instructions = definition.instructions
+        child.subagents = definition.subagents
+        child.check = answer_check(None, None)
+        child.caller = caller
+        if ask_user := self.ask_user:
+
+            async def one_question(question: Question) -> str | None:
+                async with asking:
+                    return await ask_user(question)
+
+            child.ask_user = one_question
+        return child
+
+    async def run_for(self, caller: Caller, task: str) -> ChildRun:
+        """A task of the caller's, its beginning and end in the caller's trajectory too.
+
+        Raises: as `run`.
+        """
+        run, call_id, run_id = caller.run, caller.call.call_id, new_run_id()
+        ledger = Ledger(self.policy.budgets, parent=run.meter.ledger)
+        step, stop = run.meter.steps, Stop.FAILED
+        started = ChildStarted(step=step, call_id=call_id, run_id=run_id, name=caller.name)
+        await run.recorder.record(started, durable=False)
+        try:
+            result = await self.perform(task, (), ledger, lambda _: None, run_id)
+            stop = result.stop
+        except asyncio.CancelledError:
+            stop = Stop.CANCELLED
+            raise
+        finally:
+            ledger.close()
+            consumed = ledger.spent.as_json()
+            ended = ChildFinished(
+                step=step, call_id=call_id, run_id=run_id, stop=stop, consumed=consumed
+            )
+            await run.recorder.record(ended, durable=False)
+        return ChildRun(
+            run_id=run_id,
+            answer=result.answer,
+            stop=stop,
+            error=result.error,
+            flow=result.flow,
+        )
+
+    def _model_of(self, definition: SubAgent) -> Model:
+        """The model of a sub-agent; one that is named is loaded once."""
+        if not isinstance(definition.model, str):
+            return definition.model or self.model
+        if definition.model not in self.child_models:
+            self.child_models[definition.model] = resolve_model(definition.model)
+        return self.child_models[definition.model]
 
     def _started(
         self, run: Run, task: Task, earlier: Sequence[Message], choice: Choice
@@ -217,7 +428,11 @@ class Agent(Generic[T]):
         return RunStarted(
             run_id=run.id,
             task=task,
-            system_prompt=system_prompt(self.instructions, output_schema=self.check.schema),
+            system_prompt=system_prompt(
+                self.instructions,
+                output_schema=self.check.schema,
+                skills=listing(self.skills) if SKILL in run.registry else "",
+            ),
             model={"name": self.model.name, "is_local": self.model.is_local} | self.model.identity,
             tools=tuple(
                 {
@@ -226,7 +441,7 @@ class Agent(Generic[T]):
                     "parameters": t.parameters,
                     "effects": sorted(t.effects),
                 }
-                for t in self.registry
+                for t in run.registry
             ),
             policy=self.policy.as_json(),
             sandbox=asdict(choice),
@@ -234,28 +449,31 @@ class Agent(Generic[T]):
             wardian_version=__version__,
             earlier=tuple(m for m in earlier if m.role is not Role.SYSTEM),
             tags=self.tags,
+            parent=self.caller.as_json() if self.caller else {},
+            spent=run.meter.ledger.before.as_json(),
+            flow=self.caller.run.labels.state.as_json() if self.caller else {},
         )
 
     async def _supervise(self, run: Run) -> RunFinished:
         """Run the loop under the clock and record how it ended, whatever that was."""
-        seconds = self.policy.budgets.wall_seconds
+        seconds = run.meter.ledger.left(Stop.TIME)
         try:
             async with asyncio.timeout(seconds):
                 stop = await pursue(run)
         except TimeoutError:
             stop = Stop.TIME
         except asyncio.CancelledError:
-            await asyncio.shield(_finish(run, Stop.CANCELLED, "The run was cancelled."))
+            await asyncio.shield(finish(run, Stop.CANCELLED, "The run was cancelled."))
             raise
         except BaseExceptionGroup as group:
             # A TaskGroup wraps what one of several parallel calls raised.
-            await _finish(run, Stop.FAILED, str(group.exceptions[0]))
+            await finish(run, Stop.FAILED, str(group.exceptions[0]))
             raise group.exceptions[0] from None
         except (WardianError, SandboxError) as error:
             with suppress(WardianError, SandboxError):
-                await _finish(run, Stop.FAILED, str(error))
+                await finish(run, Stop.FAILED, str(error))
             raise
-        return await _finish(run, stop, _why(stop, run, self.policy))
+        return await finish(run, stop, why(stop, run))
 
     def _result(self, run: Run, finished: RunFinished, log: RunLog | None) -> RunResult[T]:
         return RunResult(
@@ -269,69 +487,35 @@ class Agent(Generic[T]):
             seconds=finished.seconds,
             error=finished.error,
             path=log.path if log else None,
+            spent=run.meter.ledger.spent,
+            flow=run.labels.state,
             messages=run.conversation.closed(),
         )
 
 
-async def _finish(run: Run, stop: Stop, error: str) -> RunFinished:
-    """Record the run's end: its last text, its changes to the workspace, what it consumed."""
-    changes = await run.box.diff() if stop is not Stop.FAILED else ()
-    finished = RunFinished(
-        stop=stop,
-        answer=next((m.content for m in reversed(run.conversation.messages) if _is_text(m)), ""),
-        steps=run.meter.steps,
-        tool_calls=run.meter.tool_calls,
-        usage=run.meter.usage,
-        seconds=run.meter.seconds,
-        error=error,
-        changes=tuple(asdict(change) for change in changes),
-    )
-    await run.recorder.record(finished)
-    return finished
+def load_policy(policy: Policy | str | Path, workspace: Path) -> Policy:
+    """The policy given, or a preset, one of the user's own by name, or a policy file.
+
+    One that is named is narrowed by the workspace's own, where the user trusts that folder.
+    """
+    if isinstance(policy, Policy):
+        return guarded(policy, workspace, os.environ)
+    return policy_in_force(policy, os.environ, workspace_of(workspace, os.environ))
 
 
-def _is_text(message: Message) -> bool:
-    return message.role is Role.ASSISTANT and bool(message.content) and not message.calls
-
-
-def _why(stop: Stop, run: Run, policy: Policy) -> str:
-    """One sentence on a stop that is not an answer."""
-    budgets = policy.budgets
-    match stop:
-        case Stop.DONE:
-            return ""
-        case Stop.STEPS:
-            return f"The limit of {budgets.steps} steps was reached."
-        case Stop.TOOL_CALLS:
-            return f"The limit of {budgets.tool_calls} tool calls was reached."
-        case Stop.TOKENS:
-            return f"The limit of {budgets.tokens} tokens was reached."
-        case Stop.COST:
-            return f"The limit of {budgets.cost_usd} USD was reached."
-        case Stop.TIME:
-            return f"The limit of {budgets.wall_seconds:g} seconds was reached."
-        case Stop.MALFORMED:
-            return f"{run.meter.strikes} replies in a row could not be used."
-        case Stop.APPROVAL:
-            return run.recorder.open_question
-        case Stop.CANCELLED | Stop.FAILED:
-            return stop.value
-
-
-def load_policy(name_or_path: str | Path) -> Policy:
-    """A preset, one of the user's own policies by name, or a policy file."""
-    return Policy.load(name_or_path, folder=paths(os.environ).policies)
-
-
-def _as_tools(tools: Sequence[Tool | Callable[..., object] | str] | None) -> list[Tool]:
+def _as_tools(
+    tools: Sequence[Tool | Callable[..., object] | str] | None,
+    policy: Policy,
+    search: SearchEngine,
+) -> list[Tool]:
     if tools is None:
-        return list(builtin_tools())
+        return list(usual_tools(policy.confinement.egress, search))
     found: list[Tool] = []
     for item in tools:
         if isinstance(item, Tool):
             found.append(item)
         elif isinstance(item, str):
-            found.extend(select([item]))
+            found.extend(select([item], engine=search))
         else:
             found.append(tool(item))
     return found

@@ -7,6 +7,7 @@ WardianError
 │   ├── ModelRefused            the provider said no: key, quota, bad request
 │   └── ContextOverflow         the prompt is longer than the model's context
 ├── ApprovalNeeded          6   a call needs a person and nobody can be asked
+├── PrivateContent          6   what a run holds may not go to the model it would ask
 ├── StorageError            8   the trajectory cannot be written or read
 │   └── RunNotFound             no stored run has that id
 └── RealModelBlocked        4   a test blocked real models and one was used
@@ -75,6 +76,12 @@ class RealModelBlocked(ModelError):
 
 class ApprovalNeeded(WardianError):
     """A call needs a person's yes and nobody can be asked."""
+
+    exit_code = ExitCode.APPROVAL
+
+
+class PrivateContent(WardianError):
+    """What a run holds may, by its policy, not go to the model it would ask."""
 
     exit_code = ExitCode.APPROVAL
 

@@ -34,6 +34,12 @@ class RunStarted:
     earlier: tuple[Message, ...] = ()
     """Conversation this run goes on from, without its system message"""
     tags: tuple[str, ...] = ()
+    parent: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Of a sub-agent: run_id, step, call_id of the call it does, its own name and depth"""
+    spent: dict[str, float] = field(default_factory=dict[str, float])
+    """What counts against its budgets from before, when it goes on from another run"""
+    flow: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Labels it begins with, each with its first source: of a sub-agent, its caller's"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +50,8 @@ class ModelAsked:
     step: int
     """1 for the first request"""
     sampling: dict[str, Any]
+    reserved: dict[str, float] = field(default_factory=dict[str, float])
+    """tokens, cost_usd: what it may take of a budget; empty without one"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +71,11 @@ class CallDecided:
     call: ToolCall
     decision: Decision
     answer: str | None = None
-    """`yes` or `no` where the decision was Ask"""
+    """Where the decision was Ask: `yes`, `session`, `always`, `no`, or `edit`"""
+    edit: dict[str, Any] | None = None
+    """What a person put in the place of the arguments; the call then decided again follows"""
+    saved: str = ""
+    """The rule that an `always` saved, and where"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +117,31 @@ class EgressDecided:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChildStarted:
+    """A call has begun a run of its own: a sub-agent's."""
+
+    kind: ClassVar[str] = "child_started"
+    step: int
+    call_id: str
+    run_id: str
+    name: str
+    """The sub-agent's"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildFinished:
+    """What that run came to; its own trajectory says the rest."""
+
+    kind: ClassVar[str] = "child_finished"
+    step: int
+    call_id: str
+    run_id: str
+    stop: Stop
+    consumed: dict[str, float]
+    """steps, tool_calls, tokens, cost_usd, seconds; with those of its own sub-agents"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
     """Something the runtime told the model in a user message (a cut reply, a schema not met)."""
 
@@ -139,6 +176,8 @@ Recorded = (
     | CallStarted
     | CallFinished
     | EgressDecided
+    | ChildStarted
+    | ChildFinished
     | Noted
     | RunFinished
 )

@@ -6,14 +6,14 @@ raised to `Agent`, the one boundary that records it.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
-from wardian.errors import ModelError, ModelRefused
+from wardian.approval import Approve, Grants
+from wardian.errors import ModelError, ModelRefused, PrivateContent
 from wardian.events import (
-    CallDecided,
     CallFinished,
     CallStarted,
     ModelAsked,
@@ -21,17 +21,18 @@ from wardian.events import (
     Noted,
     Recorded,
 )
+from wardian.flow import FlowLabels, withheld
+from wardian.judging import Verdict, decide, with_edit
 from wardian.limits import Meter
+from wardian.privacy import Screen
 from wardian.prompt import Conversation
 from wardian.types import Delta, Finish, Message, Model, Reply, Request, Sampling, Stop, ToolSpec
 from wardian_policies import Policy
-from wardian_policies.types import Allow, Ask, Deny
+from wardian_policies import types as policies
+from wardian_policies.flow import labelled
 from wardian_sandbox.types import FileChange, Sandbox
-from wardian_tools import MAX_CALLS_PER_REPLY, Registry, run_call
-from wardian_tools.types import ResultStatus, Tool, ToolCall, ToolContext, ToolResult
-
-Approve = Callable[[Ask, ToolCall], Awaitable[bool]]
-"""Asks a person: may this call run?"""
+from wardian_tools import Registry, run_call
+from wardian_tools.types import AskUser, Tool, ToolCall, ToolContext, ToolResult
 
 
 class Recorder(Protocol):
@@ -40,6 +41,11 @@ class Recorder(Protocol):
     async def record(self, *events: Recorded, durable: bool = True) -> None: ...
 
     def show(self, delta: Delta) -> None: ...
+
+    @property
+    def unfinished_text(self) -> str:
+        """What there is of a reply that has not ended."""
+        ...
 
     @property
     def open_question(self) -> str:
@@ -68,16 +74,29 @@ class Run:
     recorder: Recorder
     conversation: Conversation
     meter: Meter
+    labels: FlowLabels
+    screen: Screen
     sampling: Sampling
+    private_model: Model | None = None
+    """A model on this machine, for what the policy keeps there."""
     approve: Approve | None = None
+    grants: Grants = field(default_factory=Grants)
+    ask_user: AskUser | None = None
+    """Answers the questions of tools; None where nobody can be asked."""
     check_answer: Callable[[str], str | None] | None = None
     """Says what is wrong with a final answer, or None."""
     output_schema: dict[str, Any] | None = None
 
+    @property
+    def stays_here(self) -> bool:
+        """May the run read what the policy keeps on this machine?"""
+        is_free = self.policy.flow.private_to_api is policies.Verdict.ALLOW
+        return is_free or self.model.is_local or self.private_model is not None
+
 
 async def pursue(run: Run) -> Stop:
     """Ask, decide, run, record, until the model has answered or a limit is reached."""
-    while (stop := run.meter.reached(run.policy.budgets)) is None:
+    while (stop := await room(run)) is None:
         reply = await ask(run)
         if problem := what_is_wrong(reply, run.check_answer):
             await run.recorder.record(Noted(step=run.meter.steps, text=problem))
@@ -90,12 +109,17 @@ async def pursue(run: Run) -> Stop:
     return stop
 
 
+async def room(run: Run) -> Stop | None:
+    """Reserves what one more reply may take; the limit that leaves no room for it."""
+    return await run.meter.admit(run.conversation.messages, run.specs, run.sampling)
+
+
 async def ask(run: Run) -> Reply:
     """The model's next reply, its calls parsed and validated, recorded."""
     step = run.meter.steps + 1
-    limit = run.meter.reply_tokens(run.policy.budgets, run.sampling.max_tokens)
-    sampling = replace(run.sampling, max_tokens=limit)
-    await run.recorder.record(ModelAsked(step=step, sampling=asdict(sampling)), durable=False)
+    sampling = replace(run.sampling, max_tokens=run.meter.reply_tokens)
+    asked = ModelAsked(step=step, sampling=asdict(sampling), reserved=run.meter.reserved)
+    await run.recorder.record(asked, durable=False)
     began = time.monotonic()
     request = Request(
         messages=tuple(run.conversation.messages),
@@ -105,7 +129,7 @@ async def ask(run: Run) -> Reply:
         conversation=run.id,
     )
     reply: Reply | None = None
-    async with aclosing(run.model.stream(request)) as stream:
+    async with aclosing(model_for(run).stream(request)) as stream:
         async for item in stream:
             if isinstance(item, Reply):
                 reply = item
@@ -113,10 +137,23 @@ async def ask(run: Run) -> Reply:
                 run.recorder.show(item)
     if reply is None:
         raise ModelError(f"{run.model.name} ended its stream without a reply.")
+    reply = run.screen.reply(reply)
     reply = replace(reply, message=understood(reply.message, run.registry, step))
     seconds = time.monotonic() - began
     await run.recorder.record(ModelReplied(step=step, reply=reply, seconds=seconds), durable=False)
     return reply
+
+
+def model_for(run: Run) -> Model:
+    """The model that may read what the run holds. Raises: PrivateContent."""
+    source = run.labels.state.local
+    if source is None or run.stays_here:
+        return run.private_model if source and run.private_model else run.model
+    raise PrivateContent(
+        f"The run holds what its policy keeps on this machine, from {source},"
+        f" and {run.model.name} is elsewhere.",
+        "Name a local model for it with --private-model, or for the whole run with -m.",
+    )
 
 
 def understood(message: Message, registry: Registry, step: int) -> Message:
@@ -151,71 +188,10 @@ def what_is_wrong(reply: Reply, check: Callable[[str], str | None] | None) -> st
             return check(reply.message.content) if check else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """A call that may run, with its tool and bounds; or one that already has its result."""
-
-    call: ToolCall
-    tool: Tool | None = None
-    allow: Allow | None = None
-    result: ToolResult | None = None
-
-
-async def decide(run: Run, calls: Sequence[ToolCall]) -> list[Verdict] | None:
-    """A verdict on each call, in order; None when a person is needed and nobody can be asked."""
-    left = run.meter.calls_left(run.policy.budgets)
-    verdicts: list[Verdict] = []
-    for index, call in enumerate(calls):
-        if index >= MAX_CALLS_PER_REPLY:
-            why = f"Not run: a reply may hold at most {MAX_CALLS_PER_REPLY} tool calls."
-            verdicts.append(settled(call, ResultStatus.DISCARDED, why))
-        elif call.arguments is None:
-            why = call.problem or "The call could not be read."
-            verdicts.append(settled(call, ResultStatus.MALFORMED, why))
-        elif left is not None and sum(v.allow is not None for v in verdicts) >= left:
-            why = "Not run: the budget of tool calls is used up."
-            verdicts.append(settled(call, ResultStatus.DISCARDED, why))
-        elif (verdict := await judge(run, call)) is None:
-            return None
-        else:
-            verdicts.append(verdict)
-    return verdicts
-
-
-async def judge(run: Run, call: ToolCall) -> Verdict | None:
-    """The policy's decision on one valid call, a person's where the policy asks."""
-    tool = run.registry.get(call.name)
-    assert tool is not None  # a call with arguments was parsed by its tool
-    decision = run.policy.decide(call, tool)
-    answer = None
-    if isinstance(decision, Ask) and run.approve:
-        answer = "yes" if await run.approve(decision, call) else "no"
-    step = run.meter.steps
-    decided = CallDecided(step=step, call=call, decision=decision, answer=answer)
-    await run.recorder.record(decided, durable=False)
-    match decision:
-        case Allow():
-            return Verdict(call=call, tool=tool, allow=decision)
-        case Deny(reason=reason):
-            return settled(call, ResultStatus.DENIED, reason)
-        case Ask(granted=granted):
-            if answer is None:
-                return None
-            if answer == "yes":
-                return Verdict(call=call, tool=tool, allow=granted)
-            return settled(call, ResultStatus.DENIED, "The user did not allow this call.")
-
-
-def settled(call: ToolCall, status: ResultStatus, why: str) -> Verdict:
-    """A call that does not run, with the result the model gets for it."""
-    result = ToolResult(call_id=call.id, name=call.name, status=status, content=why)
-    return Verdict(call=call, result=result)
-
-
 async def act(run: Run, verdicts: Sequence[Verdict]) -> None:
-    """Run what may run: side by side when all of it only reads, else in order."""
+    """Run what may run: side by side when all of it only reads or says it may, else in order."""
     tools = [verdict.tool for verdict in verdicts if verdict.tool]
-    if all(tool.read_only for tool in tools):
+    if all(tool.read_only or tool.parallel for tool in tools):
         await run_together(run, verdicts)
     else:
         for verdict in verdicts:
@@ -239,19 +215,23 @@ async def run_together(run: Run, verdicts: Sequence[Verdict]) -> None:
         )
     )
     if len(verdicts) == 1:
-        results = [await outcome(sandbox, verdicts[0])]
+        results = [await outcome(run, sandbox, verdicts[0])]
     else:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(outcome(sandbox, verdict)) for verdict in verdicts]
+            tasks = [group.create_task(outcome(run, sandbox, verdict)) for verdict in verdicts]
         results = [task.result() for task in tasks]
     await run.recorder.record(*(CallFinished(step=step, result=result) for result in results))
 
 
-async def outcome(sandbox: Sandbox, verdict: Verdict) -> ToolResult:
+async def outcome(run: Run, sandbox: Sandbox, verdict: Verdict) -> ToolResult:
     """The result the call has, or gets by running. Only an `Allow` runs anything."""
     if verdict.result:
         return verdict.result
     assert verdict.tool is not None
     assert verdict.allow is not None
-    context = ToolContext(sandbox=sandbox, within=verdict.allow.within, call_id=verdict.call.id)
-    return await run_call(verdict.tool, verdict.call, context)
+    context = ToolContext(
+        sandbox=sandbox, within=verdict.allow.within, call_id=verdict.call.id, ask=run.ask_user
+    )
+    result = with_edit(await run_call(verdict.tool, verdict.call, context), verdict)
+    result = labelled(result, verdict.call, verdict.tool, run.policy.flow, context.within)
+    return withheld(result) if not (run.stays_here or verdict.was_asked) else result

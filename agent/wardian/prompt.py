@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from wardian.events import CallFinished, ModelReplied, Noted, Recorded, RunStarted
 from wardian.types import Finish, Message, Reply, Role, Task
-from wardian_tools.types import ToolCall
+from wardian_tools.types import ToolCall, ToolResult
 
 SYSTEM_PROMPT = """\
 You are an agent that completes the user's task by calling tools.
@@ -20,13 +20,15 @@ a few sentences of explanation. If you cannot do it, say so and say why."""
 
 
 def system_prompt(
-    instructions: str = "", *, output_schema: Mapping[str, object] | None = None
+    instructions: str = "", *, output_schema: Mapping[str, object] | None = None, skills: str = ""
 ) -> str:
-    """The system message: ours, the form of the answer, then the user's own instructions."""
+    """The system message: ours, the form of the answer, skills, then the user's instructions."""
     parts = [SYSTEM_PROMPT]
     if output_schema is not None:
         schema = json.dumps(output_schema, ensure_ascii=False)
         parts.append(f"The final answer must be one JSON value, nothing else, valid for: {schema}")
+    if skills:
+        parts.append(skills)
     if instructions.strip():
         parts.append(instructions.strip())
     return "\n\n".join(parts)
@@ -59,7 +61,7 @@ class Conversation:
                 self._add_reply(reply)
             case CallFinished(result=result):
                 self.pending.pop(result.call_id, None)
-                self._add(Role.TOOL, result.content, call_id=result.call_id, name=result.name)
+                self._add_result(result)
             case Noted(text=text):
                 self._add(Role.USER, text)
             case _:
@@ -77,7 +79,8 @@ class Conversation:
         if event.system_prompt:
             self._add(Role.SYSTEM, event.system_prompt)
         self.messages.extend(event.earlier)
-        self._add(Role.USER, task_text(event.task))
+        text, images = task_text(event.task), event.task.images
+        self.messages.append(Message(role=Role.USER, content=text, images=images))
 
     def _add_reply(self, reply: Reply) -> None:
         if reply.finish in (Finish.LENGTH, Finish.CUT):
@@ -87,6 +90,18 @@ class Conversation:
             return
         self.pending = {call.id: call for call in reply.message.calls}
         self.messages.append(reply.message)
+
+    def _add_result(self, result: ToolResult) -> None:
+        self.messages.append(
+            Message(
+                role=Role.TOOL,
+                content=result.content,
+                call_id=result.call_id,
+                name=result.name,
+                integrity=result.integrity,
+                confidentiality=result.confidentiality,
+            )
+        )
 
     def _add(self, role: Role, content: str, *, call_id: str = "", name: str = "") -> None:
         self.messages.append(Message(role=role, content=content, call_id=call_id, name=name))

@@ -6,8 +6,10 @@ from typing import Generic
 
 from typing_extensions import TypeVar
 
+from wardian.budget import Amount
 from wardian.errors import ExitCode
 from wardian.types import Message, Stop, Usage
+from wardian_policies.labels import FlowState
 
 T = TypeVar("T", default=str)
 
@@ -44,6 +46,10 @@ class RunResult(Generic[T]):
     """Why the run did not reach an answer, in a sentence; empty when it did."""
     path: Path | None
     """The trajectory; None when the run was not stored."""
+    spent: Amount
+    """With its sub-agents and what it went on from; for `agent.run(…, spent=result.spent)`"""
+    flow: FlowState
+    """What the run held at its end: the first source of each label."""
     messages: tuple[Message, ...]
     """The whole conversation, to go on from: `agent.run(…, earlier=result.messages)`."""
 

@@ -6,11 +6,15 @@ from typing import Any
 
 from wardian.events import Recorded, SandboxOpened
 from wardian_sandbox.errors import SandboxError
+from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import (
     Confinement,
+    Egress,
     ExecResult,
     FileChange,
     FileFailure,
+    Job,
+    JobResult,
     Sandbox,
     SandboxIdentity,
 )
@@ -24,9 +28,13 @@ class RunBox:
         self,
         open_sandbox: Callable[[], Awaitable[Sandbox]],
         record: Callable[[Recorded], Awaitable[None]],
+        *,
+        bring_back: bool = False,
     ) -> None:
+        """`bring_back`: the box has a copy of what another one works on; take the changes there."""
         self._open = open_sandbox
         self._record = record
+        self._bring_back = bring_back
         self._sandbox: Sandbox | None = None
 
     async def opened_for(self, tools: Iterable[Tool], step: int) -> Sandbox:
@@ -46,6 +54,8 @@ class RunBox:
         return await self._sandbox.diff() if self._sandbox else ()
 
     async def close(self) -> None:
+        if isinstance(self._sandbox, SupervisedSandbox) and self._bring_back:
+            await self._sandbox.apply()
         if self._sandbox:
             await self._sandbox.close()
 
@@ -68,6 +78,10 @@ class Unused:
     async def file(
         self, operation: str, arguments: dict[str, Any], within: Confinement
     ) -> dict[str, Any] | FileFailure:
+        """Raises: SandboxError."""
+        raise _unused()
+
+    async def job(self, job: Job, egress: Egress) -> JobResult:
         """Raises: SandboxError."""
         raise _unused()
 

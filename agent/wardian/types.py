@@ -1,11 +1,11 @@
 """The agent's vocabulary: what is asked, what a model answers, and why a run stops."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
-from wardian_tools.types import ToolCall
+from wardian_tools.types import Confidentiality, Integrity, ToolCall
 
 
 class Role(StrEnum):
@@ -13,6 +13,32 @@ class Role(StrEnum):
     USER = "user"
     ASSISTANT = "assistant"
     TOOL = "tool"
+
+
+class ImageData(str):
+    """Base64. Not a text: nothing is searched or replaced in it."""
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: object, handler: Callable[[object], Any]
+    ) -> dict[str, Any]:
+        """Source: pydantic, "Custom types"."""
+        inner = handler(str)
+        return {
+            "type": "function-after",
+            "function": {"type": "no-info", "function": cls},
+            "schema": inner,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A picture in a message; `wardian.images.read_image` makes one of a file."""
+
+    mime: str
+    data: ImageData = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +55,12 @@ class Message:
     """Tool only: the call this answers."""
     name: str = ""
     """Tool only: the tool's name."""
+    images: tuple[Image, ...] = ()
+    """User only."""
+    integrity: Integrity | None = field(default=None, compare=False)
+    """Tool only: the result's label; None in a run recorded before there were labels."""
+    confidentiality: Confidentiality | None = field(default=None, compare=False)
+    """Tool only, likewise."""
     encoded: dict[str, bytes] = field(
         default_factory=dict[str, bytes], compare=False, repr=False, init=False
     )
@@ -42,6 +74,8 @@ class Task:
     prompt: str
     context: str = ""
     """Text piped in beside the prompt."""
+    images: tuple[Image, ...] = ()
+    """For a model that sees."""
     output_schema: dict[str, Any] | None = None
     """JSON schema the answer must satisfy."""
 

@@ -1,57 +1,69 @@
 """The policy file: TOML text to a `Layer`.
 
     extends = "default"          a preset, a path beside this file, or nothing
-    [tools]   allow, ask, deny   lists of patterns (see `rules`); default = "ask"
-    [paths]   readable, writable, protected
-    [budgets] steps, tool_calls, tokens, cost_usd, wall_seconds; a number or "unlimited"
-    [limits]  what one call may consume, as in the sandbox's `ResourceLimits`
-    [network] hosts, private: what the sandbox's proxy lets through
+    [tools]     allow, ask, deny: lists of patterns (see `rules`); default = "ask"
+    [commands]  allow, ask, deny: programs by their words (see `commands`); shell = "ask"
+    [paths]     readable, writable, protected
+    [budgets]   steps, tool_calls, tokens, cost_usd, wall_seconds; a number or "unlimited"
+    [limits]    what one call may consume, as in the sandbox's `ResourceLimits`
+    [network] [secrets] [flow] [redaction] [mcp] [agents]      see `tables`
 
-With `extends`, tool rules and protected paths add to those of the extended policy; every other
-key replaces its value.
+With `extends`, rules on tools and commands and protected paths add to those of the extended policy;
+every other key replaces its value.
 """
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from wardian_policies.globs import segments_of
+from wardian_policies.checks import check_path
+from wardian_policies.coherence import check_document, check_rules
+from wardian_policies.commands import CommandRules, parse_command
 from wardian_policies.paths import PathGlob, PathRules
-from wardian_policies.rules import RuleSet, ToolRule, parse_rule
+from wardian_policies.rules import RuleSet, parse_rule
 from wardian_policies.schema import (
     Document,
     Kind,
-    boolean,
     choice,
     nearest,
     number,
     or_unlimited,
+    parse,
     positive,
-    read,
+    read_text,
     text,
     texts,
     whole,
 )
+from wardian_policies.tables import (
+    KEYS,
+    TABLES,
+    AgentRules,
+    FlowRules,
+    McpRules,
+    NetworkRules,
+    RedactionRules,
+    SecretRules,
+)
 from wardian_policies.types import Budgets, Rule, Verdict
-from wardian_sandbox.egress.rules import parse_host_rule
-from wardian_sandbox.types import Egress, ResourceLimits
+from wardian_sandbox.types import ResourceLimits
 
 SCHEMA: dict[str, Kind] = {
     "extends": text("the name of a preset or a path"),
     **{f"tools.{verdict}": texts() for verdict in Verdict},
     "tools.default": choice(*Verdict),
-    **{f"paths.{name}": texts() for name in ("readable", "writable", "protected")},
+    **{f"commands.{verdict}": texts() for verdict in Verdict},
+    "commands.shell": choice(*Verdict),
+    **{f"paths.{name}": texts(check_path) for name in ("readable", "writable", "protected")},
     **{f"budgets.{name}": or_unlimited(whole()) for name in ("steps", "tool_calls", "tokens")},
     "budgets.cost_usd": or_unlimited(number()),
     "budgets.wall_seconds": or_unlimited(positive()),
     "limits.wall_seconds": positive(),
     **{f"limits.{item.name}": whole() for item in fields(ResourceLimits)[1:]},
-    "network.hosts": texts(),
-    "network.private": boolean(),
+    **{name: key.kind for name, key in KEYS.items()},
 }
 MAX_EXTENDS = 8
-MAX_SEGMENTS = 32
-MAX_DOUBLE_STARS = 3
 PRESETS = Path(__file__).parent / "presets"
 
 
@@ -63,7 +75,14 @@ class Layer:
     paths: PathRules
     budgets: Budgets
     limits: ResourceLimits
-    egress: Egress
+    network: NetworkRules = field(default_factory=NetworkRules)
+    secrets: SecretRules = field(default_factory=SecretRules)
+    flow: FlowRules = field(default_factory=FlowRules)
+    redaction: RedactionRules = field(default_factory=RedactionRules)
+    mcp: McpRules = field(default_factory=McpRules)
+    agents: AgentRules = field(default_factory=AgentRules)
+    sources: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Where each key stands that is written in the file or in what it extends."""
 
 
 NOTHING = Layer(
@@ -75,7 +94,6 @@ NOTHING = Layer(
     paths=PathRules(),
     budgets=Budgets(),
     limits=ResourceLimits(),
-    egress=Egress(),
 )
 """What a file that extends nothing starts from."""
 
@@ -97,10 +115,18 @@ def find(name: str | Path, beside: Path, folder: Path | None) -> Path:
     return known[name]
 
 
-def load_layer(path: Path, folder: Path | None, depth: int = 0) -> Layer:
+def load_layer(path: Path, folder: Path | None) -> Layer:
     """What the file at `path` says, with what it extends. Raises: PolicyFileError."""
-    document = read(path, SCHEMA)
-    base = NOTHING
+    return parse_layer(path, read_text(path), NOTHING, folder)
+
+
+def parse_layer(path: Path, text: str, base: Layer, folder: Path | None, depth: int = 0) -> Layer:
+    """What a text that stands at `path` says, on top of what it extends or else of `base`.
+
+    Raises: PolicyFileError.
+    """
+    document = parse(path, text, SCHEMA)
+    check_document(document)
     if extended := document.values.get("extends"):
         if depth == MAX_EXTENDS:
             cause = f"extends = {extended!r} goes round in a circle or is too long a chain."
@@ -110,8 +136,10 @@ def load_layer(path: Path, folder: Path | None, depth: int = 0) -> Layer:
         except LookupError as error:
             cause = f"there is no policy {extended!r} to extend."
             raise document.fault("extends", cause, str(error.args[0])) from error
-        base = load_layer(found, folder, depth + 1)
-    return build(document, base)
+        base = parse_layer(found, read_text(found), base, folder, depth + 1)
+    layer = build(document, base)
+    check_rules(layer.rules)
+    return layer
 
 
 def build(document: Document, base: Layer) -> Layer:
@@ -127,7 +155,8 @@ def build(document: Document, base: Layer) -> Layer:
         ),
         budgets=replace(base.budgets, **below(values, "budgets.")),
         limits=replace(base.limits, **below(values, "limits.")),
-        egress=egress(document, base.egress),
+        **{name: replace(getattr(base, name), **below(values, f"{name}.")) for name in TABLES},
+        sources={**base.sources, **{key: source(document, key) for key in values}},
     )
 
 
@@ -150,50 +179,47 @@ def tool_rules(document: Document, base: RuleSet) -> RuleSet:
         where = source(document, "tools.default")
         default_rule = Rule(text=f"default = {default}", source=where)
     return RuleSet(
-        rules=(*base.rules, *own_rules(document)), default=default, default_rule=default_rule
+        rules=(*base.rules, *own_rules(document, "tools", parse_rule)),
+        default=default,
+        default_rule=default_rule,
+        commands=command_rules(document, base.commands),
     )
 
 
-def own_rules(document: Document) -> list[ToolRule]:
-    found: list[ToolRule] = []
+def command_rules(document: Document, base: CommandRules) -> CommandRules:
+    shell, shell_rule = base.shell, base.shell_rule
+    if written := document.values.get("commands.shell"):
+        shell = Verdict(written)
+        where = source(document, "commands.shell")
+        shell_rule = Rule(text=f"commands.shell = {shell}", source=where)
+    return CommandRules(
+        rules=(*base.rules, *own_rules(document, "commands", parse_command)),
+        shell=shell,
+        shell_rule=shell_rule,
+    )
+
+
+R = TypeVar("R")
+
+
+def own_rules(
+    document: Document, table: str, parse: Callable[[Verdict, str, str], R]
+) -> Iterator[R]:
+    """The rules that this file itself has in the table."""
     for verdict in Verdict:
-        key = f"tools.{verdict}"
+        key = f"{table}.{verdict}"
         for index, pattern in enumerate(document.values.get(key, ())):
             try:
-                found.append(parse_rule(verdict, pattern, source(document, key, index)))
+                yield parse(verdict, pattern, source(document, key, index))
             except ValueError as error:
                 raise document.fault(key, str(error), "Change the pattern.", index) from error
-    return found
 
 
 def path_globs(document: Document, key: str, unset: tuple[PathGlob, ...]) -> tuple[PathGlob, ...]:
     """The globs under `key`, which may be none at all; `unset` when the file has no such key."""
     if key not in document.values:
         return unset
-    found: list[PathGlob] = []
-    for index, glob in enumerate(document.values[key]):
-        segments = segments_of(glob)
-        problem = None
-        if not glob.strip() or glob.startswith(("/", "~")) or ".." in segments:
-            problem = f"{glob!r} is not a path below the workspace."
-        elif set(glob) & set("[]\\\0"):
-            problem = f"{glob!r} has a '[', ']' or backslash, which path globs do not know."
-        elif len(segments) > MAX_SEGMENTS or segments.count("**") > MAX_DOUBLE_STARS:
-            problem = f"{glob!r} has over {MAX_SEGMENTS} parts or {MAX_DOUBLE_STARS} times '**'."
-        if problem:
-            raise document.fault(key, problem, "Write one such as 'docs/**'.", index)
-        found.append(PathGlob(glob=glob, source=source(document, key, index)))
-    return tuple(found)
-
-
-def egress(document: Document, base: Egress) -> Egress:
-    """What the file lets out of the sandbox, on top of `base`."""
-    values = document.values
-    found = tuple(str(host).lower() for host in values.get("network.hosts", base.hosts))
-    for index, host in enumerate(found):
-        try:
-            parse_host_rule(host)
-        except ValueError as error:
-            remedy = "Name each host, as 'example.org', '*.example.org' or '192.0.2.7:8080'."
-            raise document.fault("network.hosts", str(error), remedy, index) from error
-    return Egress(hosts=found, private=bool(values.get("network.private", base.private)))
+    return tuple(
+        PathGlob(glob=glob, source=source(document, key, index))
+        for index, glob in enumerate(document.values[key])
+    )

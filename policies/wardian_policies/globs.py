@@ -100,6 +100,17 @@ def literals(glob: str, any_character: str) -> list[str]:
     return pieces
 
 
+def is_wild(glob: str) -> bool:
+    """Does it have a star or a question mark that stands for something else?"""
+    return set(re.sub(r"\\[\s\S]", "", glob)) & set("*?") != set()
+
+
+def literal_prefix(glob: str) -> str:
+    """What every text that a text glob matches begins with."""
+    found = re.match(r"(?:\\[\s\S]|[^*?\\])*", glob)
+    return re.sub(r"\\([\s\S])", r"\1", found.group()) if found else ""
+
+
 def one_of(regexes: Iterable[str], flags: int = 0) -> re.Pattern[str]:
     """All of them as one pattern: after `fullmatch`, `lastindex` is 1 + the index that matched."""
     return re.compile("|".join(f"({regex})" for regex in regexes) or r"[^\s\S]", flags)

@@ -1,6 +1,6 @@
 """Path rules: which workspace paths a tool's arguments may name.
 
-Covers: every argument that holds a path (see `rules.path_arguments`) of a tool that reads or
+Covers: every argument that holds a path (see `matching.path_arguments`) of a tool that reads or
 writes the workspace. Does not cover: what code run by `python` or `shell` touches, and symbolic
 links; both are bounded by the sandbox, which gets the same globs in its `Confinement`.
 """
@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 
 from wardian_policies.globs import may_hold, normalise, one_of, path_regex
-from wardian_policies.rules import as_text, path_arguments
+from wardian_policies.matching import as_text, path_arguments
 from wardian_policies.types import Deny, Rule
 from wardian_tools.types import Effect, Tool, ToolCall
 

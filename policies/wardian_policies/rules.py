@@ -15,14 +15,14 @@ Which rule decides:
    then `git_*` and `@egress`, then `*`; at a tie, `ask`;
 3. where none names the call, the policy's `default`.
 
-A pattern on a command is about its text. To allow, it must match the whole of it, and `*` stands
-for nothing that starts or redirects another command (`git status; rm x` is not `git status*`); to
-deny or ask, it may match any part between `;`, `&&`, `|` and the like. Not covered: other spellings
-of the same effect (`git -C . push`, a script). Such rules guard against accidents; what a call can
-do at worst is bounded by the sandbox.
+A pattern on the `command` of a tool that executes is about its text. To allow, it must match the
+whole of it, and a wildcard only helps where the line is provably one plain command (`git status; rm
+x` and `git status $(rm x)` are not `git status*`; see `shell_lines`). To deny or ask, it may match
+any program the line names, behind whatever. `[commands]` says the same by words: see `commands`.
+Not covered: other spellings of the same effect (`git -C . push`, a script). What a call can do at
+worst is bounded by the sandbox.
 """
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -30,15 +30,16 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Any
 
-from wardian_policies.globs import ANY, ONE_COMMAND, normalise, one_of, path_regex, text_regex
+from wardian_policies.commands import CommandRules, command_line, takes_command
+from wardian_policies.globs import text_regex
+from wardian_policies.matching import ArgumentPattern, argument_pattern
+from wardian_policies.shell_lines import Line
 from wardian_policies.types import Rule, Verdict
 from wardian_tools.types import Effect, Tool, ToolCall
 
 PATTERN = re.compile(r"(?P<name>@?[\w*?.:/-]+)(?:\((?P<inside>.*)\))?", re.DOTALL)
 NAMED = re.compile(r"([A-Za-z_]\w*)=")
 NEXT_NAMED = re.compile(r",\s*(?=[A-Za-z_]\w*=)")
-COMMAND_BREAK = re.compile(r"[;&|<>`(){}\r\n]+")
-PATH_FORMATS = ("path", "file-path", "directory-path")
 CLASSES = (*(f"@{effect}" for effect in Effect), "@read-only")
 
 
@@ -48,7 +49,9 @@ class Specificity(IntEnum):
     EVERYTHING = 0
     CLASS = 1
     TOOL = 2
-    ARGUMENTS = 3
+    SHELL = 3
+    """`shell` of `[commands]`: whatever a shell has to interpret"""
+    ARGUMENTS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +137,7 @@ class RuleSet:
     rules: tuple[ToolRule, ...]
     default: Verdict
     default_rule: Rule
+    commands: CommandRules = field(default_factory=CommandRules)
     _compiled: dict[str, tuple[Tool, "ToolRules"]] = field(
         default_factory=dict[str, tuple[Tool, "ToolRules"]], init=False, compare=False, repr=False
     )
@@ -141,22 +145,30 @@ class RuleSet:
     def ruling(self, call: ToolCall, tool: Tool) -> Ruling:
         known = self._compiled.get(tool.name)
         if known is None or known[0] is not tool:
-            known = self._compiled[tool.name] = (tool, ToolRules(self.rules, tool))
+            known = self._compiled[tool.name] = (tool, ToolRules(self.rules, self.commands, tool))
         ruling = known[1].ruling(call.arguments or {})
         return ruling or Ruling(verdict=self.default, rule=self.default_rule)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A rule that names the call, and how closely."""
+
+    verdict: Verdict
+    specificity: Specificity
+    rule: Rule
 
 
 class ToolRules:
     """The rules that may name calls of one tool, compiled."""
 
-    def __init__(self, rules: Iterable[ToolRule], tool: Tool) -> None:
-        self.paths = frozenset(path_arguments(tool))
-        self.commands = Effect.EXECUTES in tool.effects
+    def __init__(self, rules: Iterable[ToolRule], commands: CommandRules, tool: Tool) -> None:
+        self.tool = tool
+        self.commands = commands if takes_command(tool) else None
         self.mistake: Ruling | None = None
+        self.always: dict[Verdict, Hit] = {}
         parameters = list(tool.parameters.get("properties", {}))
-        conditional: dict[Verdict, list[tuple[ToolRule, tuple[Condition, ...]]]]
-        conditional = {verdict: [] for verdict in Verdict}
-        self.always: dict[Verdict, ToolRule] = {}
+        conditional: dict[Verdict, list[Conditional]] = {verdict: [] for verdict in Verdict}
         for rule in rules:
             if not rule.names(tool):
                 continue
@@ -168,100 +180,76 @@ class ToolRules:
             elif (best := self.always.get(rule.verdict)) is None or (
                 rule.specificity > best.specificity
             ):
-                self.always[rule.verdict] = rule
+                self.always[rule.verdict] = Hit(rule.verdict, rule.specificity, rule.rule)
         self.conditional = {
             verdict: self.compile(verdict, rules) for verdict, rules in conditional.items() if rules
         }
 
-    def compile(
-        self, verdict: Verdict, rules: Sequence[tuple[ToolRule, tuple[Condition, ...]]]
-    ) -> list["Alternatives"]:
-        """Rules on the same arguments become one pattern an argument."""
-        groups: dict[tuple[str | None, ...], list[tuple[ToolRule, tuple[Condition, ...]]]] = {}
+    def compile(self, verdict: Verdict, rules: Sequence["Conditional"]) -> list["Alternatives"]:
+        """Rules on the same argument become one pattern."""
+        groups: dict[tuple[str, ...], list[Conditional]] = {}
         for index, (rule, conditions) in enumerate(rules):
+            names = tuple(condition.argument or "" for condition in conditions)
             # A rule on several arguments stands alone: each of its globs must match.
-            key = (conditions[0].argument,) if len(conditions) == 1 else (None, str(index))
-            groups.setdefault(key, []).append((rule, conditions))
-        return [Alternatives(verdict, group, self) for group in groups.values()]
+            groups.setdefault(names if len(names) == 1 else (str(index),), []).append(
+                (rule, conditions)
+            )
+        return [Alternatives(verdict, group, self.tool) for group in groups.values()]
 
     def ruling(self, arguments: dict[str, Any]) -> Ruling | None:
         if self.mistake:
             return self.mistake
-        found = {verdict: self.first(verdict, arguments) for verdict in Verdict}
-        deny, ask, allow = found[Verdict.DENY], found[Verdict.ASK], found[Verdict.ALLOW]
-        decides = deny or ask or allow
-        if not deny and ask and allow and allow.specificity > ask.specificity:
-            decides = allow
+        line = command_line(arguments) if self.commands else None
+        decides = self.strongest(Verdict.DENY, arguments, line)
+        if decides is None:
+            ask = self.strongest(Verdict.ASK, arguments, line)
+            allow = self.strongest(Verdict.ALLOW, arguments, line)
+            is_closer = ask and allow and allow.specificity > ask.specificity
+            decides = allow if is_closer else ask or allow
         return Ruling(verdict=decides.verdict, rule=decides.rule) if decides else None
 
-    def first(self, verdict: Verdict, arguments: dict[str, Any]) -> ToolRule | None:
+    def strongest(
+        self, verdict: Verdict, arguments: dict[str, Any], line: Line | None
+    ) -> Hit | None:
         """The most specific rule of this verdict that names the call."""
         for alternatives in self.conditional.get(verdict, ()):
-            if rule := alternatives.match(arguments):
-                return rule
+            if rule := alternatives.match(arguments, line):
+                return Hit(verdict, Specificity.ARGUMENTS, rule.rule)
+        if self.commands and line:
+            if command := self.commands.first(verdict, line):
+                return Hit(verdict, Specificity.ARGUMENTS, command.rule)
+            if rule_of_shell := self.commands.of_shell(verdict, line):
+                return Hit(verdict, Specificity.SHELL, rule_of_shell)
         return self.always.get(verdict)
+
+
+Conditional = tuple[ToolRule, tuple[Condition, ...]]
 
 
 class Alternatives:
     """Rules on the same arguments: each argument's globs as one pattern."""
 
-    def __init__(
-        self,
-        verdict: Verdict,
-        rules: Sequence[tuple[ToolRule, tuple[Condition, ...]]],
-        tool: ToolRules,
-    ) -> None:
+    def __init__(self, verdict: Verdict, rules: Sequence[Conditional], tool: Tool) -> None:
         self.rules = [rule for rule, _ in rules]
-        self.paths = tool.paths
-        self.in_parts = tool.commands and verdict is not Verdict.ALLOW
-        any_character = ONE_COMMAND if tool.commands and verdict is Verdict.ALLOW else ANY
         globs: dict[str, list[str]] = {}
         for _, conditions in rules:
             for condition in conditions:
                 assert condition.argument is not None
                 globs.setdefault(condition.argument, []).append(condition.glob)
-        self.patterns = {
-            argument: one_of(
-                path_regex(glob) if argument in tool.paths else text_regex(glob, any_character)
-                for glob in several
-            )
+        self.patterns: dict[str, ArgumentPattern] = {
+            argument: argument_pattern(verdict, tool, argument, several)
             for argument, several in globs.items()
         }
 
-    def match(self, arguments: dict[str, Any]) -> ToolRule | None:
-        index = 1
+    def match(self, arguments: dict[str, Any], line: Line | None) -> ToolRule | None:
+        index: int | None = None
         for argument, pattern in self.patterns.items():
             if argument not in arguments:
                 return None
-            matched = self.match_one(pattern, argument, arguments[argument])
-            if matched is None:
+            index = pattern.match(arguments[argument], line)
+            if index is None:
                 return None
-            index = matched
-        return self.rules[index - 1]
-
-    def match_one(self, pattern: re.Pattern[str], argument: str, value: object) -> int | None:
-        text = as_text(value)
-        if argument in self.paths:
-            inside = normalise(text)
-            text = text if inside is None else inside
-        elif self.in_parts:
-            for part in COMMAND_BREAK.split(text):
-                if found := pattern.fullmatch(part.strip()):
-                    return found.lastindex
-        found = pattern.fullmatch(text.strip() if self.in_parts else text)
-        return found.lastindex if found else None
-
-
-def as_text(value: object) -> str:
-    """An argument as a glob sees it: a text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def path_arguments(tool: Tool) -> Iterable[str]:
-    """The parameters that hold a workspace path: named `path`, or typed as one."""
-    for name, schema in tool.parameters.get("properties", {}).items():
-        if name == "path" or (isinstance(schema, dict) and schema.get("format") in PATH_FORMATS):  # pyright: ignore[reportUnknownMemberType] — JSON
-            yield name
+        return None if index is None else self.rules[index]
 
 
 def resolved(

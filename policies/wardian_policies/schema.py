@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
-from wardian_policies.errors import PolicyFileError
+from wardian_policies.errors import PolicyError, PolicyFileError
 from wardian_policies.positions import Location, line_numbers
 
 MAX_FILE_BYTES = 1 << 20
@@ -32,6 +32,8 @@ class Kind:
     """Reads the value from an environment variable or an argument; ValueError if it cannot."""
     kept: Callable[[Any], Any] = lambda value: value
     """The accepted value as the program uses it."""
+    check_item: Callable[[str], object] = lambda item: None
+    """Of a list: looks at one element. Raises: PolicyError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,11 @@ class Document:
 
 def read(path: Path, schema: Mapping[str, Kind]) -> Document:
     """The file's values. Raises: PolicyFileError naming the first fault and its line."""
-    text = read_text(path)
+    return parse(path, read_text(path), schema)
+
+
+def parse(path: Path, text: str, schema: Mapping[str, Kind]) -> Document:
+    """The values of a text that stands, or is to stand, at `path`. Raises: as `read`."""
     try:
         data = tomllib.loads(text)
         lines = {dotted(location): line for location, line in line_numbers(text).items()}
@@ -133,6 +139,11 @@ def check(document: Document, key: str, value: object, schema: Mapping[str, Kind
     if not schema[key].accepts(value):
         cause = f"{key} must be {schema[key].description}, not {shown(value)}."
         raise document.fault(key, cause, "Change its value.")
+    for index, item in enumerate(cast("list[str]", value) if isinstance(value, list) else ()):
+        try:
+            schema[key].check_item(item)
+        except PolicyError as error:
+            raise document.fault(key, error.cause, error.remedy, index) from error
 
 
 def nearest(key: str, known: Iterable[str]) -> str:
@@ -140,7 +151,7 @@ def nearest(key: str, known: Iterable[str]) -> str:
     known = list(known)
     tables = {one.rpartition(".")[0] for one in known} - {""}
     # The last part alone too, so that a key under the wrong table is found.
-    by_name = {last_part(one): one for one in known}
+    by_name = {last_part(one): one for one in reversed(known)}
     close = get_close_matches(key, [*known, *tables], 1, 0.7) or [
         by_name[name] for name in get_close_matches(last_part(key), by_name, 1, 0.7)
     ]
@@ -164,17 +175,25 @@ def text(description: str = "a text that is not empty") -> Kind:
     )
 
 
-def texts() -> Kind:
-    return Kind(description="a list of texts", accepts=is_texts)
+def texts(
+    check_item: Callable[[str], object] = lambda item: None, kept: Callable[[str], str] = str
+) -> Kind:
+    """A list; each element is checked, and kept as `kept` makes it."""
+    return Kind(
+        description="a list of texts",
+        accepts=is_texts,
+        kept=lambda value: tuple(map(kept, value)),
+        check_item=check_item,
+    )
 
 
 def boolean() -> Kind:
     return Kind(description="true or false", accepts=lambda value: isinstance(value, bool))
 
 
-def choice(*names: str) -> Kind:
+def choice(*names: str, kept: Callable[[str], str] = str) -> Kind:
     quoted = ", ".join(f'"{name}"' for name in names)
-    return Kind(description=f"one of {quoted}", accepts=lambda value: value in names)
+    return Kind(description=f"one of {quoted}", accepts=lambda value: value in names, kept=kept)
 
 
 def whole(least: int = 1) -> Kind:

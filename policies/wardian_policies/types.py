@@ -47,6 +47,8 @@ class Ask:
     question: str
     rule: Rule
     granted: Allow
+    unattended: str = ""
+    """Why the call is denied where nobody can be asked; empty ends the run there."""
 
 
 Decision = Allow | Deny | Ask

@@ -19,8 +19,11 @@ from wardian_sandbox.library import GVisor as GVisor
 from wardian_sandbox.library import Unconfined as Unconfined
 from wardian_sandbox.opening import open_sandbox as open_sandbox
 from wardian_sandbox.pool import SandboxPool as SandboxPool
+from wardian_sandbox.program import Program as Program
 from wardian_sandbox.safe_git import GitResult as GitResult
 from wardian_sandbox.safe_git import git as git
+from wardian_sandbox.service import Service as Service
+from wardian_sandbox.service import open_service as open_service
 from wardian_sandbox.supervised import SupervisedSandbox as SupervisedSandbox
 from wardian_sandbox.types import Artefact as Artefact
 from wardian_sandbox.types import Confinement as Confinement

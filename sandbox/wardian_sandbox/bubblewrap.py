@@ -12,9 +12,10 @@ the kernel's allowed calls; what anybody may read in `/usr`.
 import asyncio
 import os
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from wardian_sandbox import seccomp
 from wardian_sandbox.bootstrap import BARE, BOOTSTRAP, inner_files
@@ -23,8 +24,10 @@ from wardian_sandbox.diagnosis import PYTHON, explain_failure, find_bwrap, requi
 from wardian_sandbox.egress.proxy import EgressProxy
 from wardian_sandbox.files import WORKSPACE
 from wardian_sandbox.guard import Guard, remove
-from wardian_sandbox.idmapped import PLACE, launched_with
+from wardian_sandbox.idmapped import PLACE, launched_with, launched_with_all
 from wardian_sandbox.limits import kept_by, private_bytes
+from wardian_sandbox.program import SEARCHED
+from wardian_sandbox.protecting import Mount
 from wardian_sandbox.starting import start
 from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import Confinement, ResourceLimits, SandboxIdentity
@@ -65,8 +68,9 @@ ETC_FROM_HOST = (
 )
 """Read-only, where there: what programs in /usr need to start, and nothing personal."""
 TOP_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+NOTHING: Mapping[Path, Path] = {}
 ENVIRONMENT = {
-    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "PATH": SEARCHED,
     "HOME": HOME,
     "LANG": "C.UTF-8",
     "TERM": "dumb",
@@ -96,7 +100,8 @@ async def open_bubblewrap(
     def launch(control: int) -> subprocess.Popen[bytes]:
         nonlocal admission
         try:
-            process = _launch(str(bwrap.path), arguments, control, workspace.tree)
+            command = [str(PYTHON), *BARE, "-c", BOOTSTRAP, MODULES, str(control)]
+            process = launch_bwrap(str(bwrap.path), arguments, control, command, workspace.tree)
         finally:
             arguments.close()
         # Meanwhile it starts; nothing of the guest's runs before it is done.
@@ -143,12 +148,17 @@ async def open_bubblewrap(
     return SupervisedSandbox(process, channel, workspace, identity, WORKSPACE, proxy, guard)
 
 
-def _launch(
-    bwrap: str, arguments: "Arguments", control: int, tree: int | None
+def launch_bwrap(
+    bwrap: str,
+    arguments: "Arguments",
+    control: int,
+    inside: list[str],
+    trees: int | Sequence[int] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Run bwrap with an empty environment, its arguments by descriptor, never as root."""
-    command = [bwrap, "--args", str(arguments.as_file()), "--"]
-    command += [str(PYTHON), *BARE, "-c", BOOTSTRAP, MODULES, str(control)]
+    """Run the command `inside` a box: with an empty environment, bwrap's arguments by descriptor,
+    never as root. `trees` is what is mounted for it to see: see `idmapped`.
+    """
+    command = [bwrap, "--args", str(arguments.as_file()), "--", *inside]
     is_root = os.geteuid() == 0
 
     def run() -> subprocess.Popen[bytes]:
@@ -165,7 +175,22 @@ def _launch(
             extra_groups=[] if is_root else None,
         )
 
-    return run() if tree is None else launched_with(tree, run)
+    if trees is None:
+        return run()
+    return launched_with(trees, run) if isinstance(trees, int) else launched_with_all(trees, run)
+
+
+class Shown(Protocol):
+    """The folder that a box shows as its workspace; see `Workspace`."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]: ...
+
+    @property
+    def tree(self) -> int | None: ...
 
 
 class Arguments:
@@ -173,11 +198,13 @@ class Arguments:
 
     def __init__(
         self,
-        workspace: Workspace,
+        workspace: Shown | None,
         confinement: Confinement,
         has_disable_userns: bool,
         has_size: bool,
+        readable: Mapping[Path, Path] = NOTHING,
     ) -> None:
+        """`readable` is more of the host that is shown, read-only: where it is → its place."""
         self.descriptors: list[int] = []
         self._words: list[str] = []
         self._has_size = has_size
@@ -186,7 +213,10 @@ class Arguments:
         self._add_etc()
         self._add_modules()
         self._add_scratch(confinement.limits)
-        self._add_workspace(workspace, confinement)
+        for source, place in readable.items():
+            self._add("--ro-bind", str(source), str(place))
+        if workspace is not None:
+            self._add_workspace(workspace, confinement)
         self._add("--remount-ro", "/")
         self._add("--seccomp", str(self._data(seccomp.program())))
 
@@ -250,7 +280,7 @@ class Arguments:
             self._add("--tmpfs", path)
         self._add("--remount-ro", "/dev")
 
-    def _add_workspace(self, workspace: Workspace, confinement: Confinement) -> None:
+    def _add_workspace(self, workspace: Shown, confinement: Confinement) -> None:
         bind = "--bind" if confinement.writable else "--ro-bind"
         source = workspace.path if workspace.tree is None else PLACE
         self._add(bind, str(source), WORKSPACE, "--chdir", WORKSPACE)

@@ -12,10 +12,11 @@ Source: mount_setattr(2), "ID-mapped mounts".
 import ctypes
 import os
 import select
+import stat
 import struct
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
@@ -56,19 +57,62 @@ def mapped(folder: Path, user: int) -> int:
     return tree
 
 
+def detached(path: Path, user: int) -> int:
+    """A descriptor of a file or folder as a detached mount: mapped to `user` where that can be, so
+    that what only its owner may read can be read; else as it is. For mounting read-only.
+
+    Raises: OSError where our own rights do not allow it.
+    """
+    try:
+        return mapped(path, user)
+    except OSError:
+        flags = OPEN_TREE_CLONE | os.O_CLOEXEC | AT_RECURSIVE
+        return _call(OPEN_TREE, AT_FDCWD, os.fsencode(path), flags)
+
+
 def launched_with(tree: int, launch: Callable[[], Started]) -> Started:
     """What `launch` started, which sees the mount `tree` at PLACE as nobody else does.
 
     Raises: OSError; what `launch` raises.
     """
+    return _launched_seeing(lambda: _mount(tree, PLACE), launch)
+
+
+def launched_with_all(trees: Sequence[int], launch: Callable[[], Started]) -> Started:
+    """As `launched_with`, with several mounts: each at `place_of` its index.
+
+    Raises: OSError; what `launch` raises.
+    """
+
+    def mount() -> None:
+        _check(_LIBC.mount(b"tmpfs", os.fsencode(PLACE), b"tmpfs", 0, b"mode=0755"))
+        for index, tree in enumerate(trees):
+            if stat.S_ISDIR(os.fstat(tree).st_mode):
+                place_of(index).mkdir()
+            else:
+                place_of(index).touch()
+            _mount(tree, place_of(index))
+
+    return _launched_seeing(mount, launch)
+
+
+def place_of(index: int) -> Path:
+    """Where `launched_with_all` mounts a tree."""
+    return PLACE / str(index)
+
+
+def _mount(tree: int, place: Path) -> None:
+    _call(MOVE_MOUNT, tree, b"", AT_FDCWD, os.fsencode(place), MOVE_MOUNT_F_EMPTY_PATH)
+
+
+def _launched_seeing(mount: Callable[[], None], launch: Callable[[], Started]) -> Started:
     started: Future[Started] = Future()
 
     def work() -> None:
         try:
             _check(_LIBC.unshare(CLONE_NEWNS))
             _check(_LIBC.mount(b"none", b"/", None, MS_REC_PRIVATE, None))
-            place = os.fsencode(PLACE)
-            _call(MOVE_MOUNT, tree, b"", AT_FDCWD, place, MOVE_MOUNT_F_EMPTY_PATH)
+            mount()
             process = launch()
         except BaseException as problem:  # noqa: BLE001 - raised on where the result is asked for
             started.set_exception(problem)

@@ -13,8 +13,10 @@ from wardian_sandbox.docker.image import default_image
 from wardian_sandbox.egress.dialling import Resolve, look_up
 from wardian_sandbox.egress.names import BadName
 from wardian_sandbox.egress.proxy import EgressProxy, OnEgress, ignore
+from wardian_sandbox.egress.rules import unusable
 from wardian_sandbox.errors import SandboxError
 from wardian_sandbox.idmapped import mapped
+from wardian_sandbox.jobs.box import JobBoxes
 from wardian_sandbox.none import open_unconfined
 from wardian_sandbox.protecting import can_mount
 from wardian_sandbox.supervised import SupervisedSandbox
@@ -53,11 +55,11 @@ async def open_sandbox(
     reaches = bool(confinement.egress.hosts)
     choice = Choice(backend) if is_named else await choose(backend, image, reaches_hosts=reaches)
 
-    async def reopen(workspace: Path, mode: str) -> SupervisedSandbox:
+    async def reopen(workspace: Path, mode: str, within: Confinement | None) -> SupervisedSandbox:
         return await open_sandbox(
             choice.backend,
             workspace,
-            confinement,
+            within or confinement,
             mode=mode,
             image=image,
             run=run,
@@ -67,6 +69,7 @@ async def open_sandbox(
 
     box = await _open(choice, path, confinement, mode, image, run, on_egress, resolve)
     box.within, box.reopen = confinement, reopen
+    box.jobs = JobBoxes(on_egress, resolve, confined=choice.backend != "none")
     return box
 
 
@@ -114,10 +117,7 @@ def proxy_for(
     try:
         return EgressProxy(confinement.egress, on_egress, resolve)
     except BadName as problem:
-        raise SandboxError(
-            f"The list of hosts cannot be used: {problem}",
-            "Write each as 'example.org', '*.example.org' or '192.0.2.7:8080'.",
-        ) from problem
+        raise unusable(problem) from problem
 
 
 def _checked(workspace: Path) -> Path:

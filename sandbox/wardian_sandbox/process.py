@@ -37,6 +37,10 @@ class Process:
     def kill(self) -> None:
         self._process.kill()
 
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
     async def ended(self) -> None:
         """Wait until it is gone."""
         if self._process.poll() is not None:

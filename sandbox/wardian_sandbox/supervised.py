@@ -4,14 +4,14 @@ import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from wardian_sandbox import transfer
 from wardian_sandbox.calling import Calls
 from wardian_sandbox.channel import Channel
 from wardian_sandbox.checkpoints import Checkpoint, Checkpoints
 from wardian_sandbox.egress.proxy import EgressProxy
-from wardian_sandbox.errors import SandboxError
+from wardian_sandbox.errors import SandboxError, SandboxUnavailable
 from wardian_sandbox.guard import Guard
 from wardian_sandbox.installing import install_packages
 from wardian_sandbox.process import BoxProcess
@@ -19,18 +19,29 @@ from wardian_sandbox.results import file_result
 from wardian_sandbox.types import (
     Artefact,
     Confinement,
+    Egress,
     ExecResult,
     FileChange,
     FileFailure,
     FileReference,
+    Job,
+    JobResult,
     SandboxIdentity,
 )
 from wardian_sandbox.workspace import Workspace
 
 WRITING_OPERATIONS = ("write", "edit", "put")
 EVERYTHING = {"readable": ["**"], "writable": ["**"], "protected": list[str]()}
-Reopen = Callable[[Path, str], Awaitable["SupervisedSandbox"]]
-"""workspace and mode → a box"""
+Reopen = Callable[[Path, str, Confinement | None], Awaitable["SupervisedSandbox"]]
+"""workspace, mode, and a confinement other than this box's → a box"""
+
+
+class Jobs(Protocol):
+    """Limited processes beside a box; see `wardian_sandbox.jobs`."""
+
+    async def run(self, job: Job, egress: Egress) -> JobResult: ...
+
+    async def close(self) -> None: ...
 
 
 class SupervisedSandbox:
@@ -60,6 +71,8 @@ class SupervisedSandbox:
         """What a call may do that is given no confinement."""
         self.reopen: Reopen | None = None
         """Opens another box as this one was opened; None where nobody said how."""
+        self.jobs: Jobs | None = None
+        """Does jobs beside this box; None where nobody said how."""
         self._checkpoints: Checkpoints | None = None
         self._saved: tempfile.TemporaryDirectory[str] | None = None
 
@@ -127,22 +140,21 @@ class SupervisedSandbox:
                 "Allow the hosts of an index in the policy, or name a folder with wheels.",
             )
 
-        async def at_home(name: str, arguments: dict[str, Any]) -> dict[str, Any] | FileFailure:
-            answer = await self._calls.call(
-                "file",
-                within,
-                writes=False,
-                file_operation=name,
-                arguments=arguments,
-                within=EVERYTHING,
-                at_home=True,
-            )
-            return self._calls.understood(file_result, answer)
-
         async def shell(command: str) -> ExecResult:
             return await self.shell(command, within)
 
+        at_home = self._home_operation(within)
         return await self._calls.transferred(install_packages(requirements, wheels, at_home, shell))
+
+    async def put_at_home(self, path: str, content: bytes) -> FileReference | FileFailure:
+        """Put a file into the box's private home, which goes with it.
+
+        Raises: SandboxLost; SandboxError without a sandbox, where home is the user's own.
+        """
+        if not self._identity.enforced:
+            raise SandboxError("Without a sandbox there is no private home.", "Use a sandbox.")
+        do = self._home_operation(self.within)
+        return await self._calls.transferred(transfer.put(do, path, content))
 
     async def refer(
         self, path: str, within: Confinement | None = None
@@ -177,17 +189,29 @@ class SupervisedSandbox:
         await self._calls.reset()
 
     async def fresh(
-        self, workspace: Path | None = None, *, mode: str = "copy"
+        self,
+        workspace: Path | None = None,
+        *,
+        mode: str = "copy",
+        within: Confinement | None = None,
     ) -> "SupervisedSandbox":
         """Another box like this one, around this one's workspace as it is now unless one is named.
 
         It shares no process, memory, scratch folder or channel with this one, so nothing that ran
-        here can have a hand in it: what grades a run runs there.
+        here can have a hand in it: what grades a run runs there. `within` confines it otherwise.
         Raises: SandboxError.
         """
         if self.reopen is None:
             raise SandboxError("It is not known how this sandbox was opened.", "Use open_sandbox.")
-        return await self.reopen(workspace or self._workspace.truth, mode)
+        return await self.reopen(workspace or self._workspace.truth, mode, within)
+
+    async def job(self, job: Job, egress: Egress) -> JobResult:
+        """Do a job in a limited process beside the box. Raises: SandboxUnavailable."""
+        if self.jobs is None:
+            raise SandboxUnavailable(
+                "It is not known how this sandbox was opened.", "Use open_sandbox."
+            )
+        return await self.jobs.run(job, egress)
 
     async def diff(self) -> tuple[FileChange, ...]:
         """What changed in the workspace since the box was opened."""
@@ -254,6 +278,8 @@ class SupervisedSandbox:
         await self.close()
 
     async def _end(self) -> None:
+        if self.jobs is not None:
+            await self.jobs.close()
         await self._calls.abandon("it was closed")
         self._process.release()
         if self._guard is not None:
@@ -265,6 +291,21 @@ class SupervisedSandbox:
         finally:
             if self._saved is not None:
                 await asyncio.to_thread(self._saved.cleanup)
+
+    def _home_operation(self, within: Confinement) -> transfer.Operation:
+        async def do(name: str, arguments: dict[str, Any]) -> dict[str, Any] | FileFailure:
+            answer = await self._calls.call(
+                "file",
+                within,
+                writes=False,
+                file_operation=name,
+                arguments=arguments,
+                within=EVERYTHING,
+                at_home=True,
+            )
+            return self._calls.understood(file_result, answer)
+
+        return do
 
     def _operation(self, within: Confinement | None) -> transfer.Operation:
         async def do(name: str, arguments: dict[str, Any]) -> dict[str, Any] | FileFailure:

@@ -57,6 +57,10 @@ class Egress:
     private: bool = False
     """Names may lead to private networks. Loopback, link-local and metadata addresses stay
     refused unless they are listed."""
+    any_web: bool = False
+    """Web tools fetch from public hosts that are not listed, too; code in the box never does."""
+    ignore_robots: bool = False
+    """Web tools fetch what a site's robots.txt asks programs not to fetch, too."""
     limits: EgressLimits = field(default_factory=EgressLimits)
 
 
@@ -224,6 +228,42 @@ class SandboxIdentity:
     """Versions, uid, workspace mode; JSON values only."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Work of our own on what others wrote, for a process of its own: no workspace, no file of the
+    user's, and nothing to reach but listed hosts."""
+
+    function: str
+    """`package.module:function`; called there with the way out and `arguments`, gives JSON."""
+    arguments: dict[str, Any]
+    seconds: float
+    """Wall-clock time; then it is ended."""
+    modules: tuple[str, ...] = ()
+    """Imported before the first job, once for all of them."""
+    folders: tuple[str, ...] = ()
+    """Where the function's package is, if that is not installed."""
+
+
+class JobFailure(StrEnum):
+    """Why a job gave nothing."""
+
+    SLOW = "slow"
+    MEMORY = "memory"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobResult:
+    """What came of a job."""
+
+    value: Annotated[Any, CLAIM] = None
+    failure: JobFailure | None = None
+    detail: Annotated[str, CLAIM] = ""
+    """Of a failure."""
+    refused: tuple[EgressEvent, ...] = ()
+    """What the proxy refused, or could not reach, while it ran. A fact."""
+
+
 class Sandbox(Protocol):
     """One open box around one workspace. Calls on it may overlap, except `python`, which queues.
 
@@ -254,6 +294,13 @@ class Sandbox(Protocol):
 
         Arguments and results per operation are listed in `wardian_sandbox.files`.
         Raises: SandboxLost when the box itself is gone.
+        """
+        ...
+
+    async def job(self, job: Job, egress: Egress) -> JobResult:
+        """Do a job in a limited process beside the box, which ends with it.
+
+        Raises: SandboxUnavailable when this machine cannot confine one.
         """
         ...
 

@@ -8,7 +8,7 @@ import pytest
 
 from wardian_policies import Policy
 
-hypothesis.settings.register_profile("no clock", deadline=None)
+hypothesis.settings.register_profile("no clock", deadline=None, max_examples=40)
 hypothesis.settings.load_profile("no clock")
 
 

@@ -47,6 +47,21 @@ Write = Callable[[str], Policy]
         ('\nextends = "./none.toml"', 2, "there is no policy"),
         ("extends = 'policy.toml'", 1, "goes round in a circle"),
         ('"tools.allow" = []', 1, "not a known key"),
+        ("[network]\nany_web = 'yes'", 2, "true or false"),
+        ('[secrets]\nenvironment = ["A", "my key"]', 2, "is not the name of a variable"),
+        ('[secrets]\nkeyring = ["service"]', 2, "is not an entry of a keyring"),
+        ('[secrets]\nfiles = ["notes.txt"]', 2, "neither an absolute path"),
+        ('[secrets]\nfiles = ["~/../x"]', 2, "neither an absolute path"),
+        ('[secrets]\ngive = [\n "A to github"]', 3, "does not say who receives what"),
+        ('[secrets]\ngive = ["A to host:*"]', 2, "would let everything out"),
+        ('[flow]\nrule_of_2 = "ask"', 2, "Did you mean 'flow.rule_of_two'?"),
+        ('[flow]\nrule_of_two = "maybe"', 2, 'one of "allow", "ask", "deny"'),
+        ('[flow]\nprivate_paths = ["../x"]', 2, "is not a path below the workspace"),
+        ('[flow]\nprivate_hosts = ["*"]', 2, "would let everything out"),
+        ('[redaction]\npatterns = ["(a", "("]', 2, "is not a regular expression"),
+        ('[redaction]\npatterns = ["a",\n "b*"]', 3, "matches the empty text"),
+        ('[mcp]\nservers = ["a b"]', 2, "is not a name"),
+        ("[agents]\ndepth = -1", 2, "a whole number of at least 0"),
     ],
 )
 def test_a_fault_is_named_with_its_line(
@@ -64,7 +79,7 @@ def test_a_missing_file_and_an_unknown_name_say_what_there_is(tmp_path: Path) ->
         Policy.load(tmp_path / "none.toml")
     with pytest.raises(PolicyError, match="Did you mean 'strict'"):
         Policy.load("strickt")
-    with pytest.raises(PolicyError, match="Known are: ci, default, strict"):
+    with pytest.raises(PolicyError, match="Known are: ci, default, offline, strict, trusted-repo"):
         Policy.load("zzz")
 
 
@@ -141,3 +156,35 @@ def test_the_json_form_shows_every_rule_with_its_source(write: Write, tmp_path: 
         {"text": "deny shell(rm *)", "source": f"{tmp_path}/policy.toml:3"},
         {"text": "default = allow", "source": "preset default"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ('[tools]\nallow = ["shell"]\nask = [\n  "shell",\n]', 4, "in ask, and in allow on line 2"),
+        ('[commands]\nallow = ["ls **"]\ndeny = ["ls **"]', 3, "in deny, and in allow on line 2"),
+        ('[tools]\nallow = ["shell(ls)"]\ndeny = ["shell"]', 2, "can never apply: 'deny shell'"),
+        ('[tools]\nask = ["shell"]\ndeny = ["sh*"]', 2, "can never apply: 'deny sh*'"),
+        ('[paths]\nwritable = ["a/**"]\nprotected = ["a/**"]', 2, "protected, which always wins"),
+        ('[mcp]\nservers = ["a"]\nunsandboxed = ["b"]', 3, "none of the servers allowed"),
+    ],
+)
+def test_a_contradiction_is_named_with_its_line(
+    write: Write, tmp_path: Path, text: str, line: int, said: str
+) -> None:
+    with pytest.raises(PolicyFileError) as caught:
+        write(text)
+    assert caught.value.cause.startswith(f"{tmp_path}/policy.toml:{line}: ")
+    assert said in str(caught.value)
+
+
+def test_a_rule_against_what_is_extended_is_a_contradiction(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text('[tools]\ndeny = ["shell"]')
+    with pytest.raises(PolicyFileError, match=r"policy\.toml:3: .*base\.toml:2\) always wins"):
+        write('extends = "./base.toml"\n[tools]\nallow = ["shell"]')
+
+
+def test_a_name_that_is_nearly_a_tools_is_remarked_upon(write: Write, tmp_path: Path) -> None:
+    policy = write('[tools]\ndeny = ["shel(rm *)", "my_tool", "web_*"]')
+    remarks = policy.remarks(["shell", "read_file"])
+    assert remarks == [f"{tmp_path}/policy.toml:2: there is no tool 'shel'. Did you mean 'shell'?"]

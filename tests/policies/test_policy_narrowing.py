@@ -1,21 +1,25 @@
 """A policy narrowed by another never allows more than either."""
 
 from dataclasses import asdict
+from typing import Any
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wardian_policies import Budgets, Policy
+from wardian_policies import Budgets, Policy, preset_names
+from wardian_policies.commands import CommandRules, parse_command
+from wardian_policies.deciding import STRICTNESS
 from wardian_policies.file import Layer
 from wardian_policies.globs import one_of, path_regex
 from wardian_policies.paths import PathGlob, PathRules
-from wardian_policies.policy import STRICTNESS
 from wardian_policies.rules import RuleSet, parse_rule
+from wardian_policies.tables import TABLES, keys, narrowest_row
 from wardian_policies.types import Rule, Verdict
 from wardian_sandbox.egress.names import parse_host
-from wardian_sandbox.egress.rules import Rules
-from wardian_sandbox.types import Egress, ResourceLimits
+from wardian_sandbox.egress.rules import Rules, parse_host_rule
+from wardian_sandbox.types import ResourceLimits
 from wardian_tools import builtin_tools
 from wardian_tools.types import ToolCall
 
@@ -38,10 +42,13 @@ PATTERNS = st.sampled_from(
         "write_file(nowhere=x)",
     ]
 )
+COMMAND_PATTERNS = st.sampled_from(["git push", "git **", "ls", "sh -c **", "cd *"])
 GLOBS = st.sampled_from(["**", "docs/**", "src/*", "**/a", "src/a", ".git/**", "*/a*"])
 WORDS = st.sampled_from(["docs", "src", "a", "b", "..", ".", ".git", "abc"])
 PATHS = st.lists(WORDS, min_size=1, max_size=4).map("/".join)
-COMMANDS = st.sampled_from(["git push", "git status", "cd x; git push", "ls", "git x | sh"])
+COMMANDS = st.sampled_from(
+    ["git push", "git status", "cd x; git push", "ls", "git x | sh", "sh -c ls"]
+)
 COUNTS = st.none() | st.integers(1, 9)
 
 
@@ -51,18 +58,42 @@ def layers(draw: st.DrawFn) -> Layer:
         drawn = draw(st.lists(GLOBS, max_size=3))
         return tuple(PathGlob(glob=glob, source="test") for glob in drawn)
 
+    commands = draw(st.lists(st.tuples(VERDICTS, COMMAND_PATTERNS), max_size=4))
+    shell = draw(st.none() | VERDICTS)
     written = draw(st.lists(st.tuples(VERDICTS, PATTERNS), max_size=6))
     return Layer(
         rules=RuleSet(
             rules=tuple(parse_rule(verdict, pattern, "test") for verdict, pattern in written),
             default=draw(VERDICTS),
             default_rule=Rule(text="default", source="test"),
+            commands=CommandRules(
+                rules=tuple(parse_command(verdict, p, "test") for verdict, p in commands),
+                shell=shell,
+                shell_rule=Rule(text="shell", source="test") if shell else None,
+            ),
         ),
         paths=PathRules(readable=globs(), writable=globs(), protected=globs()),
         budgets=Budgets(steps=draw(COUNTS), tokens=draw(COUNTS), cost_usd=draw(COUNTS)),
         limits=ResourceLimits(processes=draw(st.integers(1, 9))),
-        egress=Egress(hosts=tuple(draw(st.lists(HOSTS))), private=draw(st.booleans())),
+        **{name: draw(tables(name)) for name in TABLES},
     )
+
+
+def tables(name: str) -> st.SearchStrategy[Any]:
+    """A table of a policy file with values of every kind."""
+    texts = HOSTS if name == "network" else st.sampled_from(["A", "a.org", "b/**", "**", "*"])
+    kinds: dict[type, st.SearchStrategy[Any]] = {
+        bool: st.booleans(),
+        int: st.integers(1, 9),
+        tuple: st.lists(texts, max_size=3, unique=True).map(tuple),
+        Verdict: VERDICTS,
+    }
+    defaults = TABLES[name]()
+    values = {key: kinds[type(getattr(defaults, key))] for key in keys(TABLES[name])}
+    for key in values:
+        if key.endswith("_hosts"):
+            values[key] = st.lists(HOSTS, max_size=3, unique=True).map(tuple)
+    return st.builds(TABLES[name], **values)
 
 
 HOSTS = st.sampled_from(
@@ -144,6 +175,55 @@ def test_every_budget_and_limit_is_the_lower_one(one: Policy, other: Policy) -> 
         assert value == min(sides)
 
 
+@pytest.mark.parametrize("table", TABLES)
+@given(data=st.data())
+@hypothesis.settings(max_examples=25)
+def test_a_table_grants_no_more_than_either_side(table: str, data: st.DataObject) -> None:
+    sides = [data.draw(tables(table)) for _ in range(2)]
+    both = narrowest_row(table, *sides)
+    for key in keys(TABLES[table]):
+        values, found = [getattr(side, key) for side in sides], getattr(both, key)
+        match found:
+            case Verdict():
+                assert all(VERDICT_ORDER.index(found) >= VERDICT_ORDER.index(v) for v in values)
+            case bool():
+                protects = table == "redaction"
+                assert found == (any(values) if protects else all(values))
+            case int():
+                assert found == min(values)
+            case tuple() if key in KEEPS_AWAY:
+                assert set(found) == set(values[0]) | set(values[1])
+            case _:
+                assert grants_within(key, found, values)
+
+
+VERDICT_ORDER = list(Verdict)
+KEEPS_AWAY = {
+    *("environment", "keyring", "files", "patterns"),
+    *("private_paths", "private_hosts", "private_tools"),
+}
+"""Lists that protect: narrowing may only add to them."""
+
+
+def grants_within(key: str, found: tuple[str, ...], sides: list[tuple[str, ...]]) -> bool:
+    """Does each side grant what is in `found`?"""
+    if key.endswith("hosts"):
+        rules = [[parse_host_rule(text) for text in side] for side in sides]
+        return all(
+            any(rule.covers(parse_host_rule(text)) for rule in side)
+            for text in found
+            for side in rules
+        )
+    if key in ("give", "ignore"):
+        return all(set(found) <= set(side) for side in sides)
+    return all(
+        one_of(path_regex(glob) for glob in side).fullmatch(path) is not None
+        for path in ("A", "a.org", "b/c", "b", "d/e/f")
+        if one_of(path_regex(glob) for glob in found).fullmatch(path)
+        for side in sides
+    )
+
+
 @given(POLICIES, POLICIES, calls())
 def test_an_allowed_call_gets_the_narrowed_confinement(
     one: Policy, other: Policy, call: ToolCall
@@ -154,7 +234,7 @@ def test_an_allowed_call_gets_the_narrowed_confinement(
     assert getattr(granted, "within", both.confinement) == both.confinement
 
 
-@pytest.mark.parametrize("name", ["default", "strict", "ci"])
+@pytest.mark.parametrize("name", preset_names())
 def test_narrowing_by_itself_changes_nothing(name: str) -> None:
     policy = Policy.load(name)
     assert policy.narrowed_by(Policy.load(name)) == policy

@@ -69,6 +69,21 @@ def test_ci_never_asks_and_denies_what_is_not_named() -> None:
     assert kinds(Policy.load("ci")) == expected | {"own": Deny, "send": Deny}
 
 
+def test_offline_denies_what_could_send_something_out() -> None:
+    expected: dict[str, type] = dict.fromkeys([*CALLS, "own", "look"], Allow)
+    policy = Policy.load("offline")
+    assert kinds(policy) == expected | {"send": Deny}
+    assert not policy.network.any_web
+
+
+def test_trusted_repo_asks_before_work_is_published_or_lost() -> None:
+    policy = Policy.load("trusted-repo")
+    assert kinds(policy) == kinds(Policy.load("default"))
+    for command in ("git push", "cd x && git clean -fd", "git reset --hard HEAD~1"):
+        assert isinstance(decide(policy, TOOLS["shell"], {"command": command}), Ask)
+    assert policy.flow.trusted_paths == ("**",)
+
+
 def test_a_file_that_extends_ci_may_name_its_own_tools(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
     file.write_text('extends = "ci"\n[tools]\nallow = ["own"]')
@@ -76,7 +91,7 @@ def test_a_file_that_extends_ci_may_name_its_own_tools(tmp_path: Path) -> None:
     assert isinstance(decide(Policy.load(file), send, {"x": 1}), Deny)
 
 
-@pytest.mark.parametrize("name", ["default", "strict", "ci"])
+@pytest.mark.parametrize("name", preset_names())
 def test_a_preset_has_no_network_and_protects_git_and_settings(name: str) -> None:
     policy = Policy.load(name)
     assert policy.name == name
@@ -105,4 +120,4 @@ def test_a_preset_fits_one_screen(name: str) -> None:
 
 
 def test_the_presets_are_the_ones_documented() -> None:
-    assert preset_names() == ("ci", "default", "strict")
+    assert preset_names() == ("ci", "default", "offline", "strict", "trusted-repo")

@@ -46,7 +46,7 @@ def decide(policy: Policy, name: str, **arguments: object) -> Decision:
 
 
 def test_deny_wins_over_a_more_specific_allow(write: Write) -> None:
-    policy = write('[tools]\nallow = ["shell(git status*)"]\ndeny = ["shell"]')
+    policy = write('[tools]\nallow = ["shell(git status*)"]\ndeny = ["@executes"]')
     assert isinstance(decide(policy, "shell", command="git status"), Deny)
 
 
@@ -63,7 +63,7 @@ def test_a_more_specific_ask_wins_over_allow(write: Write) -> None:
 
 
 def test_ask_wins_a_tie(write: Write) -> None:
-    policy = write('[tools]\nallow = ["shell"]\nask = ["shell"]')
+    policy = write('[tools]\nallow = ["shell(l*)"]\nask = ["shell(*s)"]')
     assert isinstance(decide(policy, "shell", command="ls"), Ask)
 
 

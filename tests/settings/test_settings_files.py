@@ -24,8 +24,8 @@ def test_one_variable_moves_everything(tmp_path: Path) -> None:
 
 def test_without_it_the_systems_usual_folders_are_used(tmp_path: Path) -> None:
     program = (
-        "from dataclasses import astuple; from wardian.settings import paths;"
-        "print(*astuple(paths({})), sep='\\n')"
+        "from wardian.settings import paths; p = paths({});"
+        "print(p.config_file, p.policies, p.trusted, p.runs, p.cache, p.models, sep='\\n')"
     )
     env = {"HOME": str(tmp_path), "PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin"}
     env |= {"XDG_DATA_HOME": str(tmp_path / "data")}
@@ -35,6 +35,7 @@ def test_without_it_the_systems_usual_folders_are_used(tmp_path: Path) -> None:
     assert done.stdout.split("\n") == [
         f"{tmp_path}/.config/wardian/config.toml",
         f"{tmp_path}/.config/wardian/policies",
+        f"{tmp_path}/data/wardian/trusted.json",
         f"{tmp_path}/data/wardian/runs",
         f"{tmp_path}/.cache/wardian",
         f"{tmp_path}/data/wardian/models",

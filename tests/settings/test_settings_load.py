@@ -119,7 +119,7 @@ def test_a_projects_settings_are_not_read_and_this_is_said(
     settings = load_settings({}, environ, project)
     assert settings.model is None
     assert len(settings.notices) == 1
-    assert str(project / ".wardian/config.toml") in settings.notices[0]
+    assert settings.notices[0].startswith(f".wardian/config.toml in {project} is not read")
     assert load_settings({}, environ, tmp_path).notices == ()
 
 

@@ -8,11 +8,14 @@ import pytest
 from wardian_sandbox.types import (
     Artefact,
     Confinement,
+    Egress,
     Ending,
     ExecResult,
     FileChange,
     FileFailure,
     FileReference,
+    Job,
+    JobResult,
     Limit,
     ResourceLimits,
     SandboxIdentity,
@@ -67,6 +70,9 @@ class AnsweringSandbox:
         self.within = within
         assert not isinstance(self.answer, ExecResult)
         return self.answer
+
+    async def job(self, job: Job, egress: Egress) -> JobResult:
+        raise AssertionError(job)
 
     async def diff(self) -> tuple[FileChange, ...]:
         return ()

@@ -10,7 +10,16 @@ import pytest
 from pydantic import BaseModel
 
 from wardian_sandbox.errors import SandboxLost
-from wardian_sandbox.types import Confinement, ExecResult, FileChange, FileFailure, SandboxIdentity
+from wardian_sandbox.types import (
+    Confinement,
+    Egress,
+    ExecResult,
+    FileChange,
+    FileFailure,
+    Job,
+    JobResult,
+    SandboxIdentity,
+)
 from wardian_tools import (
     MAX_RESULT_CHARS,
     Confidentiality,
@@ -42,6 +51,9 @@ class NoSandbox:
         self, operation: str, arguments: dict[str, Any], within: Confinement
     ) -> dict[str, Any] | FileFailure:
         raise AssertionError(operation)
+
+    async def job(self, job: Job, egress: Egress) -> JobResult:
+        raise AssertionError(job)
 
     async def diff(self) -> tuple[FileChange, ...]:
         return ()

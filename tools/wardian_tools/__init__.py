@@ -10,20 +10,31 @@ from wardian_tools.calls import (
     run_call,
 )
 from wardian_tools.define import tool
-from wardian_tools.discover import Discovered, PluginFailure, load_entry_points, select
+from wardian_tools.discover import (
+    Discovered,
+    PluginFailure,
+    load_entry_points,
+    own_tools,
+    select,
+    usual_tools,
+)
 from wardian_tools.errors import ToolDefinitionError, ToolError, UnknownTool
 from wardian_tools.registry import Registry
 from wardian_tools.types import (
+    AskUser,
     Confidentiality,
     Effect,
     Integrity,
     Output,
+    Question,
     ResultStatus,
     Tool,
     ToolCall,
     ToolContext,
     ToolResult,
 )
+from wardian_tools.web import web_tools
+from wardian_tools.web.engines import SearchEngine, search_engine
 
 __all__ = [
     "BUILTIN_NAMES",
@@ -31,14 +42,17 @@ __all__ = [
     "MAX_CALLS_PER_REPLY",
     "MAX_DEPTH",
     "MAX_RESULT_CHARS",
+    "AskUser",
     "Confidentiality",
     "Discovered",
     "Effect",
     "Integrity",
     "Output",
     "PluginFailure",
+    "Question",
     "Registry",
     "ResultStatus",
+    "SearchEngine",
     "Tool",
     "ToolCall",
     "ToolContext",
@@ -49,7 +63,11 @@ __all__ = [
     "builtin_tools",
     "canonical_json",
     "load_entry_points",
+    "own_tools",
     "run_call",
+    "search_engine",
     "select",
     "tool",
+    "usual_tools",
+    "web_tools",
 ]

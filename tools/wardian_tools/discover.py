@@ -9,10 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
-from wardian_tools.builtin import builtin_tools
+from wardian_sandbox.types import Egress
+from wardian_tools.builtin import builtin_tools, talking_tools
 from wardian_tools.errors import ToolDefinitionError, UnknownTool
 from wardian_tools.problems import clipped, nearest
 from wardian_tools.types import Tool
+from wardian_tools.web import DEFAULT_ENGINE, is_usable, web_tools
+from wardian_tools.web.engines import SearchEngine
 
 GROUP = "wardian.tools"
 
@@ -35,11 +38,24 @@ class Discovered:
     failures: tuple[PluginFailure, ...]
 
 
+def own_tools(engine: SearchEngine = DEFAULT_ENGINE) -> tuple[Tool, ...]:
+    """All tools that come with Wardian, sorted by name; `web_search` asks that engine."""
+    tools = (*builtin_tools(), *talking_tools(), *web_tools(engine))
+    return tuple(sorted(tools, key=lambda tool: tool.name))
+
+
+def usual_tools(egress: Egress, engine: SearchEngine = DEFAULT_ENGINE) -> tuple[Tool, ...]:
+    """The tools of a run that names none: those in the sandbox, and of those for the web the ones
+    that could reach anything by this policy, with what they need installed."""
+    web = (tool for tool in web_tools(engine) if is_usable(tool.name, egress, engine))
+    return tuple(sorted((*builtin_tools(), *web), key=lambda tool: tool.name))
+
+
 def load_entry_points() -> Discovered:
     """The tools of the installed packages. A broken package is reported; the others still load."""
     from importlib.metadata import entry_points  # 10 ms, paid only by whoever looks for plugins
 
-    taken = {tool.name for tool in builtin_tools()}
+    taken = {tool.name for tool in own_tools()}
     tools: list[Tool] = []
     failures: list[PluginFailure] = []
     for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.name, e.value)):
@@ -72,15 +88,19 @@ def _tools_of(offered: object, taken: set[str]) -> list[Tool]:
     return tools
 
 
-def select(names: Iterable[str], tools: Iterable[Tool] | None = None) -> tuple[Tool, ...]:
+def select(
+    names: Iterable[str],
+    tools: Iterable[Tool] | None = None,
+    engine: SearchEngine = DEFAULT_ENGINE,
+) -> tuple[Tool, ...]:
     """The tools of those names, each once, in the order of `names`.
 
-    `tools` is what to choose from; None is the built-in tools and those of installed packages.
+    `tools` is what to choose from; None is our own tools and those of installed packages.
     Raises: UnknownTool, naming the nearest, and any package that could not be loaded.
     """
     wanted = list(dict.fromkeys(names))
     failures: tuple[PluginFailure, ...] = ()
-    known = {tool.name: tool for tool in (builtin_tools() if tools is None else tools)}
+    known = {tool.name: tool for tool in (own_tools(engine) if tools is None else tools)}
     if tools is None and not known.keys() >= set(wanted):
         discovered = load_entry_points()
         known |= {tool.name: tool for tool in discovered.tools}

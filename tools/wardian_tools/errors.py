@@ -2,7 +2,10 @@
 
 ToolError
 ├── ToolDefinitionError   a function cannot become a tool (untyped parameter, duplicate name)
-└── UnknownTool           a name asked for by configuration names no tool
+├── UnknownTool           a name asked for by configuration names no tool
+└── ServerError           of tool servers (MCP): one sentence of cause, one of remedy
+    ├── ServerFileError       the list of servers, or of what was approved, is not as it must be
+    └── ServerUnavailable     a server cannot be started, reached or understood
 """
 
 
@@ -16,3 +19,20 @@ class ToolDefinitionError(ToolError):
 
 class UnknownTool(ToolError):
     """No tool of that name is registered; the message names the nearest."""
+
+
+class ServerError(ToolError):
+    """Root of what concerns tool servers."""
+
+    def __init__(self, cause: str, remedy: str = "") -> None:
+        super().__init__(f"{cause} {remedy}".strip())
+        self.cause = cause
+        self.remedy = remedy
+
+
+class ServerFileError(ServerError):
+    """The list of servers, or of what was approved of them, is not as it must be."""
+
+
+class ServerUnavailable(ServerError):
+    """The server cannot be started, reached or understood, or it ended."""

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from wardian_sandbox.types import Confinement, Sandbox
 
@@ -19,6 +19,8 @@ class Effect(StrEnum):
     """runs code"""
     EGRESS = "egress"
     """sends data off the machine"""
+    CONFIGURES = "configures"
+    """changes what later calls or runs may do: policy, model, tools, memory"""
 
 
 class Integrity(StrEnum):
@@ -33,6 +35,9 @@ class Confidentiality(StrEnum):
 
     PUBLIC = "public"
     PRIVATE = "private"
+    """not together with text of others; see the policy's `[flow]`"""
+    LOCAL = "local"
+    """private, and named so by the policy: only a model on this machine may read it"""
 
 
 class ResultStatus(StrEnum):
@@ -85,12 +90,27 @@ class ToolResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a tool wants to know of the person."""
+
+    text: str
+    choices: tuple[str, ...] = ()
+    """Answers offered; another one may be given."""
+
+
+AskUser = Callable[[Question], Awaitable[str | None]]
+"""The person's answer; None for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolContext:
     """What a running tool may use. A parameter of this type is filled in by the runtime."""
 
     sandbox: Sandbox
     within: Confinement
     call_id: str
+    ask: AskUser | None = None
+    """None where nobody can be asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +140,18 @@ class Tool:
     """Called as `function(context, **arguments)`."""
     uses_sandbox: bool = True
     """False for a function that never looks at its context; a run of such tools opens no box."""
+    parallel: bool = False
+    """Its calls run side by side with others of one reply, although they do more than read."""
 
     @property
     def read_only(self) -> bool:
         return self.effects <= {Effect.READS}
+
+
+class ToolSource(Protocol):
+    """Tools, and what stands behind them for as long as they are used."""
+
+    @property
+    def tools(self) -> tuple[Tool, ...]: ...
+
+    async def close(self) -> None: ...

@@ -13,6 +13,8 @@ from wardian.events import (
     CallDecided,
     CallFinished,
     CallStarted,
+    ChildFinished,
+    ChildStarted,
     EgressDecided,
     Event,
     ModelAsked,
@@ -40,7 +42,10 @@ def error_fields(kind: str, cause: str, remedy: str) -> dict[str, str]:
 
 
 def result_line(
-    outcome: Outcome, error: dict[str, str] | None = None, exit_code: int | None = None
+    outcome: Outcome,
+    error: dict[str, str] | None = None,
+    exit_code: int | None = None,
+    value: Any = None,
 ) -> str:
     """The last line. Keys of what never came to be are null, so that readers need no cases."""
     started, finished = outcome.started, outcome.finished
@@ -49,6 +54,7 @@ def result_line(
         exit_code=outcome.exit_code if exit_code is None else int(exit_code),
         stop=finished.stop if finished else Stop.FAILED,
         answer=finished.answer if finished else "",
+        value=value,
         error=error,
         run_id=started.run_id if started else None,
         steps=finished.steps if finished else 0,
@@ -86,6 +92,8 @@ def recorded_fields(
     | CallStarted
     | CallFinished
     | EgressDecided
+    | ChildStarted
+    | ChildFinished
     | Noted,
 ) -> dict[str, Any]:
     match event:
@@ -128,6 +136,8 @@ def recorded_fields(
             return {"step": event.step, **asdict(egress), "seconds": round(egress.seconds, 6)}
         case SandboxOpened():
             return {"step": event.step, "sandbox": event.sandbox}
+        case ChildStarted() | ChildFinished():
+            return asdict(event)
         case Noted():
             return {"step": event.step, "text": event.text}
 
@@ -148,6 +158,8 @@ def decision_fields(event: CallDecided) -> dict[str, Any]:
                 "decision": "ask",
                 "question": ask.question,
                 "answer": event.answer,
+                **({"edit": event.edit} if event.edit is not None else {}),
+                **({"saved": event.saved} if event.saved else {}),
                 **rule_fields(ask.rule),
             }
 

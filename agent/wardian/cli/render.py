@@ -5,12 +5,14 @@ from typing import Protocol, TextIO
 
 from wardian.cli import preview
 from wardian.cli.json_lines import event_line
+from wardian.cli.plan import plan_lines
 from wardian.cli.sanitise import one_line, visible
 from wardian.cli.terminal import Terminal, write
 from wardian.events import (
     CallDecided,
     CallFinished,
     CallStarted,
+    ChildStarted,
     EgressDecided,
     Event,
     ModelReplied,
@@ -86,8 +88,14 @@ class PlainRenderer(QuietRenderer):
                 self._show_call(self.calls[call_id], step)
             case CallFinished(result=result, step=step):
                 self._show_result(result, step)
-            case CallDecided() if text := unanswered(event):
-                self.say(text)
+                for line in plan_lines(result):
+                    self.say(f"[{step}]   {line}")
+            case ChildStarted(step=step):
+                self.say(f"[{step}] {child_started(event)}")
+            case CallDecided(call=call):
+                self.calls[call.id] = call  # as a person may have edited it
+                if text := unanswered(event):
+                    self.say(text)
             case EgressDecided(step=step) if text := self.refusals.line(event):
                 self.say(f"[{step}] {text}")
             case Noted(text=text, step=step):
@@ -128,6 +136,11 @@ def run_facts(event: RunStarted) -> str:
     sandbox = "NO SANDBOX: calls run with your rights" if backend == "none" else backend
     policy = str(event.policy.get("name", ""))
     return visible(f"{event.model.get('name')} ({where}), {sandbox}, policy {policy}")
+
+
+def child_started(event: ChildStarted) -> str:
+    """That a sub-agent has begun, and under what id its run is kept."""
+    return visible(f"sub-agent {event.name}: run {event.run_id}")
 
 
 class Refusals:

@@ -4,13 +4,16 @@ The one thing that moves is the last line, which says what is being waited for.
 """
 
 from wardian.cli import preview
-from wardian.cli.render import Refusals, never_ran, run_facts, unanswered
+from wardian.cli.plan import plan_lines
+from wardian.cli.render import Refusals, child_started, never_ran, run_facts, unanswered
 from wardian.cli.sanitise import VisibleStream, one_line, visible
 from wardian.cli.terminal import Terminal
 from wardian.events import (
     CallDecided,
     CallFinished,
     CallStarted,
+    ChildFinished,
+    ChildStarted,
     EgressDecided,
     Event,
     ModelAsked,
@@ -80,7 +83,13 @@ class LiveRenderer:
                 self._wait(f"{one_line(event.name, 40)} runs")
             case CallFinished(result=result):
                 self._show_result(result)
-            case CallDecided():
+                for line in plan_lines(result):
+                    self.say(f"    {line}")
+            case ChildStarted():
+                self.say(f"  {child_started(event)}", "dim")
+                self._wait(f"{one_line(event.name, 40)} works")
+            case CallDecided(call=call):
+                self.calls[call.id] = call  # as a person may have edited it
                 if event.answer is not None:
                     self.asked.add(event.call.id)
                 if text := unanswered(event):
@@ -92,7 +101,7 @@ class LiveRenderer:
                 self.say(f"  {one_line(text, preview.LINE_CHARS)}", "yellow")
             case RunFinished():
                 self.pause()
-            case SandboxOpened():
+            case SandboxOpened() | ChildFinished():
                 pass
 
     def pause(self) -> None:

@@ -2,13 +2,16 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from wardian.agent import Agent
+from wardian.approval import Approve
+from wardian.cli.additions import Additions, additions
 from wardian.cli.approve import Person
 from wardian.cli.outcome import RunBroke
 from wardian.cli.run_options import (
@@ -16,7 +19,9 @@ from wardian.cli.run_options import (
     ApproveWhen,
     Context,
     Copy,
+    Images,
     Json,
+    Local,
     MaxCost,
     MaxSteps,
     MaxTokens,
@@ -25,6 +30,7 @@ from wardian.cli.run_options import (
     OutputSchema,
     Plain,
     PolicyName,
+    PrivateModel,
     Quiet,
     SandboxName,
     Seed,
@@ -39,16 +45,21 @@ from wardian.cli.run_options import (
     check_writable,
     read_schema,
 )
+from wardian.cli.servers import tool_servers
 from wardian.cli.session import converse
 from wardian.cli.task_input import read_task
 from wardian.cli.terminal import person_fd
 from wardian.cli.view import View
-from wardian.loop import Approve
+from wardian.images import read_images
+from wardian.local_only import check_local, forbid_leaving, narrowed
 from wardian.models.catalogue import resolve_model
 from wardian.runs import RunStore
-from wardian.settings import Settings, load_settings, paths
+from wardian.settings import Settings, load_settings, paths, policy_in_force, workspace_of
+from wardian.settings.saving import RulePlace, rule_place
 from wardian.types import Sampling, Task
 from wardian_policies import Policy
+from wardian_tools import own_tools
+from wardian_tools.types import ToolSource
 
 BUILT_IN = "tiny"
 NO_MODEL = "no model is configured, so the built-in one does it (`agent models list`, -m)"
@@ -63,8 +74,11 @@ def run(
     *,
     file: TaskFile = None,
     context: Context = None,
+    image: Images = None,
     model: ModelName = None,
     base_url: Url = None,
+    private_model: PrivateModel = None,
+    local: Local = False,
     sandbox: SandboxName = None,
     policy: PolicyName = None,
     workspace: Workspace = Path(),
@@ -94,6 +108,8 @@ def run(
     flags = {
         "model": model,
         "base_url": base_url,
+        "private_model": private_model,
+        "local": local or None,
         "sandbox": sandbox.value if sandbox else None,
         "policy": policy,
         "workspace_mode": "copy" if copy else None,
@@ -108,15 +124,30 @@ def run(
     settings = load_settings(flags, os.environ, workspace)
     names = [name.strip() for name in tools.split(",")] if tools is not None else None
     job = read_task(task, file, context)
+    if image:
+        job = replace(job, images=read_images(image))
     view = View(as_json=as_json, quiet=quiet, plain=plain, answer_file=output)
+    view.answers_json = schema is not None
     view.notices(settings.notices)
     if settings.model is None:
         view.notices([NO_MODEL])
 
-    def make_agent(ask: Approve | None) -> Agent[object]:
-        return configured_agent(settings, workspace, names, schema, ask)
+    if settings.local:
+        forbid_leaving()
+    rules = policy_in_force(settings.policy, os.environ, workspace_of(workspace, os.environ))
+    view.notices(rules.remarks([tool.name for tool in own_tools()]))
+    granted = narrowed(rules) if settings.local else rules
+    servers, own = tool_servers(settings, granted, workspace, names)
+    view.notices(servers.notices if servers else ())
 
-    return perform(make_agent, job, view, asks(approve, as_json=as_json), workspace)
+    may_ask = asks(approve, as_json=as_json)
+    more = additions(workspace, settings.model, own, may_ask=may_ask)
+    view.notices(more.notices)
+
+    def make_agent(ask: Approve | None) -> Agent[object]:
+        return configured_agent(settings, rules, workspace, more, schema, ask, servers)
+
+    return perform(make_agent, job, view, may_ask, workspace, rule_place(settings, os.environ))
 
 
 def asks(approve: When | None, *, as_json: bool) -> bool:
@@ -126,23 +157,32 @@ def asks(approve: When | None, *, as_json: bool) -> bool:
 
 def configured_agent(
     settings: Settings,
+    policy: Policy,
     workspace: Path,
-    tools: Sequence[str] | None,
+    more: Additions,
     schema: dict[str, Any] | None,
     approve: Approve | None,
+    servers: ToolSource | None = None,
 ) -> Agent[object]:
     """The agent these settings describe. Raises: as `Agent`."""
     places = paths(os.environ)
-    policy = Policy.load(settings.policy, folder=places.policies)
     model = resolve_model(
         settings.model or BUILT_IN,
         base_url=settings.base_url,
         environ=os.environ,
         context_tokens=settings.context_tokens,
     )
+    if settings.local:
+        check_local(model)
+        policy = narrowed(policy)
     return Agent(
         model,
-        tools=tools,
+        private_model=settings.private_model,
+        tools=more.names,
+        more_tools=more.tools,
+        instructions=more.extras.instructions,
+        skills=more.extras.skills,
+        subagents=more.extras.subagents,
         policy=policy,
         budgets=settings.budgets(policy.budgets),
         sandbox=settings.sandbox,
@@ -157,6 +197,8 @@ def configured_agent(
         approve=approve,
         output_schema=schema,
         store=RunStore(places.runs),
+        search=settings.search(os.environ),
+        servers=servers,
     )
 
 
@@ -166,13 +208,14 @@ def perform(
     view: View,
     may_ask: bool,
     workspace: Path,
+    place: RulePlace | None = None,
 ) -> int:
     """Run the task, show it, and give the exit code."""
     fd = person_fd() if may_ask else None
     person = Person(fd) if fd is not None else None
     try:
         outcome = asyncio.run(
-            converse(make_agent, task, view.renderer, person, workspace.absolute())
+            converse(make_agent, task, view.renderer, person, workspace.absolute(), place)
         )
     except RunBroke as broke:
         view.close(broke.outcome)

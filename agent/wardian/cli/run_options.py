@@ -37,6 +37,10 @@ Context = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="Text to go with the task; `-` waits for stdin to end."),
 ]
+Images = Annotated[
+    list[Path] | None,
+    typer.Option("--image", metavar="FILE", help="A picture for a model that sees; several times."),
+]
 ModelName = Annotated[
     str | None,
     typer.Option(
@@ -46,6 +50,17 @@ ModelName = Annotated[
 Url = Annotated[
     str | None,
     typer.Option("--base-url", metavar="URL", help="An OpenAI-compatible server to ask."),
+]
+PrivateModel = Annotated[
+    str | None,
+    typer.Option(
+        "--private-model",
+        metavar="MODEL",
+        help="A local model for what the policy keeps on this machine.",
+    ),
+]
+Local = Annotated[
+    bool, typer.Option("--local", help="No socket leaves this machine, whatever asks for one.")
 ]
 SandboxName = Annotated[
     SandboxChoice | None,

@@ -1,21 +1,34 @@
 """One `agent run`: the task, what the person says meanwhile, how it ended."""
 
 import asyncio
+import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wardian.agent import Agent
+from wardian.approval import Approve
+from wardian.budget import NOTHING, Amount
 from wardian.cli.approve import Approvals, Person
 from wardian.cli.interrupts import Interrupts
 from wardian.cli.outcome import Outcome, RunBroke
+from wardian.cli.questions import Questions
 from wardian.cli.render import Renderer
 from wardian.errors import WardianError
 from wardian.events import RunStarted
-from wardian.loop import Approve
+from wardian.settings.saving import RulePlace, save_rule
 from wardian.types import Message, Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What a run goes on from."""
+
+    messages: tuple[Message, ...] = ()
+    spent: Amount = NOTHING
 
 
 async def converse(
@@ -24,17 +37,26 @@ async def converse(
     renderer: Renderer,
     person: Person | None,
     workspace: Path,
+    place: RulePlace | None = None,
 ) -> Outcome:
     """Run the task; after a Ctrl-C, what the person wants instead, until it ends by itself.
 
-    Raises: RunBroke.
+    An "always" is saved at `place`. Raises: RunBroke.
     """
+
+    def save(where: RulePlace, pattern: str) -> None:
+        save_rule(where, pattern, os.environ)
+
     with Interrupts() as interrupts:
-        approve = Approvals(person, renderer, interrupts, workspace) if person else None
+        approve = None
+        if person:
+            approve = Approvals(person, renderer, interrupts, workspace, place, save)
         async with make_agent(approve) as agent:
-            earlier: Sequence[Message] = ()
+            if person:
+                agent.ask_user = Questions(person, renderer, interrupts)
+            before = Before()
             while True:
-                outcome = await attempt(agent, task, earlier, renderer, interrupts)
+                outcome = await attempt(agent, task, before, renderer, interrupts)
                 if outcome.signal != signal.SIGINT or not person or not outcome.started:
                     return outcome
                 prompt = await ask_for_direction(person, renderer, interrupts)
@@ -42,13 +64,13 @@ async def converse(
                     return outcome
                 interrupts.forget()
                 task = Task(prompt=prompt, output_schema=task.output_schema)
-                earlier = stored_messages(agent, outcome)
+                before = stored(agent, outcome)
 
 
 async def attempt(
     agent: Agent[Any],
     task: Task,
-    earlier: Sequence[Message],
+    before: Before,
     renderer: Renderer,
     interrupts: Interrupts,
 ) -> Outcome:
@@ -56,7 +78,8 @@ async def attempt(
     outcome = Outcome()
 
     async def follow() -> None:
-        async with aclosing(agent.stream(task, earlier=earlier)) as events:
+        going = agent.stream(task, earlier=before.messages, spent=before.spent)
+        async with aclosing(going) as events:
             async for event in events:
                 outcome.note(event)
                 if isinstance(event, RunStarted) and agent.store:
@@ -89,9 +112,12 @@ def recall_the_end(agent: Agent[Any], outcome: Outcome) -> None:
             outcome.finished = None
 
 
-def stored_messages(agent: Agent[Any], outcome: Outcome) -> Sequence[Message]:
+def stored(agent: Agent[Any], outcome: Outcome) -> Before:
     assert outcome.started is not None
-    return agent.store.load(outcome.started.run_id).messages if agent.store else ()
+    if not agent.store:
+        return Before()
+    run = agent.store.load(outcome.started.run_id)
+    return Before(messages=run.messages, spent=run.consumed)
 
 
 async def ask_for_direction(

@@ -10,7 +10,7 @@ from wardian.cli.listing import print_json, print_table
 from wardian.cli.sanitise import visible
 from wardian.cli.terminal import write
 from wardian.errors import ExitCode
-from wardian_tools import Tool, builtin_tools, load_entry_points, select
+from wardian_tools import Tool, load_entry_points, own_tools, select
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 def list_tools(*, as_json: JsonOption = False) -> int:
     """List the built-in tools and those that installed packages offer."""
     plugins = load_entry_points()
-    known = (*builtin_tools(), *plugins.tools)
+    known = (*own_tools(), *plugins.tools)
     for failure in plugins.failures:
         message = f"agent: the tools of {failure.name} cannot be loaded: {failure.cause}"
         write(sys.stderr, visible(message) + "\n")

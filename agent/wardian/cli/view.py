@@ -1,9 +1,11 @@
 """What a person or a program gets to see of a run, from its start to its last line."""
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from wardian.answers import unfenced
 from wardian.cli.closing import change_lines, closing_lines, failure
 from wardian.cli.complaint import complain
 from wardian.cli.json_lines import error_fields, result_line
@@ -24,6 +26,8 @@ class View:
         self.as_json = as_json
         self.quiet = quiet
         self.answer_file = answer_file
+        self.answers_json = False
+        """The answer was checked to be JSON of a schema"""
         self.screen = terminal(sys.stderr, plain=plain)
         self.renderer = self._renderer()
 
@@ -42,16 +46,18 @@ class View:
     def conclude(self, outcome: Outcome) -> None:
         """Print what the run came to. Raises: StorageError when the answer cannot be kept."""
         cause, remedy = failure(outcome)
+        answer = unfenced(outcome.answer) if self.answers_json else outcome.answer
         if self.as_json:
             error = error_fields(outcome.stop, cause, remedy) if cause else None
-            write(sys.stdout, result_line(outcome, error) + "\n")
+            value = json.loads(answer) if self.answers_json and outcome.is_done else None
+            write(sys.stdout, result_line(outcome, error, value=value) + "\n")
         elif outcome.is_done:
-            self._print_answer(outcome.answer)
+            self._print_answer(answer)
         if cause:
             complain(cause, remedy)
         self.close(outcome)
         if self.answer_file and outcome.is_done:
-            keep(self.answer_file, outcome.answer)
+            keep(self.answer_file, answer)
 
     def close(self, outcome: Outcome) -> None:
         """The closing line, on stderr."""

@@ -7,7 +7,7 @@ import difflib
 import json
 import time
 from base64 import b64encode
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -115,6 +115,12 @@ class ChatModel:
         """Yield deltas, then the reply. Raises: ModelError."""
         check_real_model_allowed(self._name)
         return self._retrying.stream(lambda: self._attempt(request))
+
+    def secrets(self) -> Mapping[str, str]:
+        """The key and the password it sends."""
+        held = {self._api_key.source: self._api_key.reveal()} if self._api_key else {}
+        password = urlsplit(self._endpoint.base_url).password
+        return {**held, **({"base URL": unquote(password)} if password else {})}
 
     async def close(self) -> None:
         """Close the running loop's connections; the model can still be used."""

@@ -82,6 +82,10 @@ class LitellmModel:
         check_real_model_allowed(self._name)
         return self._retrying.stream(lambda: self._attempt(request))
 
+    def secrets(self) -> Mapping[str, str]:
+        """The key it sends; those litellm finds by itself are in the environment."""
+        return {self._api_key.source: self._api_key.reveal()} if self._api_key else {}
+
     async def close(self) -> None:
         """Nothing to close: litellm keeps its connections for all its users."""
 

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from wardian.errors import ContextOverflow, ModelError, ModelUnavailable
+from wardian.errors import ContextOverflow, ModelError, ModelRefused, ModelUnavailable
 from wardian.models.block import check_real_model_allowed
 from wardian.models.calling import ReplyParser
 from wardian.models.llama_header import Header, HeaderDamaged, read_header
@@ -115,6 +115,11 @@ class LlamaModel:
     async def stream(self, request: Request) -> AsyncGenerator[Delta | Reply]:
         """Deltas, then one `Reply`. Closing it stops the child within a token."""
         check_real_model_allowed(self._name)
+        if any(message.images for message in request.messages):
+            raise ModelRefused(
+                f"{self._name} cannot see images: the local engine reads text only.",
+                "Use a model that sees, behind an API or an Ollama server (-m).",
+            )
         async with self._turns.mine():
             process = await self._running()
             self._asked += 1

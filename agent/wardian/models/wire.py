@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from wardian.types import Message, Request, Role, Sampling, ToolSpec
+from wardian.types import Image, Message, Request, Role, Sampling, ToolSpec
 from wardian_tools.types import ToolCall
 
 _CACHED_TOOL_LISTS = 2048
@@ -124,6 +124,8 @@ def message_as_json(message: Message, *, send_reasoning: bool = False) -> dict[s
     if message.role is Role.TOOL:
         return {"role": "tool", "tool_call_id": message.call_id, "content": message.content}
     out: dict[str, Any] = {"role": message.role.value, "content": message.content}
+    if message.images:
+        out["content"] = [{"type": "text", "text": message.content}, *map(_image, message.images)]
     if message.role is not Role.ASSISTANT:
         return out
     if send_reasoning and message.reasoning:
@@ -132,6 +134,11 @@ def message_as_json(message: Message, *, send_reasoning: bool = False) -> dict[s
         out["content"] = message.content or None
         out["tool_calls"] = [_call_as_json(call) for call in message.calls]
     return out
+
+
+def _image(image: Image) -> dict[str, Any]:
+    url = f"data:{image.mime};base64,{image.data}"
+    return {"type": "image_url", "image_url": {"url": url}}
 
 
 def _call_as_json(call: ToolCall) -> dict[str, Any]:

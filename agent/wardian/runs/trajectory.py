@@ -6,15 +6,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from wardian.budget import Amount
 from wardian.errors import StorageError
 from wardian.events import (
     CallFinished,
     CallStarted,
+    ChildStarted,
     ModelReplied,
     Recorded,
     RunFinished,
     RunStarted,
 )
+from wardian.limits import consumed
 from wardian.prompt import Conversation
 from wardian.runs.encode import SCHEMA, BadLine, from_json, parse_line, to_event
 from wardian.runs.log import BLOBS_NAME, LOG_NAME
@@ -108,6 +111,17 @@ class Trajectory:
         done = {e.result.call_id for e in self.events if isinstance(e, CallFinished)}
         began = (e for e in self.events if isinstance(e, CallStarted))
         return tuple(e for e in began if e.call_id not in done)
+
+    @property
+    def consumed(self) -> Amount:
+        """What counts against the budgets of a run that goes on from this one."""
+        seconds = self.records[-1].mono if self.records else 0.0
+        return consumed(self.events) + Amount(seconds=seconds)
+
+    @property
+    def children(self) -> tuple[ChildStarted, ...]:
+        """The runs of its sub-agents, in the order in which they began."""
+        return tuple(e for e in self.events if isinstance(e, ChildStarted))
 
     @property
     def usage(self) -> Usage:

@@ -1,14 +1,12 @@
 """Change one setting in the user's file, leaving the rest as it stands."""
 
-import os
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from wardian.errors import ConfigurationError
 from wardian.settings.keys import SCHEMA
 from wardian.settings.load import value_of
 from wardian.settings.places import make_folder
+from wardian.settings.replacing import replace_file
 from wardian_policies import PolicyFileError
 from wardian_policies.schema import UNLIMITED, nearest, read, read_text
 
@@ -41,21 +39,3 @@ def with_value(text: str, key: str, value: object) -> str:
     document = tomlkit.parse(text)
     document[key] = value
     return tomlkit.dumps(document)
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write the file whole or not at all, readable by its owner only."""
-    temporary = None
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary:
-            with suppress(OSError):
-                Path(temporary).unlink()
-        cause = f"{path} cannot be written ({error.strerror})."
-        raise ConfigurationError(cause, "Check its permissions and the space left.") from error

@@ -2,7 +2,17 @@
 
 from dataclasses import replace
 
-from wardian_policies.schema import Kind, choice, number, or_unlimited, positive, text, whole
+from wardian_policies.schema import (
+    Kind,
+    boolean,
+    choice,
+    number,
+    or_unlimited,
+    positive,
+    text,
+    whole,
+)
+from wardian_tools.web.engines import ENGINES
 
 VARIABLE_PREFIX = "WARDIAN_"
 OTHER_VARIABLES = ("WARDIAN_HOME", "WARDIAN_DEBUG", "WARDIAN_TESTED_WHEEL")
@@ -13,12 +23,20 @@ URL = Kind(
     accepts=lambda value: isinstance(value, str) and value.startswith(("http://", "https://")),
 )
 
+
+def truth(text: str) -> bool | None:
+    """What a variable's text says; None, which no key accepts, for anything but true and false."""
+    return {"true": True, "false": False, "1": True, "0": False}.get(text.strip().lower())
+
+
 CONFINING = ("auto", "bubblewrap", "docker", "gvisor")
 """Every choice of sandbox but none at all."""
 
 SCHEMA: dict[str, Kind] = {
     "model": text("a model's name, such as tiny or gguf:PATH"),
     "base_url": URL,
+    "private_model": text("a local model's name, such as tiny or gguf:PATH"),
+    "local": replace(boolean(), from_text=truth),
     "policy": text("the name of a policy or the path of a policy file"),
     "sandbox": replace(
         choice(*CONFINING),
@@ -36,6 +54,9 @@ SCHEMA: dict[str, Kind] = {
     "max_tokens": or_unlimited(whole()),
     "max_cost_usd": or_unlimited(number()),
     "max_seconds": or_unlimited(positive()),
+    "search_engine": choice(*ENGINES),
+    "search_url": URL,
+    "search_key_file": text("the path of a file that holds the engine's key"),
 }
 
 FLAG_SCHEMA = SCHEMA | {"sandbox": choice(*CONFINING, "none")}

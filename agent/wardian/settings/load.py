@@ -8,11 +8,13 @@ from typing import Any
 from wardian.errors import ConfigurationError
 from wardian.settings.keys import FLAG_SCHEMA, OTHER_VARIABLES, SCHEMA, VARIABLE_PREFIX, variable
 from wardian.settings.places import paths
+from wardian.settings.trust import OWN_FOLDER, Workspace, workspace_of
 from wardian_policies import PolicyFileError
-from wardian_policies.schema import UNLIMITED, Kind, nearest, read, shown
+from wardian_policies.schema import UNLIMITED, Kind, nearest, parse, read, shown
 from wardian_policies.types import Budgets
+from wardian_tools.web.engines import SearchEngine, search_engine
 
-PROJECT_FILE = Path(".wardian") / "config.toml"
+PROJECT_FILE = f"{OWN_FOLDER}/config.toml"
 BUDGET_KEYS = {
     "max_steps": "steps",
     "max_tool_calls": "tool_calls",
@@ -20,7 +22,10 @@ BUDGET_KEYS = {
     "max_cost_usd": "cost_usd",
     "max_seconds": "wall_seconds",
 }
+NARROWING = (("workspace_mode", "copy"),)
+"""What a folder may ask for beside lower budgets."""
 DEFAULT = "default"
+PROJECT = "project"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +35,20 @@ class Settings:
     model: str | None = None
     """None looks for what this machine has."""
     base_url: str | None = None
+    private_model: str | None = None
+    """On this machine, for what the policy keeps there"""
+    local: bool = False
+    """No socket may leave this machine."""
     policy: str = "default"
     sandbox: str = "auto"
     sandbox_image: str = ""
     """For docker and gvisor; empty is the one that was built last under the usual name."""
     workspace_mode: str = "mount"
+    search_engine: str = "duckduckgo"
+    search_url: str = ""
+    """Of the engine; empty is its own."""
+    search_key_file: str = ""
+    """Where its key is; else it is in the engine's environment variable."""
     temperature: float | None = None
     seed: int | None = None
     max_reply_tokens: int | None = None
@@ -45,6 +59,8 @@ class Settings:
     max_tokens: int | None = None
     max_cost_usd: float | None = None
     max_seconds: float | None = None
+    project_budgets: Mapping[str, float] = field(default_factory=dict[str, float])
+    """By the budget's name: what the folder worked on lowers, where it is trusted."""
     origins: Mapping[str, str] = field(default_factory=dict[str, str])
     """By key, for what was set: `flag`, `environment WARDIAN_MODEL`, `/path/config.toml:3`."""
     notices: tuple[str, ...] = ()
@@ -60,12 +76,36 @@ class Settings:
             lifted = value is None and key in self.origins
             yield key, UNLIMITED if lifted else value, self.origin(key)
 
+    def search(self, environ: Mapping[str, str]) -> SearchEngine:
+        """Where `web_search` searches. Raises: ConfigurationError."""
+        engine = search_engine(self.search_engine, self.search_url, environ)
+        if not self.search_key_file:
+            return engine
+        try:
+            key = Path(self.search_key_file).expanduser().read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(
+                f"The file of search_key_file, {self.search_key_file}, cannot be read ({error}).",
+                "Check its path and permissions.",
+            ) from error
+        return replace(engine, key=key)
+
     def budgets(self, policy: Budgets) -> Budgets:
-        """The policy's budgets with what the user set in their place; `unlimited` lifts one."""
+        """The policy's budgets with what the user set in their place; `unlimited` lifts one.
+
+        A trusted folder's own can only lower them.
+        """
         chosen = {
-            BUDGET_KEYS[key]: getattr(self, key) for key in self.origins if key in BUDGET_KEYS
+            BUDGET_KEYS[key]: getattr(self, key)
+            for key, origin in self.origins.items()
+            if key in BUDGET_KEYS and not origin.startswith(PROJECT)
         }
-        return replace(policy, **chosen)
+        budgets = replace(policy, **chosen)
+        lower: dict[str, Any] = dict(self.project_budgets)
+        for name, value in lower.items():
+            mine = getattr(budgets, name)
+            lower[name] = value if mine is None else min(value, mine)
+        return replace(budgets, **lower)
 
 
 def load_settings(
@@ -73,20 +113,31 @@ def load_settings(
 ) -> Settings:
     """Flags over `WARDIAN_*` variables over the user's file over defaults.
 
-    A flag that is None was not given. A settings file in the `project` folder is not read, and a
-    notice says so. Raises: ConfigurationError naming the origin, and the nearest key.
+    A flag that is None was not given. What the `project` folder says is read only where the user
+    trusts it, and then only narrows; a notice says what is not read. Raises: ConfigurationError
+    naming the origin, and the nearest key.
     """
-    user_file = paths(environ).config_file
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for key, value, origin in (
-        *from_file(user_file),
+        *from_file(paths(environ).config_file),
         *from_environment(environ),
         *from_flags(flags),
     ):
         values[key], origins[key] = value, origin
-    notices = notices_on(project, user_file)
-    return Settings(**values, origins=origins, notices=notices)
+    if project is None:
+        return Settings(**values, origins=origins)
+    workspace = workspace_of(project, environ)
+    notices = [workspace.notice()]
+    budgets: dict[str, float] = {}
+    for key, value, origin in from_project(workspace, notices):
+        mine = values.get(key)
+        if key in BUDGET_KEYS:
+            budgets[BUDGET_KEYS[key]] = value
+        if key not in BUDGET_KEYS or mine is None or value < mine:
+            values[key], origins[key] = value, origin
+    said = tuple(notice for notice in notices if notice)
+    return Settings(**values, project_budgets=budgets, origins=origins, notices=said)
 
 
 Setting = tuple[str, Any, str]
@@ -104,7 +155,8 @@ def from_file(path: Path) -> Iterator[Setting]:
         cause = f"{path}: it cannot be read ({error.strerror})."
         raise ConfigurationError(cause, "Check its permissions.") from error
     for key, value in document.values.items():
-        is_path = key == "policy" and ("/" in value or value.endswith(".toml"))
+        is_policy = key == "policy" and ("/" in value or value.endswith(".toml"))
+        is_path = is_policy or key == "search_key_file"
         seen_from_file = str(path.parent / Path(value).expanduser()) if is_path else value
         yield key, seen_from_file, f"{path}:{document.line(key)}"
 
@@ -143,10 +195,18 @@ def value_of(kind: Kind, given: object, what: str) -> Any:
     return kind.kept(value)
 
 
-def notices_on(project: Path | None, user_file: Path) -> tuple[str, ...]:
-    if project is None:
-        return ()
-    file = project / PROJECT_FILE
-    if not file.is_file() or file.absolute() == user_file:
-        return ()
-    return (f"{file} is not read: settings come from you, not from the folder being worked on.",)
+def from_project(workspace: Workspace, notices: list[str]) -> Iterator[Setting]:
+    """What a trusted folder may narrow; a notice on each setting that it may not make."""
+    text = workspace.read(PROJECT_FILE)
+    if text is None:
+        return
+    try:
+        document = parse(workspace.root / PROJECT_FILE, text, SCHEMA)
+    except PolicyFileError as error:
+        raise ConfigurationError(error.cause, error.remedy) from error
+    for key, value in document.values.items():
+        where = f"{document.path}:{document.line(key)}"
+        if (key in BUDGET_KEYS and value is not None) or (key, value) in NARROWING:
+            yield key, value, f"{PROJECT} {where}"
+        else:
+            notices.append(f"{where}: {key} is yours to set, so the folder's own is passed over.")

@@ -16,6 +16,22 @@ class Paths:
     config_file: Path
     policies: Path
     """Policy files the user may name without their path."""
+    trusted: Path
+    """Which folders' own files are believed; see `trust`."""
+    agents: Path
+    """Sub-agents, one Markdown file each."""
+    skills: Path
+    """Skills, a folder each with a SKILL.md."""
+    instructions: Path
+    """The user's own AGENTS.md."""
+    built_tools: Path
+    """Tools that an agent built and the user approved."""
+    mcp_servers: Path
+    """The list of tool servers."""
+    mcp_foreign: Path
+    """The same as other programs write it (`mcpServers`)."""
+    mcp_approved: Path
+    """What was approved of them."""
     runs: Path
     cache: Path
     models: Path
@@ -38,6 +54,14 @@ def paths(environ: Mapping[str, str]) -> Paths:
     return Paths(
         config_file=config / "config.toml",
         policies=config / "policies",
+        mcp_servers=config / "mcp.toml",
+        mcp_foreign=config / "mcp.json",
+        mcp_approved=config / "mcp-approved.json",
+        agents=config / "agents",
+        skills=config / "skills",
+        instructions=config / "AGENTS.md",
+        built_tools=data / "tools",
+        trusted=data / "trusted.json",
         runs=data / "runs",
         cache=cache,
         models=data / "models",

@@ -36,10 +36,15 @@ class EgressProxy:
     """Accepts from the socket that a box handed over, until it is closed."""
 
     def __init__(
-        self, egress: Egress, on_event: OnEgress = ignore, resolve: Resolve = look_up
+        self,
+        egress: Egress,
+        on_event: OnEgress = ignore,
+        resolve: Resolve = look_up,
+        *,
+        is_web: bool = False,
     ) -> None:
-        """Raises: BadName when a host of the list is none."""
-        self._rules = Rules(egress)
+        """`is_web` is for web tools. Raises: BadName when a host of the list is none."""
+        self._rules = Rules(egress, is_web=is_web)
         self._limits = egress.limits
         self._on_event = on_event
         self._resolve = resolve

@@ -15,6 +15,7 @@ from wardian_sandbox.egress.names import (
     to_ascii,
 )
 from wardian_sandbox.egress.refused import Refused
+from wardian_sandbox.errors import SandboxError
 from wardian_sandbox.types import Egress
 
 DEFAULT_PORTS = (443, 80)
@@ -64,18 +65,29 @@ def parse_host_rule(text: str) -> HostRule:
     return HostRule(host, is_suffix, ports)
 
 
+def unusable(problem: BadName) -> SandboxError:
+    """What a list with an entry that is none comes to."""
+    return SandboxError(
+        f"The list of hosts cannot be used: {problem}",
+        "Write each as 'example.org', '*.example.org' or '192.0.2.7:8080'.",
+    )
+
+
 class Rules:
     """Everything that decides, without a socket or a clock."""
 
-    def __init__(self, egress: Egress) -> None:
-        """Raises: BadName."""
+    def __init__(self, egress: Egress, *, is_web: bool = False) -> None:
+        """`is_web` is for web tools, which `any_web` may let go further. Raises: BadName."""
         self._rules = tuple(parse_host_rule(text) for text in egress.hosts)
-        self._shown = _list(egress.hosts)
+        self._shown = _list(egress.hosts) or "public hosts on their usual ports"
         self._is_private_allowed = egress.private
+        self._is_any_public_allowed = is_web and egress.any_web
 
     def check_target(self, host: Host, port: int) -> None:
         """Before anything is looked up. Raises: Refused."""
         if self.lists(host, port):
+            return
+        if self._is_any_public_allowed and port in DEFAULT_PORTS:
             return
         listed = {p for rule in self._rules for p in rule.ports if rule.names(host, p)}
         if listed:
@@ -92,7 +104,10 @@ class Rules:
         if self.lists(address, port):
             return
         kind = kind_of(address)
-        if kind is None or (kind == PRIVATE and self._is_private_allowed):
+        if kind is None:
+            return
+        is_meant = not self._is_any_public_allowed or self.lists(host, port)
+        if kind == PRIVATE and self._is_private_allowed and is_meant:
             return
         raise Refused("address", f"{host} leads to {address}, {kind}, which is not on the list.")
 

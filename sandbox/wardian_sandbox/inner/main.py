@@ -10,6 +10,7 @@ import sys
 from wardian_sandbox.inner import children, landlock, listening, sacrifice
 from wardian_sandbox.inner.control import Streams, open_control
 from wardian_sandbox.inner.frames import FrameReader, pack
+from wardian_sandbox.inner.service import Service
 from wardian_sandbox.inner.supervisor import HostGone, Supervisor
 from wardian_sandbox.inner.values import as_texts
 from wardian_sandbox.inner.watching import READ_BYTES
@@ -32,7 +33,8 @@ def main(control_name: str) -> None:
         listening.tell_programs()
     _make_package_layer(settings)
     confined = landlock.prepare(as_texts(settings["landlock"])) if "landlock" in settings else 0
-    supervisor = Supervisor(control, settings)
+    kind = Service if "service" in settings else Supervisor
+    supervisor = kind(control, settings)
     _leave_the_hosts_streams()
     version = ".".join(str(part) for part in sys.version_info[:3])
     ready = {"pid": os.getpid(), "python": version, "landlock": confined}

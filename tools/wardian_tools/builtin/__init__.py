@@ -1,7 +1,9 @@
 """The tools that come with Wardian. All act inside the sandbox's workspace, never on the host."""
 
+from dataclasses import replace
 from functools import cache
 
+from wardian_tools.builtin.ask_user import ask_user
 from wardian_tools.builtin.execution import python, shell
 from wardian_tools.builtin.files import (
     edit_file,
@@ -10,6 +12,7 @@ from wardian_tools.builtin.files import (
     search_files,
     write_file,
 )
+from wardian_tools.builtin.todo import todo
 from wardian_tools.define import tool
 from wardian_tools.types import Effect, Tool
 
@@ -41,3 +44,10 @@ def builtin_tools() -> tuple[Tool, ...]:
         tool(effects=_RUNS)(shell),
         tool(effects=_CHANGES, idempotent=True)(write_file),
     )
+
+
+@cache
+def talking_tools() -> tuple[Tool, ...]:
+    """`ask_user` and `todo`: they touch nothing but what the person sees."""
+    asking = tool(effects=())(ask_user)
+    return (replace(asking, uses_sandbox=False), tool(effects=(), idempotent=True)(todo))

@@ -1,0 +1,69 @@
+"""What a run on the command line has beside the usual tools: skills, sub-agents, a plan.
+
+Without files of that kind this is a few looks at the disk.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from wardian.extras import Extras
+from wardian.settings import Paths, paths
+from wardian.settings.trust import Workspace, workspace_of
+from wardian.skills import SKILL
+from wardian_tools import Tool
+from wardian_tools.builtin import talking_tools
+
+ASKING = "ask_user"
+INDEX = "index.json"
+BUILT_IN = "tiny"
+"""The model that knows the built-in tools and no others"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Additions:
+    """What is added, and which of the named tools are still to be found elsewhere."""
+
+    extras: Extras
+    tools: tuple[Tool, ...]
+    names: Sequence[str] | None
+    notices: tuple[str, ...]
+
+
+def additions(
+    workspace: Path, model: str | None, names: Sequence[str] | None, *, may_ask: bool
+) -> Additions:
+    """What this user's folder and this workspace add. Raises: ConfigurationError."""
+    places = paths(os.environ)
+    extras = found_extras(places, workspace_of(workspace, os.environ)).limited_to(names)
+    built, notices = built_tools(places)
+    if names is None:
+        talking = () if model in (None, BUILT_IN) else talking_tools()
+        more = [*built, *(one for one in talking if may_ask or one.name != ASKING)]
+    else:
+        more = [one for one in built if one.name in names]
+        added = {*(one.name for one in more), *(one.name for one in extras.subagents)}
+        added |= {SKILL} if extras.skills else set()
+        names = [name for name in names if name not in added]
+    notices = [*extras.notices, *notices]
+    return Additions(extras=extras, tools=tuple(more), names=names, notices=tuple(notices))
+
+
+def found_extras(places: Paths, workspace: Workspace) -> Extras:
+    own = (places.skills, places.agents, places.instructions)
+    if not workspace.approved and not any(one.exists() for one in own):
+        return Extras()
+    # Who has none does not wait for what reads them.
+    return cast("Extras", import_module("wardian.find_extras").load_extras(places, workspace))
+
+
+def built_tools(places: Paths) -> tuple[list[Tool], list[str]]:
+    """The tools the user has approved, and notices. Raises: ConfigurationError."""
+    if not (places.built_tools / INDEX).exists():
+        return [], []
+    load = import_module("wardian.building.loading").load_built
+    store = import_module("wardian.building.store").BuiltTools
+    return cast("tuple[list[Tool], list[str]]", load(store(places.built_tools)))

@@ -1,0 +1,37 @@
+"""The tool servers (MCP) of a run on the command line."""
+
+import os
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from wardian.settings import Settings, paths, policy_in_force, workspace_of
+from wardian_policies import Policy
+from wardian_tools.types import ToolSource
+
+
+class Servers(ToolSource):
+    """What `wardian.mcp.servers_for_run` gives."""
+
+    notices: tuple[str, ...]
+
+
+def tool_servers(
+    settings: Settings, policy: Policy, workspace: Path, names: Sequence[str] | None
+) -> tuple[Servers | None, Sequence[str] | None]:
+    """The servers of a run, and the names of tools that are not theirs.
+
+    Without a list of servers this is two looks at the disk. Raises: ConfigurationError.
+    """
+    places = paths(os.environ)
+    if not (places.mcp_servers.exists() or places.mcp_foreign.exists()):
+        return None, names
+    mcp = import_module("wardian.mcp")  # who has no servers does not wait for it
+    here = workspace_of(workspace, os.environ)
+    policy = policy_in_force(settings.policy, os.environ, here)
+    servers = cast("Servers", mcp.servers_for_run(places, os.environ, workspace, policy, names))
+    if names is None:
+        return servers, None
+    theirs = mcp.of_servers(names)
+    return servers, [name for name in names if name not in theirs]

@@ -1,0 +1,28 @@
+"""What files of a person, and of a trusted project, add to an agent; see `find_extras`."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from wardian.skills import SKILL, Skill
+from wardian.subagents import SubAgent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extras:
+    """What was found, and sentences on what could not be used."""
+
+    instructions: str = ""
+    skills: tuple[Skill, ...] = ()
+    subagents: tuple[SubAgent, ...] = ()
+    notices: tuple[str, ...] = ()
+
+    def limited_to(self, tools: Collection[str] | None) -> "Extras":
+        """Only what is among the tools the person named; None is all of it."""
+        if tools is None:
+            return self
+        return Extras(
+            instructions=self.instructions,
+            skills=self.skills if SKILL in tools else (),
+            subagents=tuple(one for one in self.subagents if one.name in tools),
+            notices=self.notices,
+        )

@@ -1,0 +1,1 @@
+"""What Wardian serves to other programs."""

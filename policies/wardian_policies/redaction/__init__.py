@@ -1,0 +1,1 @@
+"""What is replaced before anything is sent, written or shown, and what a secret is."""

@@ -1,0 +1,321 @@
+"""Sub-agents end to end: rights, budgets, links, parallel runs, failures."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wardian import Agent, Budgets, FunctionModel, Policy, RunStore, ScriptedModel, SubAgent, tool
+from wardian.budget import Amount
+from wardian.errors import ModelUnavailable
+from wardian.events import CallDecided, CallFinished, ChildFinished, ChildStarted
+from wardian.limits import consumed
+from wardian.results import RunResult
+from wardian.types import Finish, Message, Reply, Request, Role, Stop, Usage
+from wardian_policies.types import Ask, Deny
+from wardian_tools import ToolCall, UnknownTool
+from wardian_tools.types import Effect, ResultStatus
+
+
+class House:
+    """A workspace, a store, and agents with sub-agents."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.store = RunStore(root / "runs")
+        self.workspace = root / "workspace"
+        self.workspace.mkdir()
+
+    def run(self, script: Any, *agents: SubAgent, **options: Any) -> RunResult[Any]:
+        model = ScriptedModel(script) if isinstance(script, list) else script
+        agent: Agent[Any] = Agent(
+            model, workspace=self.workspace, store=self.store, subagents=agents, **options
+        )
+        return agent.run_sync("Do it.")
+
+    def events(self, run: RunResult[Any] | str, kind: type) -> list[Any]:
+        run_id = run if isinstance(run, str) else run.run_id
+        return [e for e in self.store.load(run_id).events if isinstance(e, kind)]
+
+    def child(self, run: RunResult[Any]) -> str:
+        (started,) = self.events(run, ChildStarted)
+        return str(started.run_id)
+
+    def policy(self, text: str) -> Policy:
+        path = self.root / "policy.toml"
+        path.write_text(text)
+        return Policy.load(path)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def helper(script: Any, **more: Any) -> SubAgent:
+    model = ScriptedModel(script) if isinstance(script, list) else script
+    made = SubAgent(name="helper", description="Helps.", model=model, tools=())
+    return replace(made, **more)
+
+
+ASKS_ONCE: list[Any] = [[("helper", {"task": "Look around."})], "Done."]
+
+
+def test_a_sub_agent_does_its_task_and_its_answer_is_the_calls_result(house: House) -> None:
+    model = ScriptedModel(["All quiet."])
+    run = house.run(ASKS_ONCE, helper(model, instructions="You are a lookout."))
+    (finished,) = house.events(run, CallFinished)
+    assert (finished.result.status, finished.result.content) == (ResultStatus.OK, "All quiet.")
+    system, asked = model.requests[0].messages
+    assert system.content.endswith("You are a lookout.")
+    assert asked.content == "Look around."
+
+
+def test_its_trajectory_and_its_callers_name_each_other(house: House) -> None:
+    run = house.run(ASKS_ONCE, helper(["All quiet."]))
+    (started,) = house.store.load(run.run_id).children
+    child = house.store.load(started.run_id)
+    assert child.started
+    assert child.started.parent == {
+        "run_id": run.run_id,
+        "step": 1,
+        "call_id": started.call_id,
+        "name": "helper",
+        "depth": 1,
+    }
+    (ended,) = house.events(run, ChildFinished)
+    assert (ended.run_id, ended.stop, ended.consumed["steps"]) == (started.run_id, "done", 1)
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ([ModelUnavailable("It went away.")], "helper broke down: It went away."),
+        ([""] * 5, "helper did not reach an answer: 3 replies in a row could not be used."),
+    ],
+    ids=["model-gone", "no-usable-reply"],
+)
+def test_what_goes_wrong_in_it_is_a_bounded_result(
+    script: list[Any], said: str, house: House
+) -> None:
+    run = house.run(ASKS_ONCE, helper(script))
+    (finished,) = house.events(run, CallFinished)
+    assert finished.result.status is ResultStatus.ERROR
+    assert finished.result.content.startswith(said)
+    assert len(finished.result.content) < 3_000
+    assert run.answer == "Done."
+
+
+@tool(effects={Effect.WRITES})
+def change() -> str:
+    """Change something."""
+    return "changed"
+
+
+def test_its_policy_is_its_callers_narrowed_by_its_own(house: House) -> None:
+    theirs = house.policy('extends = "default"\n[tools]\ndeny = ["change"]\n')
+    run = house.run(
+        ASKS_ONCE,
+        helper(
+            [[("change", {})], "Could not."], tools=[change], policy=Policy.load("trusted-repo")
+        ),
+        policy=theirs,
+    )
+    (decided,) = house.events(house.child(run), CallDecided)
+    assert isinstance(decided.decision, Deny)
+    narrow = helper([[("change", {})], "Could not."], tools=[change], policy=theirs)
+    run = house.run(ASKS_ONCE, narrow)
+    (decided,) = house.events(house.child(run), CallDecided)
+    assert isinstance(decided.decision, Deny)
+
+
+def test_a_tool_it_names_must_be_one_of_its_callers(house: House) -> None:
+    with pytest.raises(UnknownTool, match="python"):
+        house.run(ASKS_ONCE, helper(["x"], tools=["python"]), tools=[change])
+
+
+def test_it_may_do_what_its_tools_may_and_its_caller_is_asked_for_it(house: House) -> None:
+    policy = house.policy('extends = "default"\n[tools]\nask = ["@writes"]\n')
+    run = house.run(ASKS_ONCE, helper(["x"], tools=[change]), policy=policy)
+    assert run.stop is Stop.APPROVAL
+    assert house.run(ASKS_ONCE, helper(["x"]), policy=policy).stop is Stop.DONE
+
+
+class Elsewhere(ScriptedModel):
+    """A scripted model that says it is not on this machine."""
+
+    @property
+    def is_local(self) -> bool:
+        return False
+
+
+def test_to_send_a_task_off_the_machine_is_egress_when_the_caller_is_local(house: House) -> None:
+    run = house.run(ASKS_ONCE, helper(Elsewhere(["x"])))
+    (decided,) = house.events(run, CallDecided)
+    assert isinstance(decided.decision, Ask)
+    assert run.stop is Stop.APPROVAL
+
+
+def counting(tokens: int) -> FunctionModel:
+    """A model that calls `look` for ever; each reply takes so many tokens."""
+
+    def answer(request: Request) -> Reply:
+        call = ToolCall(id=f"c{len(request.messages)}", name="look", arguments_text="{}")
+        message = Message(role=Role.ASSISTANT, content="", calls=(call,))
+        usage = Usage(prompt_tokens=tokens)
+        return Reply(message=message, finish=Finish.CALLS, usage=usage)
+
+    return FunctionModel(answer)
+
+
+@tool(effects=())
+def look() -> str:
+    """Look."""
+    return "seen"
+
+
+def test_what_it_consumes_is_its_callers_too_and_the_trajectory_tells_it(house: House) -> None:
+    run = house.run(
+        ASKS_ONCE,
+        helper(counting(30), tools=[look]),
+        budgets=Budgets(tokens=100, steps=None),
+    )
+    assert (run.stop, run.error) == (Stop.TOKENS, "The limit of 100 tokens was reached.")
+    (finished,) = house.events(run, CallFinished)
+    assert "The limit of 100 tokens of the run that called this one" in finished.result.content
+    told = consumed(house.store.load(run.run_id).events)
+    assert told == Amount(steps=5, tool_calls=5, tokens=120 + run.usage.total_tokens)
+
+
+def test_its_own_budget_ends_it_and_not_its_caller(house: House) -> None:
+    run = house.run(ASKS_ONCE, helper(counting(1), tools=[look], budgets=Budgets(steps=2)))
+    (finished,) = house.events(run, CallFinished)
+    assert "The limit of 2 steps was reached." in finished.result.content
+    assert run.answer == "Done."
+
+
+def meeting(parties: int) -> tuple[Callable[[], FunctionModel], list[int]]:
+    """Models that answer only once so many of them are asked at a time."""
+    inside: list[int] = [0, 0]
+    together = asyncio.Event()
+
+    async def answer(request: Request) -> str:
+        del request
+        inside[0] += 1
+        inside[1] = max(inside)
+        if inside[0] == parties:
+            together.set()
+        await together.wait()
+        return "Met."
+
+    return (lambda: FunctionModel(answer)), inside
+
+
+@pytest.mark.parametrize("more", [{}, {"tools": [change], "parallel": True}], ids=["reads", "says"])
+def test_calls_of_one_reply_run_side_by_side(more: dict[str, Any], house: House) -> None:
+    model, inside = meeting(3)
+    three = [("helper", {"task": str(n)}) for n in range(3)]
+    run = house.run([three, "Done."], helper(model(), **more))
+    assert (run.stop, inside[1]) == (Stop.DONE, 3)
+    assert len(house.store.load(run.run_id).children) == 3
+
+
+def test_no_more_run_at_a_time_than_the_policy_lets(house: House) -> None:
+    inside: list[int] = [0, 0]
+
+    async def answer(request: Request) -> str:
+        del request
+        inside[0] += 1
+        inside[1] = max(inside)
+        await asyncio.sleep(0)
+        inside[0] -= 1
+        return "x"
+
+    policy = house.policy('extends = "default"\n[agents]\nparallel = 2\n')
+    six = [("helper", {"task": str(n)}) for n in range(6)]
+    assert house.run([six, "Done."], helper(FunctionModel(answer)), policy=policy).ok
+    assert inside[1] <= 2
+
+
+def test_deeper_than_the_policy_lets_there_are_no_sub_agents(house: House) -> None:
+    deep = helper(["Deep."], name="deep")
+    outer = helper([[("deep", {"task": "x"})], "Out."], subagents=(deep,))
+    run = house.run(ASKS_ONCE, outer)
+    (refused,) = house.events(house.child(run), CallFinished)
+    assert refused.result.status is ResultStatus.MALFORMED
+    policy = house.policy('extends = "default"\n[agents]\ndepth = 2\n')
+    outer = replace(outer, model=ScriptedModel([[("deep", {"task": "x"})], "Out."]))
+    run = house.run(ASKS_ONCE, outer, policy=policy)
+    inner = house.store.load(house.child(run)).children
+    assert [one.name for one in inner] == ["deep"]
+
+
+def test_a_caller_that_is_cancelled_cancels_its_sub_agents_and_both_are_recorded(
+    house: House,
+) -> None:
+    began = asyncio.Event()
+
+    async def never(request: Request) -> str:
+        del request
+        began.set()
+        await asyncio.Event().wait()
+        return ""
+
+    async def run() -> None:
+        agent: Agent[str] = Agent(
+            ScriptedModel(ASKS_ONCE),
+            workspace=house.workspace,
+            store=house.store,
+            subagents=[helper(FunctionModel(never))],
+        )
+        going = asyncio.create_task(agent.run("Do it."))
+        await began.wait()
+        going.cancel()
+        await asyncio.gather(going, return_exceptions=True)
+
+    asyncio.run(run())
+    ends = [house.store.load(run_id).finished for run_id in house.store.ids()]
+    assert [end.stop for end in ends if end] == [Stop.CANCELLED, Stop.CANCELLED]
+
+
+def test_approvals_of_parallel_sub_agents_are_asked_one_at_a_time(house: House) -> None:
+    asking: list[int] = [0, 0]
+
+    async def approve(ask: Ask, call: ToolCall) -> bool:
+        del ask, call
+        asking[0] += 1
+        asking[1] = max(asking)
+        await asyncio.sleep(0)
+        asking[0] -= 1
+        return True
+
+    def answer(request: Request) -> Any:
+        return "x" if request.messages[-1].role is Role.TOOL else [("change", {})]
+
+    policy = house.policy('extends = "default"\n[tools]\nask = ["change"]\n')
+    three = [("helper", {"task": str(n)}) for n in range(3)]
+    run = house.run(
+        [three, "Done."],
+        helper(FunctionModel(answer), tools=[change], parallel=True),
+        policy=policy,
+        approve=approve,
+    )
+    assert (run.stop, asking[1]) == (Stop.DONE, 1)
+
+
+@pytest.mark.parametrize("mode", ["mount", "copy"])
+def test_it_sees_and_changes_the_workspace_its_caller_works_on(mode: str, house: House) -> None:
+    script = [
+        [("write_file", {"path": "a.txt", "content": "one"})],
+        [("helper", {"task": "Look."})],
+        [("read_file", {"path": "b.txt"})],
+        "Done.",
+    ]
+    copying = [("shell", {"command": "cp a.txt b.txt"})]
+    run = house.run(script, helper([copying, "Copied."], tools=None), workspace_mode=mode)
+    results = [e.result for e in house.events(run, CallFinished)]
+    assert [r.content for r in results][1:] == ["Copied.", "one"]
+    assert (house.workspace / "b.txt").exists() == (mode == "mount")

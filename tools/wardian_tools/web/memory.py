@@ -1,0 +1,64 @@
+"""What one run has found on the web: asked for once, shown as often as the model wants."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+from wardian_sandbox.types import Sandbox
+from wardian_tools.types import Output
+
+V = TypeVar("V")
+MAX_PAGES = 32
+MAX_SEARCHES = 200
+
+
+class Recent(Generic[V]):
+    """The last values that were kept or looked up."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: OrderedDict[object, V] = OrderedDict()
+
+    def get(self, key: object) -> V | None:
+        if key in self._values:
+            self._values.move_to_end(key)
+        return self._values.get(key)
+
+    def keep(self, key: object, value: V) -> None:
+        self._values[key] = value
+        self._values.move_to_end(key)
+        if len(self._values) > self._most:
+            self._values.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A page as it was read."""
+
+    url: str
+    """Where it was in the end."""
+    title: str
+    mime: str
+    text: str
+    is_whole: bool
+    size_bytes: int
+    image: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Of one run."""
+
+    pages: Recent[Found] = field(default_factory=lambda: Recent[Found](MAX_PAGES))
+    searches: Recent[Output] = field(default_factory=lambda: Recent[Output](MAX_SEARCHES))
+    robots: dict[str, str] = field(default_factory=dict[str, str])
+    """site → its robots.txt"""
+
+
+_MEMORIES: WeakKeyDictionary[Sandbox, Memory] = WeakKeyDictionary()
+
+
+def memory_of(sandbox: Sandbox) -> Memory:
+    """The memory of the run whose sandbox this is; it goes with it."""
+    return _MEMORIES.setdefault(sandbox, Memory())
