@@ -14,12 +14,12 @@ from typing import Any
 from wardian.errors import ContextOverflow, ModelError, ModelUnavailable
 from wardian.models.block import check_real_model_allowed
 from wardian.models.calling import ReplyParser
-from wardian.models.llama_header import Header, HeaderDamaged, read_header
-from wardian.models.llama_identity import file_hash, version_of
-from wardian.models.llama_load import DEFAULT_CONTEXT_TOKENS, LoadOptions
-from wardian.models.llama_process import LlamaProcess, ProcessDied
-from wardian.models.llama_request import encoded
-from wardian.models.llama_turns import Turns
+from wardian.models.llamacpp.header import Header, HeaderDamaged, read_header
+from wardian.models.llamacpp.identity import file_hash, version_of
+from wardian.models.llamacpp.load import DEFAULT_CONTEXT_TOKENS, LoadOptions
+from wardian.models.llamacpp.process import LlamaProcess, ProcessDied
+from wardian.models.llamacpp.request import encoded
+from wardian.models.llamacpp.turns import Turns
 from wardian.types import (
     Delta,
     Finish,

@@ -2,7 +2,7 @@
 
 A template comes out of a model file, so it is code by a stranger. It is rendered in Jinja's
 immutable sandbox, bounded in source, in output, in repetition and in powers; whoever calls
-`ChatTemplate.render` bounds its time and memory (`llama_child` does).
+`ChatTemplate.render` bounds its time and memory (`llamacpp.child` does).
 
 Text from people, files and pages must never turn into the model's control tokens. `quote` puts a
 mark inside every spelling of one; `pieces` splits the rendered text at the marks, and each piece is

@@ -25,7 +25,7 @@ TAIL_BYTES = 4000
 _BOOTSTRAP = (
     "import json, os, sys; first, last = json.loads(os.environ.pop('WARDIAN_CHILD_PATH'));"
     "sys.path[:] = first + sys.path + [p for p in last if p not in sys.path];"
-    "from wardian.models.llama_child import main; main()"
+    "from wardian.models.llamacpp.child import main; main()"
 )
 _BUILD_FOLDER = re.compile(r"/\S*/(?=[\w.-]+:\d+: )")
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")

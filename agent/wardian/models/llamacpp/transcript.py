@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wardian.models.llama_vocab import Vocabulary
+from wardian.models.llamacpp.vocab import Vocabulary
 from wardian.models.template import pieces
 
 MAX_TRANSCRIPTS = 256

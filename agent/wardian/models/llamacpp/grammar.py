@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardian.models.llama_api import llguidance
-from wardian.models.llama_schema import enforceable
-from wardian.models.llama_vocab import Vocabulary
+from wardian.models.llamacpp.api import llguidance
+from wardian.models.llamacpp.schema import enforceable
+from wardian.models.llamacpp.vocab import Vocabulary
 
 CALL_OPENS, CALL_CLOSES = "<tool_call>", "</tool_call>"
 THINK_OPENS, THINK_CLOSES = "<think>", "</think>"

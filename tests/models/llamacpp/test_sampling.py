@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from wardian.models.llama_sampling import NotANumber, Sampler
+from wardian.models.llamacpp.sampling import NotANumber, Sampler
 
 LOGITS = np.log(np.array([0.5, 0.25, 0.15, 0.1], np.float32))
 

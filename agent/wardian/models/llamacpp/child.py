@@ -22,8 +22,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from wardian.models.llama_api import llama
-from wardian.models.llama_load import Loaded, LoadFailed, LoadOptions, load
+from wardian.models.llamacpp.api import llama
+from wardian.models.llamacpp.load import Loaded, LoadFailed, LoadOptions, load
 
 TEMPLATE_SECONDS = 5.0
 TEMPLATE_PROCESSOR_SECONDS = 15.0
@@ -91,7 +91,7 @@ def main() -> None:
     loader = threading.Thread(target=_load, args=(options, outcome))
     loader.start()
     # Half of a cold start is importing numpy and Jinja; the other half runs beside it in C.
-    from wardian.models.llama_session import Session
+    from wardian.models.llamacpp.session import Session
 
     loader.join()
     if isinstance(outcome[0], Exception):

@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from wardian.models.llama_engine import Engine, EngineFailed, Interrupted
-from wardian.models.llama_grammar import Constraint, GrammarMaker
-from wardian.models.llama_load import Loaded
-from wardian.models.llama_sampling import NotANumber, Sampler
-from wardian.models.llama_transcript import Transcript, Transcripts
+from wardian.models.llamacpp.engine import Engine, EngineFailed, Interrupted
+from wardian.models.llamacpp.grammar import Constraint, GrammarMaker
+from wardian.models.llamacpp.load import Loaded
+from wardian.models.llamacpp.sampling import NotANumber, Sampler
+from wardian.models.llamacpp.transcript import Transcript, Transcripts
 from wardian.models.template import ChatTemplate, TemplateFailed
 
 STOPS_WITHOUT_TEMPLATE = ("<|im_end|>", "<|im_start|>")

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from wardian.models.llama_load import BATCH_TOKENS, Loaded
-from wardian.models.llama_vocab import Vocabulary
+from wardian.models.llamacpp.load import BATCH_TOKENS, Loaded
+from wardian.models.llamacpp.vocab import Vocabulary
 
 ABORT_CHECK_TOKENS = 32
 """Evaluating more than this at once can be interrupted inside llama.cpp; below, it is one token's

@@ -10,7 +10,7 @@ import pytest
 
 from wardian.errors import ModelError, ModelUnavailable
 from wardian.models.llama import LlamaModel
-from wardian.models.llama_header import read_header
+from wardian.models.llamacpp.header import read_header
 from wardian.types import Message, Reply, Request, Role, Sampling
 
 QUESTION = Request(

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from wardian.models.llama_api import llama
-from wardian.models.llama_load import LoadOptions, load
-from wardian.models.llama_transcript import Transcript, Transcripts
-from wardian.models.llama_vocab import Vocabulary
+from wardian.models.llamacpp.api import llama
+from wardian.models.llamacpp.load import LoadOptions, load
+from wardian.models.llamacpp.transcript import Transcript, Transcripts
+from wardian.models.llamacpp.vocab import Vocabulary
 from wardian.models.template import ChatTemplate
 
 PROMPT = "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"

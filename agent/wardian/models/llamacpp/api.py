@@ -3,7 +3,7 @@
 `import llama_cpp` also imports its chat formats, its disk cache and its server types, and
 `import llguidance` a grammar converter and its command line: together over 0.2 s before the first
 token. Only the compiled parts are used here, so only they are imported. Both are untyped, hence
-`Any`; every call of them is in `llama_*.py`.
+`Any`; every call of them is in this package.
 """
 
 import importlib

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
-from wardian.models.llama_api import llama
-from wardian.models.llama_engine import Engine
-from wardian.models.llama_grammar import Constraint, GrammarMaker
-from wardian.models.llama_load import LoadOptions, load
-from wardian.models.llama_sampling import Sampler
+from wardian.models.llamacpp.api import llama
+from wardian.models.llamacpp.engine import Engine
+from wardian.models.llamacpp.grammar import Constraint, GrammarMaker
+from wardian.models.llamacpp.load import LoadOptions, load
+from wardian.models.llamacpp.sampling import Sampler
 
 MAX_TOKENS = 300
 
