@@ -12,7 +12,16 @@ from wardian.models.families.llama3 import LLAMA3
 from wardian.models.families.mistral import MISTRAL_LIST, MISTRAL_NAMED, MISTRAL_NUMBERED
 from wardian.models.families.qwen_coder import QWEN_CODER
 
-__all__ = ["FAMILIES", "HERMES", "MARKERS", "Family", "Terminals", "WrittenCall", "family_of"]
+__all__ = [
+    "FAMILIES",
+    "HERMES",
+    "MARKERS",
+    "Family",
+    "Terminals",
+    "WrittenCall",
+    "family_named",
+    "family_of",
+]
 
 FAMILIES = (
     HARMONY,
@@ -36,6 +45,14 @@ FAMILIES = (
 
 MARKERS = frozenset(marker for family in FAMILIES for marker in family.all_markers())
 """What steers any family's rendering or reading."""
+
+
+_BY_NAME = {family.name: family for family in FAMILIES}
+
+
+def family_named(name: str) -> Family:
+    """The family of that name. Raises: KeyError."""
+    return _BY_NAME[name]
 
 
 def family_of(template: str | None) -> Family:

@@ -49,7 +49,7 @@ class Terminals(Protocol):
     """
 
     def literal(self, spelling: str) -> str:
-        """Exactly this text. Where it spells a token that the vocabulary has by name, that token."""
+        """Exactly this text; where it spells a token the vocabulary has by name, that token."""
         ...
 
     def json(self, schema: Mapping[str, Any], tool: str) -> str:

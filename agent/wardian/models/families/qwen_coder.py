@@ -36,7 +36,7 @@ def grammar(schemas: Schemas, terminals: Terminals) -> str:
 
 
 def is_template(source: str) -> bool:
-    return "tool_calls" in source and "<function=" in source and "<parameter=" in source
+    return "tool_calls" in source and OPENS in source and "<parameter=" in source
 
 
 QWEN_CODER = Family(

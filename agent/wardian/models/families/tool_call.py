@@ -1,7 +1,7 @@
 """Reads what stands in `<tool_call>…</tool_call>`, in any of the three notations it is used for.
 
-JSON (`hermes`), a tag a parameter (`qwen_coder`), and pairs of key and value (`glm`). Models trained
-on one drift into another, so each is read wherever the marker is.
+JSON (`hermes`), a tag a parameter (`qwen_coder`), and pairs of key and value (`glm`). Models
+trained on one drift into another, so each is read wherever the marker is.
 """
 
 import json
