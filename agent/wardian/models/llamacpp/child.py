@@ -1,14 +1,15 @@
 """The process in which llama.cpp runs: a crash in it is an error line elsewhere.
 
 Speaks JSON lines over one socket, whose number is its only argument. The first line holds the
-`LoadOptions`; then `ask` and `cancel`. A second thread reads, so that a cancel is seen between two
-tokens, and so that the process ends with its parent whatever the first thread is doing.
+`LoadOptions`; then `ask`, `cancel` and `adopt`. A second thread reads, so that a cancel is seen
+between two tokens, and so that the process ends with its parent whatever the first is doing.
 
 A template is a stranger's code: while it runs, time, processor time and memory are bounded. The
 bound on processor time kills the process, since Python code that never gives up the interpreter
 lock cannot be interrupted otherwise.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -32,29 +33,39 @@ TEMPLATE_MEMORY_BYTES = 2 * 2**30
 
 
 class Line:
-    """The parent's end: requests come out of a queue, answers are sent at once."""
+    """The parent's end: requests come out of a queue, answers go out together at each `flush`."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self._cancelled = 0
+        self._cancelled = set[int]()
+        self._unsent: list[bytes] = []
         threading.Thread(target=self._read, daemon=True).start()
 
-    def next(self) -> dict[str, Any]:
-        return self._requests.get()
+    def next(self, *, wait: bool) -> dict[str, Any] | None:
+        """The next request; None where none is there and it is not to be waited for."""
+        try:
+            return self._requests.get(block=wait)
+        except queue.Empty:
+            return None
 
     def send(self, message: dict[str, Any]) -> None:
-        self._connection.sendall(json.dumps(message).encode() + b"\n")
+        self._unsent.append(json.dumps(message).encode() + b"\n")
+
+    def flush(self) -> None:
+        data, self._unsent = b"".join(self._unsent), []
+        if data:
+            self._connection.sendall(data)
 
     def is_cancelled(self, request: int) -> bool:
-        return self._cancelled >= request
+        return request in self._cancelled
 
     def _read(self) -> None:
         with self._connection.makefile("rb") as lines:
             for line in lines:
                 message = json.loads(line)
                 if message["op"] == "cancel":
-                    self._cancelled = message["id"]
+                    self._cancelled.add(message["id"])
                 else:
                     self._requests.put(message)
         os._exit(0)
@@ -85,8 +96,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGALRM, _too_slow)
+    _offer_to_the_oom_killer()
     line = Line(socket.socket(fileno=int(sys.argv[1])))
-    options = LoadOptions(**line.next()["options"])
+    asked = line.next(wait=True)
+    assert asked is not None
+    options = LoadOptions(**asked["options"])
     outcome: list[Loaded | Exception] = []
     loader = threading.Thread(target=_load, args=(options, outcome))
     loader.start()
@@ -95,12 +109,21 @@ def main() -> None:
 
     loader.join()
     if isinstance(outcome[0], Exception):
-        line.send({"failed": "load", "cause": str(outcome[0])})
+        line.send({"id": 0, "failed": "load", "cause": str(outcome[0])})
+        line.flush()
         return
     session = Session(outcome[0], line, bounded, TemplateTooSlow)
-    line.send({"loaded": session.facts})
+    line.send({"id": 0, "loaded": session.facts})
+    line.flush()
     while True:
-        session.answer(line.next())
+        line.flush()
+        request = line.next(wait=not session.is_busy)
+        if request is None:
+            session.step()
+        elif request["op"] == "adopt":
+            session.adopt(request["conversation"], request["sample"])
+        else:
+            session.begin(request)
 
 
 def _load(options: LoadOptions, outcome: list[Loaded | Exception]) -> None:
@@ -110,6 +133,12 @@ def _load(options: LoadOptions, outcome: list[Loaded | Exception]) -> None:
         outcome.append(e)
     except Exception as e:  # noqa: BLE001  told to the parent, which raises it
         outcome.append(LoadFailed(f"{type(e).__name__}: {e}"))
+
+
+def _offer_to_the_oom_killer() -> None:
+    """Where memory runs out, this process is ended before the one that records the run."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123  pathlib would be one more import
+        file.write("500")
 
 
 def _too_slow(signal_number: int, frame: FrameType | None) -> None:

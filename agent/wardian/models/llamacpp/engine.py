@@ -1,187 +1,294 @@
-"""The KV cache: which tokens of which conversation llama.cpp has evaluated already.
+"""Evaluates the tokens of several conversations in shared batches.
 
-One context, one owner thread, one unified cache. Each conversation has a sequence in it; of a
-prompt only what follows the longest common prefix is evaluated. A new conversation begins with a
-copy (of references, not of cells) of the longest prefix any other one shares with it. When the
-cache is full, the conversation unused for longest makes room and will be evaluated again.
+One context, one owner thread. A `Work` is a list of ids that the cache is to catch up with: while a
+prompt is read, by hundreds at a time; while a reply is written, by one. Each step evaluates what
+all of them have open, those that write first, and gives the logits of those that have caught up.
 
-Recurrent and hybrid models cannot drop part of a sequence; theirs is cleared and evaluated again.
+Work that begins with what another is just reading waits for it and takes a copy. Where the cache is
+full even without idle conversations, the work begun last is set back, and read again later.
 """
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wardian.models.llamacpp.cache import Cache
+from wardian.models.llamacpp.cache import Sequence as CacheSequence
+from wardian.models.llamacpp.common import common_length
 from wardian.models.llamacpp.load import BATCH_TOKENS, Loaded
 from wardian.models.llamacpp.vocab import Vocabulary
 
 ABORT_CHECK_TOKENS = 32
 """Evaluating more than this at once can be interrupted inside llama.cpp; below, it is one token's
 work and the check, a Python call per graph node, would cost more than it saves."""
-_ABORTED, _NO_ROOM = 2, 1
+SHARED_AT_LEAST_TOKENS = 32
+"""A shorter common prefix is not worth waiting for."""
+_DONE, _NO_ROOM, _ABORTED = 0, 1, 2
 
 
 class EngineFailed(Exception):
     """llama.cpp could not evaluate; the cache is empty again."""
 
 
-class Interrupted(Exception):
-    """`should_stop` said so."""
+@dataclass(slots=True, eq=False)
+class Work:
+    """Ids on their way into the cache."""
 
+    conversation: str
+    """Empty for none: its cache serves others only for its prefix."""
+    ids: list[int]
+    """The prompt, then what is sampled."""
+    should_stop: Callable[[], bool]
+    prefix_tokens: int = 0
+    """How far the prompt is the same in every conversation; 0 where that is not known."""
+    lasting: bool = False
+    """A later request may change what follows this prompt."""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    """Of the prompt, those that were not evaluated again."""
+    evaluated_tokens: int = 0
+    sequence: CacheSequence | None = None
+    set_back: bool = False
+    row: int = field(default=-1)
 
-@dataclass(slots=True)
-class _Sequence:
-    number: int
-    conversation: str | None = None
-    cells: list[int] = field(default_factory=list[int])
-    """Ids evaluated, in order."""
-    used: int = 0
-    """When, in the engine's own count of requests."""
+    @property
+    def open_tokens(self) -> int:
+        return len(self.ids) - (len(self.sequence.cells) if self.sequence else 0)
 
 
 class Engine:
-    """Evaluates tokens and gives the logits of the last one."""
+    """Belongs to one thread."""
 
     def __init__(self, loaded: Loaded) -> None:
         api = loaded.api
-        self._loaded = loaded
         self._api = api
         self._context = loaded.context
-        self._memory = api.llama_get_memory(loaded.context)
-        self._batch = api.llama_batch_init(BATCH_TOKENS, 0, 1)
-        self._sequences = [_Sequence(i) for i in range(api.llama_n_seq_max(loaded.context))]
-        self._clock = 0
-        self._stop: Callable[[], bool] = _never
+        self._keeps_state = loaded.keeps_state
+        self._batch = _Batch(api)
+        self._reading: list[Work] = []
         self._abort = api.ggml_abort_callback(self._is_stopped)
         self._no_abort = api.ggml_abort_callback()
+        self._rows: NDArray[np.float32] | None = None
+        self._rows_at = 0
+        self.cache = Cache(loaded)
         self.vocabulary = Vocabulary(api, loaded.vocab)
-        self._logits = np.empty(self.vocabulary.size, np.float32)
-        self.context_tokens: int = api.llama_n_ctx(loaded.context)
+        self.context_tokens = loaded.context_tokens
         self.trained_context_tokens: int = api.llama_model_n_ctx_train(loaded.model)
+        self.sequences: int = api.llama_n_seq_max(loaded.context)
+        self.cells: int = api.llama_n_ctx(loaded.context)
+        self.device = loaded.device
 
-    def evaluate(self, conversation: str, ids: list[int], should_stop: Callable[[], bool]) -> int:
-        """Make the cache hold exactly `ids`; how many of them it held already.
+    def work(
+        self,
+        conversation: str,
+        ids: list[int],
+        should_stop: Callable[[], bool],
+        *,
+        prefix_tokens: int = 0,
+        lasting: bool = False,
+    ) -> Work:
+        return Work(
+            conversation,
+            ids[:],
+            should_stop,
+            prefix_tokens=prefix_tokens,
+            lasting=lasting,
+            prompt_tokens=len(ids),
+        )
 
-        Raises: EngineFailed, Interrupted.
+    def step(self, works: Sequence[Work]) -> list[Work]:
+        """Evaluate a batch of what is open; those whose logits are there now.
+
+        None of them where an evaluation was stopped. Raises: EngineFailed.
         """
-        sequence = self._sequence(conversation, ids)
-        kept = min(_common(sequence.cells, ids), len(ids) - 1)
-        if kept < len(sequence.cells) and not self._cut(sequence, kept):
-            kept = 0
-        many = len(ids) - kept > ABORT_CHECK_TOKENS
-        self._stop = should_stop
+        while planned := self._plan(works):
+            status = self._decode(planned)
+            if status == _DONE:
+                return self._take_in(planned)
+            if status == _ABORTED:
+                for work, _ in planned:
+                    assert work.sequence is not None
+                    self.cache.restart(work.sequence)
+                return []
+            if status != _NO_ROOM or not self._make_room(planned):
+                self._give_up(works)
+                count = sum(many for _, many in planned)
+                raise EngineFailed(f"llama.cpp could not evaluate {count} tokens ({status})")
+        return []
+
+    def logits(self, work: Work) -> NDArray[np.float32]:
+        """One number a token of the vocabulary; free to change, good until the next step."""
+        pointer = self._api.llama_get_logits(self._context)
+        address = ctypes.cast(pointer, ctypes.c_void_p).value
+        if address is None or work.row < 0:
+            raise EngineFailed("llama.cpp has no logits for the last token")
+        if self._rows is None or address != self._rows_at:
+            shape = (self.sequences, self.vocabulary.size)
+            self._rows, self._rows_at = np.ctypeslib.as_array(pointer, shape), address
+        row: NDArray[np.float32] = self._rows[work.row]
+        return row
+
+    def finish(self, work: Work, *, forget: bool = False) -> None:
+        """The work is over; its cache stays for what comes next, unless `forget`."""
+        sequence, work.sequence = work.sequence, None
+        if sequence is not None:
+            self.cache.release(sequence, forget=forget or not work.conversation)
+
+    def _plan(self, works: Sequence[Work]) -> list[tuple[Work, int]]:
+        """How many tokens of which work come next."""
+        planned: list[tuple[Work, int]] = []
+        left = BATCH_TOKENS
+        for work in sorted(works, key=lambda w: w.sequence is None or w.open_tokens > 1):
+            if left == 0 or len(planned) == self.sequences:
+                break
+            if work.sequence is None and not self._admit(work, works):
+                continue
+            count = min(left, work.open_tokens, self._to_next_mark(work))
+            if count:
+                planned.append((work, count))
+                left -= count
+        return planned
+
+    def _admit(self, work: Work, works: Iterable[Work]) -> bool:
+        """Give the work a sequence, unless it has to wait for one or for a prefix."""
+        if work.set_back or self._waits(work, works):
+            return False
+        work.sequence = self.cache.claim(work.conversation, work.ids)
+        if work.sequence is None:
+            return False
+        if not work.evaluated_tokens:
+            work.cached_tokens = len(work.sequence.cells)
+        return True
+
+    def _waits(self, work: Work, works: Iterable[Work]) -> bool:
+        """Is another just reading what this one begins with?"""
+        here = self.cache.longest(work.ids) + SHARED_AT_LEAST_TOKENS
+        for other in works:
+            if other is work or other.sequence is None or other.open_tokens <= 1:
+                continue
+            if len(other.sequence.cells) < self._shared(work, other) and (
+                self._shared(work, other) >= here
+            ):
+                return True
+        return False
+
+    def _shared(self, work: Work, other: Work) -> int:
+        """How long a prefix the first could take over once the second has read it."""
+        common = min(common_length(work.ids, other.ids), len(work.ids) - 1)
+        if not self._keeps_state:
+            return common
+        marks = (other.prefix_tokens, other.prompt_tokens - 1)
+        return max((m for m in marks if m <= common), default=0)
+
+    def _to_next_mark(self, work: Work) -> int:
+        """A recurrent state is remembered on the way, so evaluation stops there."""
+        assert work.sequence is not None
+        done = len(work.sequence.cells)
+        marks = (work.prefix_tokens, work.prompt_tokens - 1) if self._keeps_state else ()
+        return min((m - done for m in marks if m > done), default=BATCH_TOKENS)
+
+    def _decode(self, planned: Sequence[tuple[Work, int]]) -> int:
+        self._batch.clear()
+        for work, count in planned:
+            assert work.sequence is not None
+            begin = len(work.sequence.cells)
+            ids = work.ids[begin : begin + count]
+            wants_logits = begin + count == len(work.ids)
+            self._batch.add(ids, begin, work.sequence.number, wants_logits=wants_logits)
+        many = self._batch.count > ABORT_CHECK_TOKENS
         if many:
+            self._reading = [work for work, count in planned if count > 1]
             self._api.llama_set_abort_callback(self._context, self._abort, None)
         try:
-            for start in range(kept, len(ids), BATCH_TOKENS):
-                if should_stop():
-                    raise Interrupted
-                end = min(start + BATCH_TOKENS, len(ids))
-                self._decode(sequence, ids[start:end], last=end == len(ids))
+            status: int = self._api.llama_decode(self._context, self._batch.handle)
         finally:
             if many:
                 self._api.llama_set_abort_callback(self._context, self._no_abort, None)
-        return kept
+        return status
 
-    def append(self, conversation: str, token: int) -> None:
-        """Evaluate one more token of the conversation evaluated last. Raises: EngineFailed."""
-        sequence = next(s for s in self._sequences if s.conversation == conversation)
-        self._stop = _never
-        self._decode(sequence, (token,), last=True)
+    def _take_in(self, planned: Sequence[tuple[Work, int]]) -> list[Work]:
+        ready: list[Work] = []
+        for work, count in planned:
+            sequence = work.sequence
+            assert sequence is not None
+            begin = len(sequence.cells)
+            sequence.cells += work.ids[begin : begin + count]
+            work.evaluated_tokens += count
+            work.row = -1
+            if work.open_tokens == 0:
+                work.row = len(ready)
+                ready.append(work)
+            if begin < work.prompt_tokens:
+                self._remember(work, begin)
+        return ready
 
-    def logits(self) -> NDArray[np.float32]:
-        """One number a token of the vocabulary; free to change, good until the next call."""
-        pointer = self._api.llama_get_logits_ith(self._context, -1)
-        if not pointer:
-            raise EngineFailed("llama.cpp has no logits for the last token")
-        ctypes.memmove(self._logits.ctypes.data, pointer, self._logits.nbytes)
-        return self._logits
+    def _remember(self, work: Work, begin: int) -> None:
+        """Keep what later requests will begin with."""
+        sequence = work.sequence
+        assert sequence is not None
+        done = len(sequence.cells)
+        if self._keeps_state and done in (work.prefix_tokens, work.prompt_tokens - 1):
+            is_prefix = done == work.prefix_tokens
+            self.cache.snapshot(sequence, lasting=is_prefix or work.lasting)
+        reached = begin < work.prefix_tokens <= done
+        if reached and work.prefix_tokens >= SHARED_AT_LEAST_TOKENS:
+            self.cache.checkpoint(sequence, work.prefix_tokens)
 
-    def _decode(self, sequence: _Sequence, ids: Sequence[int], *, last: bool) -> None:
-        self._fill(sequence, ids, last=last)
-        status: int = self._api.llama_decode(self._context, self._batch)
-        while status == _NO_ROOM and self._make_room(sequence):
-            status = self._api.llama_decode(self._context, self._batch)
-        if status == 0:
-            sequence.cells.extend(ids)
-            return
-        if status == _ABORTED:
-            self._cut(sequence, len(sequence.cells))
-            raise Interrupted
-        self._clear()
-        raise EngineFailed(f"llama.cpp could not evaluate {len(ids)} tokens (status {status})")
-
-    def _fill(self, sequence: _Sequence, ids: Sequence[int], *, last: bool) -> None:
-        batch, position = self._batch, len(sequence.cells)
-        batch.n_tokens = len(ids)
-        for i, token in enumerate(ids):
-            batch.token[i] = token
-            batch.pos[i] = position + i
-            batch.n_seq_id[i] = 1
-            batch.seq_id[i][0] = sequence.number
-            batch.logits[i] = 0
-        batch.logits[len(ids) - 1] = last
-
-    def _is_stopped(self, _: object) -> bool:
-        return self._stop()
-
-    def _sequence(self, conversation: str, ids: list[int]) -> _Sequence:
-        self._clock += 1
-        for sequence in self._sequences:
-            if sequence.conversation == conversation:
-                sequence.used = self._clock
-                return sequence
-        free = min(self._sequences, key=lambda s: (s.conversation is not None, s.used))
-        if free.conversation is not None:
-            self._cut(free, 0)
-        likest = max(self._sequences, key=lambda s: _common(s.cells, ids))
-        shared = _common(likest.cells, ids)
-        if likest is not free and shared and self._can_share(likest, shared):
-            self._api.llama_memory_seq_cp(self._memory, likest.number, free.number, 0, shared)
-            free.cells = likest.cells[:shared]
-        free.conversation, free.used = conversation, self._clock
-        return free
-
-    def _can_share(self, sequence: _Sequence, shared: int) -> bool:
-        """A recurrent state stands for the whole sequence: it cannot be copied in part."""
-        model = self._loaded.model
-        whole = self._api.llama_model_is_recurrent(model) or self._api.llama_model_is_hybrid(model)
-        return not whole or shared == len(sequence.cells)
-
-    def _cut(self, sequence: _Sequence, kept: int) -> bool:
-        """Drop all cells from `kept` on; False where all had to go."""
-        if self._api.llama_memory_seq_rm(self._memory, sequence.number, kept, -1):
-            del sequence.cells[kept:]
+    def _make_room(self, planned: Sequence[tuple[Work, int]]) -> bool:
+        if self.cache.make_room():
             return True
-        self._api.llama_memory_seq_rm(self._memory, sequence.number, -1, -1)
-        sequence.cells.clear()
-        return False
-
-    def _make_room(self, wanting: _Sequence) -> bool:
-        others = [s for s in self._sequences if s is not wanting and s.cells]
-        if not others:
+        if len(planned) < 2:
             return False
-        oldest = min(others, key=lambda s: s.used)
-        self._cut(oldest, 0)
-        oldest.conversation = None
+        work = planned[-1][0]
+        assert work.sequence is not None
+        self.cache.release(work.sequence, forget=True)
+        self.cache.clear(work.sequence)
+        work.sequence, work.set_back = None, True
         return True
 
-    def _clear(self) -> None:
-        self._api.llama_memory_clear(self._memory, True)
-        for sequence in self._sequences:
-            sequence.conversation, sequence.cells = None, []
+    def let_in(self, works: Iterable[Work]) -> None:
+        """Something has finished: what was set back may try again."""
+        for work in works:
+            work.set_back = False
+
+    def _give_up(self, works: Iterable[Work]) -> None:
+        for work in works:
+            self.finish(work, forget=True)
+        self.cache.clear_all()
+
+    def _is_stopped(self, _: object) -> bool:
+        return any(work.should_stop() for work in self._reading)
 
 
-def _never() -> bool:
-    return False
+class _Batch:
+    """llama.cpp's batch, written through arrays over its memory."""
 
+    def __init__(self, api: Any) -> None:
+        self.handle = api.llama_batch_init(BATCH_TOKENS, 0, 1)
+        shape = (BATCH_TOKENS,)
+        self._tokens = np.ctypeslib.as_array(self.handle.token, shape)
+        self._positions = np.ctypeslib.as_array(self.handle.pos, shape)
+        self._wanted = np.ctypeslib.as_array(self.handle.logits, shape)
+        self._sequences = np.zeros(BATCH_TOKENS, np.int32)
+        np.ctypeslib.as_array(self.handle.n_seq_id, shape)[:] = 1
+        pointer, width = ctypes.POINTER(ctypes.c_int32), self._sequences.itemsize
+        for i in range(BATCH_TOKENS):
+            address = self._sequences.ctypes.data + i * width
+            self.handle.seq_id[i] = ctypes.cast(address, pointer)
+        self.count = 0
 
-def _common(one: list[int], other: list[int]) -> int:
-    """Length of the longest common prefix."""
-    shorter = min(len(one), len(other))
-    if one[:shorter] == other[:shorter]:
-        return shorter
-    return next(i for i in range(shorter) if one[i] != other[i])
+    def clear(self) -> None:
+        self.count = self.handle.n_tokens = 0
+
+    def add(self, ids: Sequence[int], position: int, sequence: int, *, wants_logits: bool) -> None:
+        begin, end = self.count, self.count + len(ids)
+        self._tokens[begin:end] = ids
+        self._positions[begin:end] = range(position, position + len(ids))
+        self._sequences[begin:end] = sequence
+        self._wanted[begin:end] = 0
+        self._wanted[end - 1] = wants_logits
+        self.count = self.handle.n_tokens = end

@@ -126,6 +126,7 @@ class Constraint:
         self._matcher: Any = None
         self._may_think = vocabulary.named(THINK_OPENS)
         """A model that reasons may begin its reply with that instead of the grammar."""
+        self.sha256 = ""
         self._whole = schema is not None
         if self._whole and not thinking:
             self._begin_whole()

@@ -8,6 +8,7 @@ read here).
 """
 
 import mmap
+import re
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,9 @@ from pathlib import Path
 MAGIC = b"GGUF"
 MAX_KEPT_STRING_BYTES = 4_000_000
 """Longer string values are skipped: no template or name is that long."""
+
+_LAYER = re.compile(r"blk\.(\d{1,4})\.")
+_NO_LAYER = -1
 
 _SCALARS = {
     0: "B",
@@ -63,6 +67,10 @@ class Header:
     tensors: int
     data_end: int
     """First byte after the last tensor that could be measured."""
+    layer_bytes: tuple[int, ...] = ()
+    """Of each layer's weights, of types that could be measured."""
+    other_bytes: int = 0
+    """Of the weights that belong to no layer."""
 
     @property
     def architecture(self) -> str:
@@ -77,6 +85,19 @@ class Header:
     def trained_context_tokens(self) -> int | None:
         found = self.values.get(f"{self.architecture}.context_length")
         return found if isinstance(found, int) else None
+
+    @property
+    def layer_cell_bytes(self) -> int:
+        """About what one token takes in one layer's cache, in half precision."""
+        heads = self._number("attention.head_count") or 1
+        width = self._number("embedding_length") // heads
+        key = self._number("attention.key_length") or width
+        value = self._number("attention.value_length") or width
+        return (self._number("attention.head_count_kv") or heads) * (key + value) * 2
+
+    def _number(self, key: str) -> int:
+        found = self.values.get(f"{self.architecture}.{key}")
+        return found if isinstance(found, int) else 0
 
     @property
     def quantisation(self) -> str | None:
@@ -120,7 +141,8 @@ class _Reader:
             value = self._value(self._number("I"))
             if key is not None and value is not None:
                 values[key] = value
-        ends = [self._tensor_end() for _ in range(tensors)]
+        layers: dict[int, int] = {}
+        ends = [self._tensor_end(layers) for _ in range(tensors)]
         alignment = values.get("general.alignment", 32)
         if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
             raise HeaderDamaged(f"has an impossible alignment ({alignment})")
@@ -130,7 +152,14 @@ class _Reader:
             raise HeaderDamaged(
                 f"is cut short: its tensors end at byte {end} and the file at byte {self._size}"
             )
-        return Header(values=values, tensors=tensors, data_end=end)
+        other = layers.pop(_NO_LAYER, 0)
+        return Header(
+            values=values,
+            tensors=tensors,
+            data_end=end,
+            layer_bytes=tuple(layers[i] for i in sorted(layers)),
+            other_bytes=other,
+        )
 
     def _value(self, kind: int) -> str | int | float | bool | None:
         if kind == _STRING:
@@ -165,8 +194,9 @@ class _Reader:
             return None
         return self._data[begin : self._at].decode(errors="replace")
 
-    def _tensor_end(self) -> int:
-        self._string()
+    def _tensor_end(self, layers: dict[int, int]) -> int:
+        """Where the tensor's data ends; adds its size to its layer's."""
+        name = self._string() or ""
         dimensions = self._number("I")
         if dimensions > 8:
             raise HeaderDamaged(f"has a damaged header: a tensor of {dimensions} dimensions")
@@ -175,7 +205,11 @@ class _Reader:
             elements *= self._number("Q")
         kind, offset = self._number("I"), self._number("Q")
         block, block_bytes = _BLOCKS.get(kind, (1, 0))
-        return offset + elements // block * block_bytes
+        size = elements // block * block_bytes
+        layer = _LAYER.match(name)
+        number = int(layer[1]) if layer else _NO_LAYER
+        layers[number] = layers.get(number, 0) + size
+        return offset + size
 
     def _number(self, code: str) -> int:
         begin = self._at

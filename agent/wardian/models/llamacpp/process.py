@@ -1,18 +1,22 @@
 """The child that holds the model, seen from the outside: start, send, receive, end.
 
-Bound to no event loop, so that one model serves several `asyncio.run` one after the other.
+Two threads carry the lines, so that requests of several event loops share one child: one writes
+what is posted, one puts each answer into the box of its request.
 """
 
 import asyncio
 import contextlib
 import json
 import os
+import queue
 import re
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +41,107 @@ class ProcessDied(Exception):
     """The child is gone. The message says how, without a remedy."""
 
 
+class Box:
+    """Answers to one request, in order. Filled by a thread, emptied in one event loop."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._messages: deque[dict[str, Any]] = deque()
+        self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None
+        self._ended = False
+
+    def put(self, message: dict[str, Any]) -> None:
+        with self._lock:
+            self._messages.append(message)
+            self._wake()
+
+    def end(self) -> None:
+        """Nothing more will come."""
+        with self._lock:
+            self._ended = True
+            self._wake()
+
+    async def next(self) -> dict[str, Any] | None:
+        """None where nothing more will come."""
+        while True:
+            with self._lock:
+                if self._messages:
+                    return self._messages.popleft()
+                if self._ended:
+                    return None
+                loop = asyncio.get_running_loop()
+                ready = loop.create_future()
+                self._waiting = loop, ready
+            try:
+                await ready
+            finally:
+                with self._lock:
+                    self._waiting = None
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            with contextlib.suppress(RuntimeError):  # that loop is closed, nobody waits
+                waiting[0].call_soon_threadsafe(_set, waiting[1])
+
+
+class _Mail:
+    """What both threads need. Does not hold the process, so that an unused one is collected."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.unsent: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._boxes: dict[int, Box] = {}
+        self._ended = False
+
+    def box(self, number: int) -> Box:
+        with self._lock:
+            box = self._boxes[number] = Box()
+            if self._ended:
+                box.end()
+            return box
+
+    def leave(self, number: int) -> None:
+        with self._lock:
+            self._boxes.pop(number, None)
+
+    def write(self) -> None:
+        with contextlib.suppress(OSError):
+            while (line := self.unsent.get()) is not None:
+                self.connection.sendall(line)
+
+    def read(self) -> None:
+        received = bytearray()
+        with contextlib.suppress(OSError):
+            while data := self.connection.recv(RECEIVE_BYTES):
+                received += data
+                *lines, rest = received.split(b"\n")
+                received = rest
+                for line in lines:
+                    self._deliver(json.loads(line))
+        self.unsent.put(None)
+        with self._lock:
+            self._ended = True
+            for box in self._boxes.values():
+                box.end()
+
+    def _deliver(self, message: dict[str, Any]) -> None:
+        with self._lock:
+            box = self._boxes.get(message["id"])
+        if box is not None:
+            box.put(message)
+
+
 class LlamaProcess:
-    """A running child. `receive` and `send` raise ProcessDied once it is gone."""
+    """A running child. `receive` raises ProcessDied once it is gone."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        self._connection = ours
-        self._received = bytearray()
+        self._mail = _Mail(ours)
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  closed with the child
+        self._end_lock = threading.Lock()
+        self._how = ""
         command = [sys.executable, "-P", "-c", _BOOTSTRAP, str(theirs.fileno())]
         with theirs:
             self._child = subprocess.Popen(
@@ -58,6 +154,12 @@ class LlamaProcess:
                 process_group=0,
                 cwd="/",
             )
+        self._threads = [
+            threading.Thread(target=target, daemon=True)
+            for target in (self._mail.write, self._mail.read)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def pid(self) -> int:
@@ -65,80 +167,66 @@ class LlamaProcess:
 
     @property
     def is_alive(self) -> bool:
-        return self._child.poll() is None
+        return not self._how and self._child.poll() is None
 
-    async def send(self, line: bytes) -> None:
-        """Raises: ProcessDied. Cancelled midway, the line is broken: kill the child then."""
-        try:
-            await asyncio.get_running_loop().sock_sendall(self._connection, line + b"\n")
-        except OSError as e:
-            raise await self._died() from e
+    def post(self, line: bytes) -> None:
+        """Goes out in order. Where the child is gone, `receive` says so."""
+        self._mail.unsent.put(line + b"\n")
 
-    def send_now(self, message: dict[str, Any]) -> bool:
-        """Without waiting; False where the line is full or gone."""
-        data = json.dumps(message).encode() + b"\n"
-        try:
-            return self._connection.send(data) == len(data)
-        except OSError:
-            return False
+    def box(self, number: int) -> Box:
+        """Where the answers to this request will be. `leave` it when they are no longer wanted."""
+        return self._mail.box(number)
 
-    async def receive(self, timeout_seconds: float | None = None) -> dict[str, Any]:
-        """The next message. Raises: ProcessDied, TimeoutError."""
+    def leave(self, number: int) -> None:
+        self._mail.leave(number)
+
+    async def receive(self, box: Box, timeout_seconds: float | None = None) -> dict[str, Any]:
+        """The next answer. Raises: ProcessDied, TimeoutError."""
         async with asyncio.timeout(timeout_seconds):
-            while (end := self._received.find(b"\n")) < 0:
-                try:
-                    data = self._connection.recv(RECEIVE_BYTES)
-                except BlockingIOError:
-                    await _readable(self._connection)
-                    continue
-                except OSError as e:
-                    raise await self._died() from e
-                if not data:
-                    raise await self._died()
-                self._received += data
-        line = bytes(self._received[:end])
-        del self._received[: end + 1]
-        message: dict[str, Any] = json.loads(line)
+            message = await box.next()
+        if message is None:
+            raise ProcessDied(await asyncio.to_thread(self._end, END_SECONDS))
         return message
 
     def kill(self) -> None:
         """At once. The child holds nothing that needs saving."""
         with contextlib.suppress(ProcessLookupError):
             self._child.kill()
-        self._child.wait()
-        self._connection.close()
-        self._output.close()
+        self._end(END_SECONDS)
 
     async def close(self) -> None:
         """Ask it to end by closing the line, then make it."""
         with contextlib.suppress(OSError):
-            self._connection.shutdown(socket.SHUT_RDWR)  # a request in flight sees it end, too
-        try:
-            await asyncio.to_thread(self._child.wait, END_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            self.kill()
+            self._mail.connection.shutdown(socket.SHUT_RDWR)
+        await asyncio.to_thread(self._end, END_SECONDS)
 
     def __del__(self) -> None:
         if not self._output.closed:
             self.kill()
 
-    async def _died(self) -> ProcessDied:
-        try:
-            code = await asyncio.to_thread(self._child.wait, END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            code = self._child.wait()
-        how = _how(code)
-        said = self._tail()
-        self.kill()
-        return ProcessDied(f"{how}: {said}" if said else how)
+    def _end(self, patience_seconds: float) -> str:
+        """Wait for the child's end, or make it; how it ended. May be called again."""
+        with self._end_lock:
+            if self._output.closed:
+                return self._how
+            try:
+                code = self._child.wait(patience_seconds)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+                code = self._child.wait()
+            said = self._tail()
+            self._how = f"{_how(code)}: {said}" if said else _how(code)
+            with contextlib.suppress(OSError):
+                self._mail.connection.shutdown(socket.SHUT_RDWR)
+            self._mail.unsent.put(None)
+            for thread in self._threads:
+                thread.join()
+            self._mail.connection.close()
+            self._output.close()
+            return self._how
 
     def _tail(self) -> str:
         """The last line the child wrote that is not a stack frame."""
-        if self._output.closed:
-            return ""
         size = self._output.seek(0, os.SEEK_END)
         self._output.seek(max(0, size - TAIL_BYTES))
         lines = self._output.read().decode(errors="replace").splitlines()
@@ -174,17 +262,6 @@ def _environment() -> dict[str, str]:
         "GGML_NO_BACKTRACE": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
-
-
-async def _readable(connection: socket.socket) -> None:
-    """Returns once there is something to read. Takes nothing, so cancelling it loses nothing."""
-    loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-    loop.add_reader(connection, _set, ready)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(connection)
 
 
 def _set(future: asyncio.Future[None]) -> None:

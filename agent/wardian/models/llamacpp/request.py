@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from wardian.types import Message, Request
 
 
-def encoded(request: Request, number: int, reply_tokens: int | None) -> bytes:
+def encoded(request: Request, number: int, reply_tokens: int | None, samples: int = 1) -> bytes:
     """The request as one line; each message is encoded once in its life.
 
     `reply_tokens` is the length limit of a request that sets none.
@@ -21,6 +21,8 @@ def encoded(request: Request, number: int, reply_tokens: int | None) -> bytes:
         "tools": [asdict(t) for t in sorted(request.tools, key=lambda t: t.name)],
         "sampling": asdict(sampling),
         "output_schema": request.output_schema,
+        "must_call": request.must_call,
+        "samples": samples,
     }
     messages = b",".join(_encoded_message(m) for m in request.messages)
     return json.dumps(head).encode()[:-1] + b', "messages": [' + messages + b"]}"

@@ -1,26 +1,27 @@
-"""Answers requests inside the child: render, tokenise, evaluate, sample, send."""
+"""Answers requests inside the child: render, tokenise, evaluate, sample, send.
 
-import codecs
+Any number of requests are under way at once. `begin` takes one in, `step` advances all of them by
+one shared evaluation.
+"""
+
 import hashlib
+import random
+import secrets
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import numpy as np
-
-from wardian.models.llamacpp.engine import Engine, EngineFailed, Interrupted
+from wardian.models.llamacpp.engine import Engine, EngineFailed
+from wardian.models.llamacpp.generation import Generation
 from wardian.models.llamacpp.grammar import Constraint, GrammarMaker
 from wardian.models.llamacpp.load import Loaded
-from wardian.models.llamacpp.sampling import NotANumber, Sampler
+from wardian.models.llamacpp.rendering import Refused, renderer
 from wardian.models.llamacpp.transcript import Transcript, Transcripts
-from wardian.models.template import ChatTemplate, TemplateFailed
+from wardian.models.template import pieces
 
 STOPS_WITHOUT_TEMPLATE = ("<|im_end|>", "<|im_start|>")
 """Where ChatML is only text to the model, these end its reply."""
-TOOLS_KEY = "wardian.tools_in_prompt"
-"""`false` in a GGUF file: the model knows its tools by heart, they are not described to it."""
 
 
 class Parent(Protocol):
@@ -28,22 +29,11 @@ class Parent(Protocol):
 
     def send(self, message: dict[str, Any]) -> None: ...
 
+    def flush(self) -> None:
+        """What was sent goes out now."""
+        ...
+
     def is_cancelled(self, request: int) -> bool: ...
-
-
-class Refused(Exception):
-    """A request that cannot be answered: `kind`, then the cause."""
-
-
-@dataclass(slots=True)
-class Draft:
-    """A reply as far as it is sampled."""
-
-    sampled: list[int] = field(default_factory=list[int])
-    logprobs: list[float] = field(default_factory=list[float])
-    constrained: list[bool] = field(default_factory=list[bool])
-    text: str = ""
-    end: str = ""
 
 
 class Session:
@@ -57,151 +47,168 @@ class Session:
         too_slow: type[BaseException],
     ) -> None:
         self._parent = parent
-        self._bounded = bounded
-        self._too_slow = too_slow
         self._engine = Engine(loaded)
         self._vocabulary = self._engine.vocabulary
+        self._renderer = renderer(loaded, self._vocabulary, bounded, too_slow)
         self._transcripts = Transcripts(self._vocabulary)
-        source = _template_source(loaded)
-        self._describe_tools = _metadata(loaded, TOOLS_KEY) != "false"
-        self._template: ChatTemplate | None = None
-        self._template_source = source
-        self._stops = () if source else STOPS_WITHOUT_TEMPLATE
+        self._stops = () if self._renderer.source else STOPS_WITHOUT_TEMPLATE
+        self._writing: list[Generation] = []
+        self._prompts: dict[int, _Prompt] = {}
         self._maker: GrammarMaker | None = None
         self._making = threading.Thread(target=self._make_grammars)
         self._making.start()
+        source = self._renderer.source or ""
         self.facts: dict[str, Any] = {
             "context_tokens": self._engine.context_tokens,
             "trained_context_tokens": self._engine.trained_context_tokens,
+            "cache_tokens": self._engine.cells,
+            "sequences": self._engine.sequences,
+            "keeps_state": loaded.keeps_state,
+            "device": self._engine.device,
             "vocabulary_size": self._vocabulary.size,
-            "template_sha256": hashlib.sha256((source or "").encode()).hexdigest(),
+            "template_sha256": hashlib.sha256(source.encode()).hexdigest(),
         }
 
-    def answer(self, request: dict[str, Any]) -> None:
-        """Send `prompt`, then `text` as it comes, then `end`; or `failed`."""
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._writing)
+
+    def begin(self, request: dict[str, Any]) -> None:
+        """Send `prompt`; or `failed`."""
         number: int = request["id"]
+        self._parent.send({"id": number, "begun": True})
+        self._parent.flush()
         try:
-            self._answer(number, request)
+            self._begin(number, request)
         except Refused as e:
             self._parent.send({"id": number, "failed": e.args[0], "cause": e.args[1]})
-        except Interrupted:
-            self._parent.send({"id": number, "failed": "cancelled", "cause": ""})
         except EngineFailed as e:
             self._parent.send({"id": number, "failed": "engine", "cause": str(e)})
 
-    def _answer(self, number: int, request: dict[str, Any]) -> None:
+    def adopt(self, conversation: str, sample: int) -> None:
+        """Of the last samples, go on with this one."""
+        chosen = _branch(conversation, sample)
+        for branch in self._transcripts.adopt(conversation, chosen):
+            self._engine.cache.forget(branch)
+
+    def step(self) -> None:
+        """One evaluation; send `text` where there is some, `end` where a reply is over."""
+        for generation in [g for g in self._writing if self._parent.is_cancelled(g.request)]:
+            self._fail(generation, "cancelled", "")
+        try:
+            ready = self._engine.step([g.work for g in self._writing])
+        except EngineFailed as e:
+            for generation in self._writing[:]:
+                self._fail(generation, "engine", str(e))
+            return
+        by_work = {id(g.work): g for g in self._writing}
+        for work in ready:
+            self._advance(by_work[id(work)])
+
+    def _begin(self, number: int, request: dict[str, Any]) -> None:
         conversation: str = request["conversation"]
+        messages: list[dict[str, Any]] = request["messages"]
         tools: list[dict[str, Any]] = request["tools"]
-        rendered = self._render(request["messages"], tools)
-        ids, recorded = self._transcripts.prompt_ids(conversation, rendered)
+        rendered = self._renderer.render(messages, tools)
+        found = self._transcripts.prompt_ids(conversation, rendered)
+        for branch in found.given_up:
+            self._engine.cache.forget(branch)
+        ids = found.ids
         if len(ids) >= self._engine.context_tokens:
             raise Refused("overflow", {"prompt_tokens": len(ids), **self.facts})
-        thinking = rendered.rstrip().endswith("<think>")
-        sent = {"ids": ids[recorded:], "kept": recorded, "thinking": thinking}
+        prefix = 0
+        if not found.kept:
+            prefix = self._renderer.prefix_tokens(messages, tools, rendered, ids)
+        family = self._renderer.family
+        thinking = family.is_thinking(rendered)
+        sent = {
+            "ids": ids[found.kept :],
+            "kept": found.kept,
+            "thinking": thinking,
+            "family": family.name,
+        }
         self._parent.send({"id": number, "prompt": sent})
-        evaluated = self._engine.evaluate(
-            conversation, ids, lambda: self._parent.is_cancelled(number)
+        self._prompts[number] = _Prompt(request, rendered, ids, prefix, thinking)
+        for sample in range(request["samples"]):
+            self._writing.append(self._generation(number, sample))
+
+    def _generation(self, number: int, sample: int) -> Generation:
+        prompt = self._prompts[number]
+        request, conversation = prompt.request, prompt.request["conversation"]
+        work = self._engine.work(
+            _branch(conversation, sample),
+            prompt.ids,
+            lambda: self._parent.is_cancelled(number),
+            prefix_tokens=prompt.prefix_tokens,
+            lasting=request["messages"][-1:] != [] and request["messages"][-1]["role"] == "user",
+        )
+        sampling = _as_done(
+            request["sampling"], sample, self._engine.context_tokens - len(work.ids)
         )
         constraint = Constraint(
             self._grammars,
             self._vocabulary,
-            tools=tools,
-            schema=request["output_schema"],
-            thinking=thinking,
+            tools=request["tools"] if sampling["constrain"] else (),
+            schema=request["output_schema"] if sampling["constrain"] else None,
+            thinking=prompt.thinking,
         )
-        draft, finish = self._write(number, conversation, request, constraint, len(ids))
+        return Generation(
+            request=number,
+            sample=sample,
+            work=work,
+            sampling=sampling,
+            constraint=constraint,
+            limit=sampling["max_tokens"],
+            stops=(*self._stops, *sampling["stop"]),
+        )
+
+    def _advance(self, generation: Generation) -> None:
+        try:
+            text = generation.take_next(self._engine)
+        except EngineFailed as e:
+            self._fail(generation, "engine", str(e))
+            return
+        head = {"id": generation.request, "sample": generation.sample}
+        if text:
+            self._parent.send({**head, "text": text})
+        if generation.finish:
+            self._end(generation, head)
+
+    def _end(self, generation: Generation, head: dict[str, Any]) -> None:
+        prompt, draft, work = self._prompts[generation.request], generation.draft, generation.work
+        conversation: str = prompt.request["conversation"]
         transcript = Transcript(
-            prompt=_unmarked(rendered),
+            prompt="".join(pieces(prompt.rendered)),
             generated=draft.text,
             end=draft.end,
-            ids=(*ids, *draft.sampled),
+            ids=(*prompt.ids, *draft.sampled),
         )
-        self._transcripts.keep(conversation, transcript)
+        self._transcripts.keep(conversation, work.conversation, transcript)
         end = {
-            "finish": finish,
+            "finish": generation.finish,
             "sampled": draft.sampled,
             "logprobs": draft.logprobs,
             "constrained": draft.constrained,
-            "prompt_tokens": len(ids),
-            "cached_tokens": evaluated,
+            "sampling": generation.sampling,
+            "constraint_sha256": generation.constraint.sha256 if any(draft.constrained) else "",
+            "prompt_tokens": len(prompt.ids),
+            "cached_tokens": work.cached_tokens,
             "refused": self._maker.refused if self._maker else {},
         }
-        self._parent.send({"id": number, "end": end})
+        self._parent.send({**head, "end": end})
+        self._leave(generation)
 
-    def _write(
-        self,
-        number: int,
-        conversation: str,
-        request: dict[str, Any],
-        constraint: Constraint,
-        prompt_tokens: int,
-    ) -> tuple[Draft, str]:
-        """Sample until the model ends, a limit is reached, or the parent cancels."""
-        asked: dict[str, Any] = request["sampling"]
-        sampler = Sampler(
-            temperature=asked["temperature"], top_p=asked["top_p"], seed=asked["seed"]
-        )
-        room = self._engine.context_tokens - prompt_tokens
-        limit = min(asked["max_tokens"] or room, room)
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        draft, shown = Draft(), Shown(self._stops)
-        while len(draft.sampled) < limit:
-            if self._parent.is_cancelled(number):
-                raise Interrupted
-            if draft.sampled:
-                self._engine.append(conversation, draft.sampled[-1])
-            token = self._choose(sampler, constraint, draft)
-            if token in self._vocabulary.ends:
-                draft.end = self._vocabulary.piece(token).decode(errors="replace")
-                break
-            text = decoder.decode(self._vocabulary.piece(token))
-            draft.text += text
-            if ready := shown.add(text):
-                self._parent.send({"id": number, "text": ready})
-            if shown.stopped:
-                return draft, "stop"
-        if rest := shown.rest() + decoder.decode(b"", final=True):
-            self._parent.send({"id": number, "text": rest})
-        return draft, "stop" if draft.end else "length"
+    def _fail(self, generation: Generation, kind: str, cause: str) -> None:
+        head = {"id": generation.request, "sample": generation.sample}
+        self._parent.send({**head, "failed": kind, "cause": cause})
+        self._leave(generation)
 
-    def _choose(self, sampler: Sampler, constraint: Constraint, draft: Draft) -> int:
-        logits = self._engine.logits()
-        allowed = constraint.allowed()
-        if allowed is not None:
-            logits[~allowed] = -np.inf
-        while True:
-            try:
-                chosen = sampler.choose(logits)
-            except NotANumber:
-                raise EngineFailed("its logits are not numbers: the weights are damaged") from None
-            if constraint.take(chosen.token):
-                break
-            logits[chosen.token] = -np.inf
-        draft.sampled.append(chosen.token)
-        draft.logprobs.append(chosen.logprob)
-        draft.constrained.append(allowed is not None)
-        return chosen.token
-
-    def _render(self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]]) -> str:
-        functions = [{"type": "function", "function": t} for t in tools]
-        try:
-            with self._bounded():
-                if self._template is None:
-                    spellings = self._vocabulary.guarded_spellings(self._template_source or "")
-                    self._template = ChatTemplate(self._template_source, spellings)
-                return self._template.render(
-                    messages,
-                    functions,
-                    describe_tools=self._describe_tools,
-                    bos=self._vocabulary.bos,
-                    eos=self._vocabulary.eos,
-                )
-        except TemplateFailed as e:
-            raise Refused("template", str(e)) from e
-        except self._too_slow:
-            raise Refused("template", "it does not come to an end") from None
-        except MemoryError:
-            raise Refused("template", "it needs too much memory") from None
+    def _leave(self, generation: Generation) -> None:
+        self._engine.finish(generation.work)
+        self._writing.remove(generation)
+        if not any(g.request == generation.request for g in self._writing):
+            del self._prompts[generation.request]
+        self._engine.let_in(g.work for g in self._writing)
 
     def _make_grammars(self) -> None:
         """Beside the first prompt: a large vocabulary takes half a second to index."""
@@ -214,59 +221,38 @@ class Session:
         return self._maker
 
 
-class Shown:
-    """Holds text back while it may be the beginning of a stop string."""
+class _Prompt:
+    """What the samples of one request have in common."""
 
-    def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = stops
-        self._held = ""
-        self.stopped = False
-
-    def add(self, text: str) -> str:
-        if not self._stops:
-            return text
-        self._held += text
-        for stop in self._stops:
-            before, found, _ = self._held.partition(stop)
-            if found:
-                self.stopped = True
-                self._held = ""
-                return before
-        keep = max(_overlap(self._held, stop) for stop in self._stops)
-        ready, self._held = (
-            self._held[: len(self._held) - keep],
-            self._held[len(self._held) - keep :],
-        )
-        return ready
-
-    def rest(self) -> str:
-        rest, self._held = self._held, ""
-        return rest
+    def __init__(
+        self,
+        request: dict[str, Any],
+        rendered: str,
+        ids: Sequence[int],
+        prefix_tokens: int,
+        thinking: bool,
+    ) -> None:
+        self.request = request
+        self.rendered = rendered
+        self.ids = list(ids)
+        self.prefix_tokens = prefix_tokens
+        self.thinking = thinking
 
 
-def _overlap(text: str, stop: str) -> int:
-    """Length of the longest end of `text` that `stop` begins with."""
-    return next(
-        (n for n in range(min(len(stop) - 1, len(text)), 0, -1) if stop.startswith(text[-n:])), 0
-    )
+def _branch(conversation: str, sample: int) -> str:
+    """What one sample's cache goes by; the first has the conversation's own."""
+    return f"{conversation}\0{sample}" if conversation and sample else conversation
 
 
-def _template_source(loaded: Loaded) -> str | None:
-    api = loaded.api
-    found: bytes | None = api.llama_model_chat_template(loaded.model, b"tool_use")
-    found = found or api.llama_model_chat_template(loaded.model, None)
-    return found.decode(errors="replace") if found else None
-
-
-def _metadata(loaded: Loaded, key: str) -> str:
-    import ctypes
-
-    buffer = ctypes.create_string_buffer(256)
-    length: int = loaded.api.llama_model_meta_val_str(loaded.model, key.encode(), buffer, 256)
-    return buffer.value.decode(errors="replace") if length >= 0 else ""
-
-
-def _unmarked(rendered: str) -> str:
-    from wardian.models.template import pieces
-
-    return "".join(pieces(rendered))
+def _as_done(asked: dict[str, Any], sample: int, room: int) -> dict[str, Any]:
+    """Sampling without a default left open. The first sample has the seed that was asked for."""
+    seed: int = secrets.randbits(32) if asked["seed"] is None else asked["seed"]
+    if sample:
+        seed = random.Random(f"{seed}/{sample}").getrandbits(32)  # noqa: S311  not a secret
+    return {
+        **asked,
+        "temperature": asked["temperature"] or 0.0,
+        "top_p": 1.0 if asked["top_p"] is None else asked["top_p"],
+        "max_tokens": min(asked["max_tokens"] or room, room),
+        "seed": seed,
+    }

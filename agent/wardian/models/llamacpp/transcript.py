@@ -7,9 +7,10 @@ text (several drop old reasoning after a new user message) is all of it tokenise
 
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from wardian.models.llamacpp.common import common_length
 from wardian.models.llamacpp.vocab import Vocabulary
 from wardian.models.template import pieces
 
@@ -31,32 +32,82 @@ class Transcript:
     """Prompt and completion."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptIds:
+    ids: list[int]
+    kept: int
+    """How many of the conversation's last transcript stand unchanged in it."""
+    given_up: tuple[str, ...] = ()
+    """Branches of the conversation that it does not go on with."""
+
+
 class Transcripts:
-    """The last reply of each conversation. The nameless conversation is not remembered."""
+    """The last replies of each conversation: one, or several samples (branches) to choose from.
+
+    The nameless conversation is not remembered.
+    """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        self._by_conversation: OrderedDict[str, Transcript] = OrderedDict()
+        self._by_conversation: OrderedDict[str, dict[str, Transcript]] = OrderedDict()
 
-    def keep(self, conversation: str, transcript: Transcript) -> None:
-        if conversation:
-            self._by_conversation[conversation] = transcript
-            self._by_conversation.move_to_end(conversation)
-            if len(self._by_conversation) > MAX_TRANSCRIPTS:
-                self._by_conversation.popitem(last=False)
+    def keep(self, conversation: str, branch: str, transcript: Transcript) -> None:
+        """The first branch is the conversation itself."""
+        if not conversation:
+            return
+        branches = self._by_conversation.setdefault(conversation, {})
+        branches[branch] = transcript
+        self._by_conversation.move_to_end(conversation)
+        if len(self._by_conversation) > MAX_TRANSCRIPTS:
+            self._by_conversation.popitem(last=False)
 
-    def prompt_ids(self, conversation: str, rendered: str) -> tuple[list[int], int]:
-        """The ids of the prompt, and how many of the last transcript's stand unchanged in it."""
+    def adopt(self, conversation: str, branch: str) -> tuple[str, ...]:
+        """Go on with this branch; the names of those given up."""
+        branches = self._by_conversation.get(conversation, {})
+        if branch not in branches:
+            return ()
+        self._by_conversation[conversation] = {branch: branches[branch]}
+        return tuple(b for b in branches if b != branch)
+
+    def prompt_ids(self, conversation: str, rendered: str) -> PromptIds:
+        """The ids of the prompt: what is recorded of it, and what was added.
+
+        A conversation that is not known may be the fork of one that is: the ids come from there.
+        """
         parts = pieces(rendered)
-        last = self._by_conversation.get(conversation)
-        if last is None:
-            return self._vocabulary.encode(parts, first=True), 0
-        begin = _end_of(last, "".join(parts), _seams_of(parts))
-        if begin is not None:
+        text, seams = "".join(parts), _seams_of(parts)
+        branches = self._by_conversation.get(conversation, {})
+        own = _best(branches.values(), text, seams)
+        if own is not None:
+            last, begin = own
+            chosen = next(b for b, t in branches.items() if t is last)
             added = self._vocabulary.encode(_from(parts, begin), first=False)
-            return [*last.ids, *added], len(last.ids)
-        ids = self._vocabulary.encode(parts, first=True)
-        return ids, _common(last.ids, ids)
+            return PromptIds(
+                ids=[*last.ids, *added],
+                kept=len(last.ids),
+                given_up=self.adopt(conversation, chosen),
+            )
+        if branches or not conversation:
+            ids = self._vocabulary.encode(parts, first=True)
+            kept = max((common_length(t.ids, ids) for t in branches.values()), default=0)
+            return PromptIds(ids=ids, kept=kept)
+        everywhere = (t for b in self._by_conversation.values() for t in b.values())
+        forked = _best(everywhere, text, seams)
+        if forked is None:
+            return PromptIds(ids=self._vocabulary.encode(parts, first=True), kept=0)
+        last, begin = forked
+        added = self._vocabulary.encode(_from(parts, begin), first=False)
+        return PromptIds(ids=[*last.ids, *added], kept=0)
+
+
+def _best(
+    transcripts: Iterable[Transcript], text: str, seams: frozenset[int]
+) -> tuple[Transcript, int] | None:
+    """The transcript that most of the text goes on from, and where in the text it ends."""
+    ends = ((_end_of(t, text, seams), t) for t in transcripts)
+    found = [(end, t) for end, t in ends if end is not None]
+    end, last = max(found, key=lambda f: f[0], default=(0, None))
+    return None if last is None else (last, end)
 
 
 def _end_of(last: Transcript, text: str, seams: frozenset[int]) -> int | None:
@@ -98,10 +149,3 @@ def _from(parts: Sequence[str], begin: int) -> list[str]:
             kept.append(part[max(begin, 0) :])
         begin -= len(part)
     return kept
-
-
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    for i, (a, b) in enumerate(zip(one, other, strict=False)):
-        if a != b:
-            return i
-    return min(len(one), len(other))

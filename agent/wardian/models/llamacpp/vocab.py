@@ -4,6 +4,8 @@ import ctypes
 from collections.abc import Sequence
 from typing import Any
 
+from wardian.models.families import MARKERS
+
 _PIECE_BYTES = 4096
 
 
@@ -56,7 +58,7 @@ class Vocabulary:
 
         Other added tokens (runs of blanks, HTML tags) are text, and stay one token in text.
         """
-        written = {s for s in self.user_defined if s in template or s in _MARKUP}
+        written = {s for s in self.user_defined if s in template or s in MARKERS}
         return {s for s in self.control if len(s) > 1} | {s for s in written if len(s) > 1}
 
     def encode(self, pieces: Sequence[str], *, first: bool) -> list[int]:
@@ -96,9 +98,3 @@ class Vocabulary:
 
 def _room() -> Any:
     return ctypes.create_string_buffer(_PIECE_BYTES)
-
-
-_MARKUP = frozenset(
-    ["<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>"]
-)
-"""Tokens that steer parsing and rendering whether or not the template spells them."""
