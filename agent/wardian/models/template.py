@@ -31,7 +31,14 @@ from wardian.models.template_chat import (
     tools_told,
 )
 from wardian.models.template_probe import IN_WORDS, Abilities, probe
-from wardian.models.template_sandbox import MARK, MAX_REPEAT, RawJson, Refused, environment
+from wardian.models.template_sandbox import (
+    MARK,
+    MAX_REPEAT,
+    RawJson,
+    Refused,
+    environment,
+    object_or_empty,
+)
 
 __all__ = [
     "CHATML",
@@ -73,7 +80,7 @@ class ChatTemplate:
         self.source = CHATML if source is None else source
         self._family: Family | None = None
         self._abilities = IN_WORDS
-        self._quoted = _any_of(specials)
+        self._quoted = _beginning_of(specials)
         if len(self.source) > MAX_SOURCE_CHARS:
             raise TemplateFailed(f"it is longer than {MAX_SOURCE_CHARS} characters")
         try:
@@ -144,7 +151,7 @@ class ChatTemplate:
         """The text with a mark inside every spelling of a control token."""
         if MARK in text:
             text = text.replace(MARK, MARK + MARK)
-        return self._quoted.sub(lambda m: m[0][0] + MARK + m[0][1:], text) if self._quoted else text
+        return self._quoted.sub(lambda m: m[0] + MARK, text) if self._quoted else text
 
     def _run(self, chat: list[dict[str, Any]], given: dict[str, Any]) -> str:
         parts: list[str] = []
@@ -179,9 +186,13 @@ class ChatTemplate:
     def _call(self, call: Mapping[str, str]) -> dict[str, Any]:
         function = {
             "name": self.quote(call["name"]),
-            "arguments": RawJson(self.quote(call["arguments"])),
+            "arguments": self._arguments(call["arguments"]),
         }
         return {"type": "function", "id": self.quote(call["id"]), "function": function}
+
+    def _arguments(self, text: str) -> RawJson:
+        """Quoted as text and as values: an escape in the text may hide what a value spells."""
+        return RawJson(self.quote(text), self._quote_leaves(object_or_empty(text)))
 
     def _quote_leaves(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -205,12 +216,13 @@ def pieces(rendered: str) -> list[str]:
     return [p for p in made if p]
 
 
-def _any_of(texts: Iterable[str]) -> re.Pattern[str] | None:
+def _beginning_of(texts: Iterable[str]) -> re.Pattern[str] | None:
+    """The first letter of each of the texts, wherever one stands, inside another one too."""
     spelled = sorted({t for t in texts if len(t) > 1}, key=len, reverse=True)
     if not spelled:
         return None
     firsts = "".join(re.escape(c) for c in sorted({t[0] for t in spelled}))
-    return re.compile(f"(?=[{firsts}])(?:{'|'.join(map(re.escape, spelled))})")
+    return re.compile(f"(?=[{firsts}])(?=(?:{'|'.join(map(re.escape, spelled))}))[{firsts}]")
 
 
 def _reason(e: BaseException) -> str:

@@ -29,8 +29,8 @@ class Refused(Exception):
 class RawJson(dict[str, Any]):
     """Arguments of a call that `tojson` writes exactly as the model wrote them."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(object_or_empty(text))
+    def __init__(self, text: str, values: dict[str, Any] | None = None) -> None:
+        super().__init__(object_or_empty(text) if values is None else values)
         self.text = text
 
     def __str__(self) -> str:

@@ -64,7 +64,8 @@ def write(calls: Sequence[WrittenCall]) -> str:
 def grammar(schemas: Schemas, terminals: Terminals) -> str:
     """After ` to=functions.`, whichever of the two orders of recipient and channel was chosen."""
     channel, constrain, message, call = map(terminals.literal, (CHANNEL, CONSTRAIN, MESSAGE, CALL))
-    between = f'({channel} "commentary")? " "? {constrain}? "json"? {message}'
+    kind = f'(" json" | " "? {constrain} "json")?'
+    between = f'({channel} "commentary")? {kind} {message}'
     rules = named_rules(schemas, terminals, between=between)
     return f"body: named_call {call}?\n{rules}"
 

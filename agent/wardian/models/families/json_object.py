@@ -28,6 +28,10 @@ def read_objects(source: Source, heard: Heard) -> Reading:
             return
         reader = ObjectReader()
         yield from _read_into(reader, source, heard)
+        if not reader.is_whole:
+            rest, _ = yield from source.text_up_to("]")
+            end_object(reader, heard, rest)
+            return
         end_object(reader, heard, "")
         yield from source.blanks()
         found = yield from source.begins(",", "]")
@@ -115,14 +119,18 @@ class ObjectReader:
         """How many characters of the text belong to the object, or were read in vain."""
         usable = len(text) - (1 if ends_in_escape(text) else 0)
         for piece in _JSON_PIECE.finditer(text, 0, usable):
-            if not self._in_string and piece[0] == "<":
-                self._fail()  # no JSON: the closing marker came too early
+            if not self._in_string and self._is_foreign(piece[0]):
+                self._failed, self.is_open = True, False
                 return piece.start()
             self._parts.append(piece[0])
             self._read(piece[0])
             if not self.is_open:
                 return piece.end()
         return usable
+
+    def _is_foreign(self, piece: str) -> bool:
+        """No part of an object: a closing marker that came too early, or no object at all."""
+        return piece == "<" or (self._depth == 0 and piece != "{" and not piece.isspace())
 
     def feed_rest(self, text: str) -> None:
         """The end of a text that was cut inside the object."""
@@ -147,8 +155,6 @@ class ObjectReader:
         elif self._depth == 1 and piece == ",":
             self._at_value = False
         else:
-            if self._depth == 0 and not piece.isspace():
-                self._fail()
             self._keep(piece)
 
     def _read_in_string(self, piece: str) -> None:
@@ -162,8 +168,6 @@ class ObjectReader:
             self.name = _unescaped("".join(self._string))
 
     def _open(self, piece: str) -> None:
-        if self._depth == 0 and piece == "[":
-            self._fail()
         self._depth += 1
         if self._depth > 1:
             self._keep(piece)
@@ -174,9 +178,6 @@ class ObjectReader:
                 return
             self._arguments.append(piece)
             self.fresh += piece
-
-    def _fail(self) -> None:
-        self._failed, self.is_open = True, False
 
 
 def as_object(call: WrittenCall, key: str = "arguments") -> str:

@@ -44,8 +44,7 @@ def types_allowed(schema: Any, root: Mapping[str, Any], depth: int = 0) -> set[s
     node = cast("dict[str, Any]", schema)
     if isinstance(node.get("$ref"), str):
         return types_allowed(_resolved(node["$ref"], root), root, depth + 1)
-    if "const" in node or isinstance(node.get("enum"), list):
-        values = cast("list[Any]", node["enum"] if "enum" in node else [node["const"]])
+    if (values := narrow_values(node)) is not None:
         return {_TYPES[type(value)][0] for value in values if type(value) in _TYPES}
     kind = node.get("type")
     if isinstance(kind, str):
@@ -106,7 +105,7 @@ def tagged_rules(
         for j, (name, below) in enumerate(parameters_of(schema).items()):
             is_text = types_allowed(below, schema) == {"string"}
             opened = spelled(opens.format(name=name, string="true" if is_text else "false"))
-            if is_text and not _is_narrow(below):
+            if is_text and narrow_values(below) is None:
                 value = terminals.text_to(closes)
             else:
                 value = f"{_json(below, schema, terminals, tool)} {spelled(closes)}"
@@ -118,15 +117,20 @@ def tagged_rules(
 
 def _json(below: Any, schema: Mapping[str, Any], terminals: Terminals, tool: str) -> str:
     """A value that is not plain text, its references still resolvable."""
+    values = narrow_values(below)
+    if values is not None and all(isinstance(value, str) for value in values):
+        return "(" + " | ".join(terminals.literal(str(value)) for value in values) + ")"
     node = cast("dict[str, Any]", below) if isinstance(below, dict) else {}
     kept = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
-    if types_allowed(below, schema) == {"string"}:
-        values = node["enum"] if "enum" in node else [node["const"]] if "const" in node else None
-        if values is not None:
-            return "(" + " | ".join(terminals.literal(str(value)) for value in values) + ")"
     return terminals.json({**kept, **node}, tool)
 
 
-def _is_narrow(schema: Any) -> bool:
-    """Is a string one of a few?"""
-    return isinstance(schema, dict) and ("enum" in schema or "const" in schema)
+def narrow_values(schema: Any) -> list[Any] | None:
+    """The few values a schema lists, where it lists them."""
+    if not isinstance(schema, dict):
+        return None
+    node = cast("dict[str, Any]", schema)
+    if "const" in node:
+        return [node["const"]]
+    values = node.get("enum")
+    return cast("list[Any]", values) if isinstance(values, list) and values else None
