@@ -128,12 +128,9 @@ class LlamaModel:
 
     async def sample(self, request: Request, count: int) -> list[Reply]:
         """`count` replies to one prompt, evaluated once; see `wardian.types.Forking`."""
-        replies: dict[int, Reply] = {}
         async with aclosing(self._ask(request, count)) as answers:
-            async for sample, item in answers:
-                if isinstance(item, Reply):
-                    replies[sample] = item
-        return [replies[sample] for sample in sorted(replies)]
+            replies = {n: item async for n, item in answers if isinstance(item, Reply)}
+        return [replies[n] for n in sorted(replies)]
 
     async def adopt(self, conversation: str, sample: int) -> None:
         """Go on with this one of the replies that `sample` gave, and forget the others."""

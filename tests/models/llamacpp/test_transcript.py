@@ -34,10 +34,10 @@ def after(
     recorded = [*vocabulary.encode([PROMPT], first=True), *letters, *ended]
     transcripts = Transcripts(vocabulary)
     transcripts.keep(
-        "c", Transcript(prompt=PROMPT, generated=generated, end=end, ids=tuple(recorded))
+        "c", "c", Transcript(prompt=PROMPT, generated=generated, end=end, ids=tuple(recorded))
     )
-    ids, kept = transcripts.prompt_ids("c", rendered)
-    return ids, kept, recorded
+    found = transcripts.prompt_ids("c", rendered)
+    return found.ids, found.kept, recorded
 
 
 def test_what_the_model_wrote_keeps_its_ids(vocabulary: Vocabulary) -> None:
@@ -94,6 +94,6 @@ def test_a_spelling_in_what_is_new_does_not_become_a_token(vocabulary: Vocabular
 
 def test_the_nameless_conversation_is_not_remembered(vocabulary: Vocabulary) -> None:
     transcripts = Transcripts(vocabulary)
-    transcripts.keep("", Transcript(prompt=PROMPT, generated="", end="", ids=(1, 2)))
-    ids, kept = transcripts.prompt_ids("", PROMPT)
-    assert (ids, kept) == (vocabulary.encode([PROMPT], first=True), 0)
+    transcripts.keep("", "", Transcript(prompt=PROMPT, generated="", end="", ids=(1, 2)))
+    found = transcripts.prompt_ids("", PROMPT)
+    assert (found.ids, found.kept) == (vocabulary.encode([PROMPT], first=True), 0)

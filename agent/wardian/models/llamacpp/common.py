@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 
 def common_length(one: Sequence[object], other: Sequence[object]) -> int:
-    """Length of the longest common prefix of two lists, or of two texts. Halves, since comparing
-    slices is a hundred times as quick as a loop."""
+    """Length of the longest common prefix of two lists, or of two texts: both of one type.
+
+    Halves, since comparing slices is a hundred times as quick as a loop.
+    """
     low, high = 0, min(len(one), len(other))
     if one[:high] == other[:high]:
         return high

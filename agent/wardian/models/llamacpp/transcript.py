@@ -89,7 +89,7 @@ class Transcripts:
             )
         if branches or not conversation:
             ids = self._vocabulary.encode(parts, first=True)
-            kept = max((common_length(t.ids, ids) for t in branches.values()), default=0)
+            kept = max((common_length(list(t.ids), ids) for t in branches.values()), default=0)
             return PromptIds(ids=ids, kept=kept)
         everywhere = (t for b in self._by_conversation.values() for t in b.values())
         forked = _best(everywhere, text, seams)
