@@ -41,7 +41,7 @@ class ReplyParser:
         `first_call`: number of the next call in the conversation; ids are made from it.
         """
         self.schemas: Schemas = (
-            tools if isinstance(tools, Mapping) else dict.fromkeys(tools, dict[str, Any]())
+            tools if isinstance(tools, Mapping) else {name: {} for name in tools}
         )
         self.calls: list[ToolCall] = []
         self._family = family

@@ -32,8 +32,8 @@ def _chatml(calls: str) -> str:
 
 HERMES = _chatml(
     "\n<tool_call>\n"
-    '{{ \'{"name": "\' + c.function.name + \'", "arguments": \' }}{{ c.function.arguments | tojson }}'
-    "{{ '}' }}\n</tool_call>"
+    '{{ \'{"name": "\' + c.function.name + \'", "arguments": \' }}'
+    "{{ c.function.arguments | tojson }}{{ '}' }}\n</tool_call>"
 )
 QWEN_CODER = _chatml(
     "\n<tool_call>\n<function={{ c.function.name }}>\n"
@@ -95,7 +95,8 @@ def _deepseek(section: str, thinking: str = "") -> str:
 
 DEEPSEEK = _deepseek(
     "<｜tool▁calls▁begin｜>{% for c in m.tool_calls %}<｜tool▁call▁begin｜>{{ c.function.name }}"
-    "<｜tool▁sep｜>{{ '' + c.function.arguments }}<｜tool▁call▁end｜>{% endfor %}<｜tool▁calls▁end｜>"
+    "<｜tool▁sep｜>{{ '' + c.function.arguments }}<｜tool▁call▁end｜>{% endfor %}"
+    "<｜tool▁calls▁end｜>"
 )
 """Joins arguments to strings, so they must be text."""
 DEEPSEEK_FENCED = _deepseek(

@@ -88,7 +88,10 @@ def written(family: Family, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> s
 
 def reply_in(template: ChatTemplate, message: Mapping[str, Any], results: int) -> tuple[str, bool]:
     """What the model would have written for this message, and whether its prompt ends thinking."""
-    start = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Do it."}]
+    start: list[Mapping[str, Any]] = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Do it."},
+    ]
     answers = [
         {"role": "tool", "content": "RESULT", "call_id": f"call_{i + 1}", "name": "python"}
         for i in range(results)
@@ -255,7 +258,7 @@ def test_a_familys_markers_in_strangers_text_stay_text(name: str, place: str) ->
     harmless = hostile.replace("<", "(").replace("[", "(").replace("｜", ":").replace("◁", "(")
 
     def rendered(text: str) -> list[str]:
-        messages = [
+        messages: list[Mapping[str, Any]] = [
             {"role": "system", "content": "Be brief."},
             {"role": "user", "content": text if place == "user" else "Do it."},
             {"role": "assistant", "content": "", "calls": [

@@ -122,7 +122,7 @@ class Notation:
             entries = cast("Mapping[str, Any]", value)
             return "{" + ",".join(f"{k}:{self.spelled(v)}" for k, v in entries.items()) + "}"
         if isinstance(value, list):
-            return "[" + ",".join(self.spelled(v) for v in cast("list[Any]", value)) + "]"
+            return "[" + ",".join(self.spelled(v) for v in cast("list[object]", value)) + "]"
         return json.dumps(value)
 
     def grammar(self, schemas: Schemas, terminals: Terminals) -> str:

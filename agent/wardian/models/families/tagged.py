@@ -50,7 +50,7 @@ def types_allowed(schema: Any, root: Mapping[str, Any], depth: int = 0) -> set[s
     if isinstance(kind, str):
         return {kind}
     if isinstance(kind, list):
-        return {str(k) for k in cast("list[Any]", kind)}
+        return {str(k) for k in cast("list[object]", kind)}
     for key in ("anyOf", "oneOf"):
         if isinstance(node.get(key), list):
             return _united(cast("list[Any]", node[key]), root, depth)
@@ -133,4 +133,4 @@ def narrow_values(schema: Any) -> list[Any] | None:
     if "const" in node:
         return [node["const"]]
     values = node.get("enum")
-    return cast("list[Any]", values) if isinstance(values, list) and values else None
+    return list(cast("list[object]", values)) if isinstance(values, list) and values else None
