@@ -4,27 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from wardian.models.families import HERMES, Family, WrittenCall
+from wardian.models.families.hermes import HERMES_HOW, TOOLS_TEXT
 from wardian.models.template_sandbox import tojson
 
 Chat = list[dict[str, Any]]
-
-TOOLS_TEXT = """# Tools
-
-You may call one or more functions to assist with the user query.
-
-You are provided with function signatures within <tools></tools> XML tags:
-<tools>
-{tools}
-</tools>
-
-{how}"""
-"""Source: the chat template of Qwen 2.5 and 3, after NousResearch's Hermes function calling."""
-
-HERMES_HOW = """For each function call, return a json object with function name and arguments \
-within <tool_call></tool_call> XML tags:
-<tool_call>
-{"name": <function-name>, "arguments": <args-json-object>}
-</tool_call>"""
 
 _EXAMPLE = WrittenCall(
     name="example_function", arguments={"argument": "value"}, json='{"argument": "value"}'

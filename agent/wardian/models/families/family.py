@@ -93,6 +93,12 @@ class Family:
     read_reply: Callable[[Source, Heard, bool], Reading] | None = None
     """Reads a whole reply where it is more than text, reasoning and calls in any order. The third
     argument says that the prompt ended inside reasoning."""
+    bare_opens: str = ""
+    """A reply that begins so is a call without a marker, and `grammar` holds for all of it."""
+    answer_opens: str = ""
+    """What stands before an answer in a reply."""
+    resumes: str = ""
+    """What a reply goes on with after reasoning, where that is a message of its own."""
     reasoning: tuple[tuple[str, str], ...] = THINK
     silent: tuple[str, ...] = ()
     """Markers that are no text: passed over."""

@@ -11,6 +11,24 @@ from wardian.models.families.family import Family, Schemas, Terminals, WrittenCa
 from wardian.models.families.json_object import as_object, object_rules
 from wardian.models.families.tool_call import CLOSES, OPENS
 
+TOOLS_TEXT = """# Tools
+
+You may call one or more functions to assist with the user query.
+
+You are provided with function signatures within <tools></tools> XML tags:
+<tools>
+{tools}
+</tools>
+
+{how}"""
+"""Source: the chat template of Qwen 2.5 and 3, after NousResearch's Hermes function calling."""
+
+HERMES_HOW = """For each function call, return a json object with function name and arguments \
+within <tool_call></tool_call> XML tags:
+<tool_call>
+{"name": <function-name>, "arguments": <args-json-object>}
+</tool_call>"""
+
 
 def write(calls: Sequence[WrittenCall]) -> str:
     return "\n".join(f"{OPENS}\n{as_object(call)}\n{CLOSES}" for call in calls)

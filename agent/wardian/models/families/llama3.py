@@ -36,5 +36,6 @@ LLAMA3 = Family(
     write=write,
     grammar=grammar,
     is_template=is_template,
+    bare_opens='{"name"',
     markers=("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|eom_id|>"),
 )
