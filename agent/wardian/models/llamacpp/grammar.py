@@ -1,34 +1,46 @@
 """What a reply may look like, token by token: llguidance masks from the tools' own schemas.
 
-A model writes prose and reasoning freely until it writes `<tool_call>`. From there to
-`</tool_call>` only `{"name": <a tool>, "arguments": <what its schema allows>}` can be sampled, one
-newline allowed before and after, separators as `json.dumps` writes them. With a schema for the
-answer, the whole reply is either such calls or a JSON value of that schema.
+A model writes prose and reasoning freely until it writes its family's opening marker, such as
+`<tool_call>`. From there to the end of the call only what the family's grammar makes of the tools'
+schemas can be sampled, with separators as `json.dumps` writes them. With a schema for the answer,
+the whole reply is either such calls or a JSON value of that schema; where a call is demanded, it is
+calls and nothing else.
 
 llguidance, not llama.cpp's own grammars: of 40 schemas those got 15 right and one crashed.
 
 Covers: names, required and extra arguments, types, bounds, patterns, and that the call ends.
 Does not cover: a reply cut by its token limit; keywords llguidance does not know (those are left to
-the validation that every call goes through anyway).
+the validation that every call goes through anyway); a call that a model spells in another family's
+way.
 """
 
 import ctypes
+import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from wardian.models.families import HERMES, MARKERS, Family, WrittenCall
+from wardian.models.families.lark import LarkTerminals
 from wardian.models.llamacpp.api import llguidance
 from wardian.models.llamacpp.schema import enforceable
 from wardian.models.llamacpp.vocab import Vocabulary
 
-CALL_OPENS, CALL_CLOSES = "<tool_call>", "</tool_call>"
-THINK_OPENS, THINK_CLOSES = "<think>", "</think>"
-
 _EXACTLY = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _ANY_OBJECT = {"type": "object"}
+_BLANK_LINES = "/\\n{0,2}/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grammar:
+    """A compiled grammar; each reply follows it with a matcher of its own."""
+
+    compiled: Any
+    sha256: str
+
+    def matcher(self) -> Any:
+        return self.compiled.deep_copy()
 
 
 class GrammarMaker:
@@ -36,46 +48,55 @@ class GrammarMaker:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._module = llguidance()
-        self._vocabulary = vocabulary
-        self.tokenizer = _tokenizer(self._module, vocabulary)
-        self._argument_rules: dict[str, tuple[dict[str, Any], str]] = {}
-        self._matchers: dict[str, Any] = {}
+        self._named = _named_tokens(vocabulary)
+        self.tokenizer = _tokenizer(self._module, vocabulary, self._named.values())
+        self._enforced: dict[str, tuple[dict[str, Any], str]] = {}
+        self._grammars: dict[str, Grammar] = {}
         self.refused: dict[str, str] = {}
         """Tool, or `answer` → what of its schema is not enforced."""
 
-    def call_body(self, tools: Sequence[Mapping[str, Any]]) -> Any:
-        """A matcher for what stands after `<tool_call>`."""
-        return self._matcher(f"start: body\n{self._rules(tools)}")
+    def call_body(self, tools: Sequence[Mapping[str, Any]], family: Family = HERMES) -> Grammar:
+        """What stands after the family's marker."""
+        terminals = self._terminals()
+        rules = family.grammar(_schemas(tools), terminals) + "".join(terminals.rules)
+        return self._grammar(f"start: body\n{rules}")
 
-    def whole_reply(self, tools: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> Any:
-        """A matcher for a reply that is calls, or an answer of `schema`."""
-        answer = json.dumps(self._enforceable("answer", schema))
-        if not tools:
-            return self._matcher(f"start: /\\n{{0,2}}/ answer\nanswer: %json {answer}\n")
-        opens = _literal(self._vocabulary, CALL_OPENS)
-        return self._matcher(
-            f'start: /\\n{{0,2}}/ reply\nreply: answer | call ("\\n" call)*\n'
-            f"call: {opens} body\nanswer: %json {answer}\n{self._rules(tools)}"
-        )
+    def whole_reply(
+        self,
+        tools: Sequence[Mapping[str, Any]],
+        schema: Mapping[str, Any] | None,
+        family: Family = HERMES,
+    ) -> Grammar:
+        """A reply that is calls, or an answer of `schema` where there is one."""
+        terminals, ways, rules = self._terminals(), list[str](), ""
+        if schema is not None:
+            opens = terminals.literal(family.answer_opens)
+            ways.append(f"{opens} answer")
+            rules = f"answer: {self._json(schema, 'answer')}\n"
+        if tools:
+            opens = terminals.literal(_call_opens(family))
+            ways.append(f'{opens} body ("\\n" {opens} body)*')
+            rules += family.grammar(_schemas(tools), terminals)
+        begins = _BLANK_LINES
+        if family.resumes:
+            opens, closes = family.reasoning[0]
+            thought = f"{terminals.literal(opens)} {terminals.text_to(closes)}"
+            begins += f" ({thought})? ({terminals.literal(family.resumes)})?"
+        rules += "".join(terminals.rules)
+        return self._grammar(f"start: {begins} reply\nreply: {' | '.join(ways)}\n{rules}")
 
-    def _rules(self, tools: Sequence[Mapping[str, Any]]) -> str:
-        closes = _literal(self._vocabulary, CALL_CLOSES)
-        lines = [f'body: "\\n"? call_object "\\n"? {closes}']
-        lines.append("call_object: " + " | ".join(f"call_{i}" for i in range(len(tools))))
-        for i, tool in enumerate(tools):
-            schema = _arguments_schema(tool["parameters"])
-            head = json.dumps(f'{{"name": {json.dumps(tool["name"])}, "arguments": ')
-            lines.append(f'call_{i}: {head} arguments_{i} "}}"')
-            enforced = self._enforceable(tool["name"], schema)
-            lines.append(f"arguments_{i}: %json {json.dumps(enforced)}")
-        return "\n".join(lines) + "\n"
+    def _terminals(self) -> LarkTerminals:
+        return LarkTerminals(self._named, self._json)
+
+    def _json(self, schema: Mapping[str, Any], tool: str) -> str:
+        return f"%json {json.dumps(self._enforceable(tool, schema))}"
 
     def _enforceable(self, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
         """The strictest form of the schema that llguidance takes."""
         key = json.dumps([name, schema])
-        if key not in self._argument_rules:
-            self._argument_rules[key] = self._strictest(schema)
-        enforced, complaint = self._argument_rules[key]
+        if key not in self._enforced:
+            self._enforced[key] = self._strictest(schema)
+        enforced, complaint = self._enforced[key]
         if complaint:
             self.refused[name] = complaint
         return enforced
@@ -97,129 +118,38 @@ class GrammarMaker:
         failed, messages = compiler.validate_grammar_with_warnings(grammar, self.tokenizer)
         return str(messages[0])[:300] if failed else ""
 
-    def _matcher(self, lark: str) -> Any:
-        if lark not in self._matchers:
+    def _grammar(self, lark: str) -> Grammar:
+        if lark not in self._grammars:
             grammar = self._module.LLMatcher.grammar_from_lark(lark)
-            self._matchers[lark] = self._module.LLMatcher(self.tokenizer, grammar, log_level=0)
-        return self._matchers[lark].deep_copy()
-
-
-class Constraint:
-    """Follows one reply and says which tokens may come next."""
-
-    def __init__(
-        self,
-        maker: Callable[[], GrammarMaker],
-        vocabulary: Vocabulary,
-        *,
-        tools: Sequence[Mapping[str, Any]] = (),
-        schema: Mapping[str, Any] | None = None,
-        thinking: bool = False,
-    ) -> None:
-        """`maker` is called when first needed. `thinking`: the prompt ends inside reasoning."""
-        self._maker = maker
-        self._vocabulary = vocabulary
-        self._tools = tools
-        self._schema = schema
-        self._thinking = thinking
-        self._tail = b""
-        self._matcher: Any = None
-        self._may_think = vocabulary.named(THINK_OPENS)
-        """A model that reasons may begin its reply with that instead of the grammar."""
-        self.sha256 = ""
-        self._whole = schema is not None
-        if self._whole and not thinking:
-            self._begin_whole()
-
-    @property
-    def in_force(self) -> bool:
-        return self._matcher is not None
-
-    def allowed(self) -> NDArray[np.bool_] | None:
-        """One claim a token of the vocabulary; None where all are allowed."""
-        if self._matcher is None:
-            return None
-        packed: bytes = self._matcher.compute_bitmask()
-        allowed = np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little").astype(
-            np.bool_
-        )[: self._vocabulary.size]
-        if self._matcher.is_error() or not allowed.any():
-            self._matcher, self._whole = None, False
-            return None
-        if self._whole and self._may_think is not None:
-            allowed[self._may_think] = True
-        return allowed
-
-    def take(self, token: int) -> bool:
-        """Follow the token; False where it must not come, and another is to be chosen."""
-        if token in self._vocabulary.ends:
-            return True
-        if self._matcher is None:
-            return self._watch(self._vocabulary.piece(token))
-        if self._whole and token == self._may_think:
-            self._matcher, self._thinking = None, True
-        elif not self._matcher.consume_token(token):
-            return False
-        elif not self._whole and self._matcher.is_stopped():
-            self._matcher = None
-        self._may_think = None
-        return True
-
-    def _watch(self, piece: bytes) -> bool:
-        """Outside a call: look for what opens one, and for reasoning, where nothing does."""
-        thinking, rest = self._thinking, self._tail + piece
-        while True:
-            wanted = (THINK_CLOSES,) if thinking else (THINK_OPENS, CALL_OPENS)
-            at, opened = min(
-                ((rest.find(w.encode()), w) for w in wanted if w.encode() in rest),
-                default=(-1, ""),
+            self._grammars[lark] = Grammar(
+                compiled=self._module.LLMatcher(self.tokenizer, grammar, log_level=0),
+                sha256=hashlib.sha256(lark.encode()).hexdigest(),
             )
-            if at < 0:
-                break
-            rest = rest[at + len(opened) :]
-            if opened == CALL_OPENS:
-                if self._tools:
-                    return self._begin_call(rest)
-            else:
-                thinking = opened == THINK_OPENS
-                if not thinking and self._whole:
-                    self._begin_whole()
-        self._thinking, self._tail = thinking, rest[-len(CALL_OPENS) + 1 :]
-        return True
-
-    def _begin_call(self, rest: bytes) -> bool:
-        maker = self._maker()
-        matcher = maker.call_body(self._tools)
-        if matcher.is_error():
-            return True
-        if rest and not matcher.consume_tokens(maker.tokenizer.tokenize_bytes(rest)):
-            return False
-        self._matcher, self._tail = matcher, b""
-        return True
-
-    def _begin_whole(self) -> None:
-        assert self._schema is not None
-        self._matcher = self._maker().whole_reply(self._tools, self._schema)
-        self._tail = b""
+        return self._grammars[lark]
 
 
-def _arguments_schema(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """A tool without parameters takes none."""
-    if "$ref" in parameters or "additionalProperties" in parameters:
-        return {"type": "object", **parameters}
-    return {"type": "object", "properties": {}, **parameters}
+def _schemas(tools: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    return {tool["name"]: tool["parameters"] for tool in tools}
 
 
-def _literal(vocabulary: Vocabulary, spelling: str) -> str:
-    """In Lark: the token of that name, or its letters where there is no such token."""
-    token = vocabulary.named(spelling)
-    return json.dumps(spelling) if token is None else f"<[{token}]>"
+def _call_opens(family: Family) -> str:
+    """All that a reply begins with when it begins with a call: the marker and what leads to it."""
+    call = WrittenCall(name="x", arguments={}, json="{}")
+    before, trigger, _ = family.write([call]).partition(family.trigger)
+    return before + trigger if trigger else ""
 
 
-def _tokenizer(module: Any, vocabulary: Vocabulary) -> Any:
-    named = {*vocabulary.control.values()} | {
-        i for s, i in vocabulary.user_defined.items() if s[:1] == "<" and s[-1:] == ">"
+def _named_tokens(vocabulary: Vocabulary) -> dict[str, int]:
+    """Spelling → id of what is never text: control tokens, and added ones that look like tags."""
+    tags = {
+        s: i
+        for s, i in vocabulary.user_defined.items()
+        if (s[:1] == "<" and s[-1:] == ">") or s in MARKERS
     }
+    return {**tags, **vocabulary.control}
+
+
+def _tokenizer(module: Any, vocabulary: Vocabulary, named: Iterable[int]) -> Any:
     tokens = vocabulary.all_pieces()
     for i in named:
         tokens[i] = b"\xff" + tokens[i]

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from wardian.models.llamacpp.constraint import Constraint
 from wardian.models.llamacpp.engine import Engine, EngineFailed
 from wardian.models.llamacpp.generation import Generation
-from wardian.models.llamacpp.grammar import Constraint, GrammarMaker
+from wardian.models.llamacpp.grammar import GrammarMaker
 from wardian.models.llamacpp.load import Loaded
 from wardian.models.llamacpp.rendering import Refused, renderer
 from wardian.models.llamacpp.transcript import Transcript, Transcripts
@@ -150,6 +151,8 @@ class Session:
             self._vocabulary,
             tools=request["tools"] if sampling["constrain"] else (),
             schema=request["output_schema"] if sampling["constrain"] else None,
+            family=self._renderer.family,
+            must_call=request["must_call"] and sampling["constrain"],
             thinking=prompt.thinking,
         )
         return Generation(
