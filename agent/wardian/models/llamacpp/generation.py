@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from wardian.models.llamacpp.engine import Engine, EngineFailed, Work
 from wardian.models.llamacpp.constraint import Constraint
+from wardian.models.llamacpp.engine import Engine, EngineFailed, Work
 from wardian.models.llamacpp.sampling import NotANumber, Sampler
 
 

@@ -24,7 +24,7 @@ from typing import Any
 from wardian.models.families import HERMES, MARKERS, Family, WrittenCall
 from wardian.models.families.lark import LarkTerminals
 from wardian.models.llamacpp.api import llguidance
-from wardian.models.llamacpp.schema import enforceable
+from wardian.models.llamacpp.schema import enforceable, without_unusable
 from wardian.models.llamacpp.vocab import Vocabulary
 
 _EXACTLY = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
@@ -107,16 +107,18 @@ class GrammarMaker:
         complaint = self._complaint(strict)
         if not complaint:
             return strict, ""
-        lenient = {**schema, "x-guidance": {**_EXACTLY, "lenient": True}}
-        if not self._complaint(lenient):
-            return lenient, complaint
+        mended, lost = without_unusable(schema, self._complaint)
+        for way in ({}, {"lenient": True}, {"lenient": True, "coerce_one_of": True}):
+            candidate = {**mended, "x-guidance": {**_EXACTLY, **way}}
+            if not self._complaint(candidate):
+                return candidate, complaint if way else lost
         return {**_ANY_OBJECT, "x-guidance": _EXACTLY}, complaint
 
     def _complaint(self, schema: Mapping[str, Any]) -> str:
         compiler = self._module.LLMatcher
         grammar = compiler.grammar_from_lark(f"start: %json {json.dumps(schema)}\n")
         failed, messages = compiler.validate_grammar_with_warnings(grammar, self.tokenizer)
-        return str(messages[0])[:300] if failed else ""
+        return _cause(str(messages[0])) if failed else ""
 
     def _grammar(self, lark: str) -> Grammar:
         if lark not in self._grammars:
@@ -126,6 +128,13 @@ class GrammarMaker:
                 sha256=hashlib.sha256(lark.encode()).hexdigest(),
             )
         return self._grammars[lark]
+
+
+def _cause(message: str) -> str:
+    """The first line that says something, without where it stands in a grammar nobody wrote."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    said = next((line for line in lines if line.startswith("error: ")), lines[0] if lines else "")
+    return said.rpartition("JSON schema: ")[2].removeprefix("error: ")[:300] or "it is refused"
 
 
 def _schemas(tools: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

@@ -5,12 +5,31 @@ would take, never let in one that it would not.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 _ONE = ("items", "additionalProperties", "contains", "not", "if", "then", "else")
 _MANY = ("anyOf", "oneOf", "allOf", "prefixItems")
 _NAMED = ("properties", "patternProperties", "$defs", "definitions")
+
+FORMATS = frozenset(["date", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"])
+"""Those llguidance knows. Any other says nothing about what is valid, so it is left out."""
+
+_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])"
+_DAY = r"((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+_SPAN = "[0-9]{1,4}"
+PATTERNS = {
+    "time": f"^{_TIME}$",
+    "date-time": f"^[12][0-9]{{3}}-{_DAY}T{_TIME}$",
+    "duration": f"^P({_SPAN}D|({_SPAN}D)?T({_SPAN}H({_SPAN}M)?({_SPAN}S)?|{_SPAN}M({_SPAN}S)?|{_SPAN}S))$",
+}
+"""Formats of which llguidance lets more through than most parsers take: leap seconds, `t` for `T`.
+
+Source: RFC 3339, section 5.6, and appendix A for durations.
+"""
+
+Complaint = Callable[[Mapping[str, Any]], str]
+"""What llguidance has against a schema; empty where nothing."""
 
 
 def enforceable(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,9 +52,29 @@ def _rewritten(schema: Any, root: Mapping[str, Any], *, closing: bool) -> Any:
             named = cast("dict[str, Any]", made[key])
             made[key] = {k: _rewritten(s, root, closing=closing) for k, s in named.items()}
     _name_by_pattern(made, root)
+    if isinstance(made.get("format"), str) and made["format"] not in FORMATS:
+        pattern = PATTERNS.get(made.pop("format"))
+        if pattern is not None and "pattern" not in made:
+            made["pattern"] = pattern
+    _name_its_kind(made)
     if closing and ("properties" in made or "patternProperties" in made):
         made.setdefault("additionalProperties", False)
     return made
+
+
+def _name_its_kind(made: dict[str, Any]) -> None:
+    """A property of one possible value tells the members of a union apart. With a default, pydantic
+    does not list it as required, and refuses the union without it all the same."""
+    properties = made.get("properties")
+    if isinstance(properties, dict):
+        fixed = [n for n, s in cast("dict[str, Any]", properties).items() if _is_fixed(s)]
+        required = cast("list[str]", made.get("required", []))
+        if fixed:
+            made["required"] = [*required, *(n for n in fixed if n not in required)]
+
+
+def _is_fixed(schema: Any) -> bool:
+    return isinstance(schema, dict) and "const" in schema
 
 
 def _name_by_pattern(made: dict[str, Any], root: Mapping[str, Any]) -> None:
@@ -59,3 +98,54 @@ def _name_pattern(names: Any, root: Mapping[str, Any]) -> str | None:
     if listed and all(isinstance(k, str) for k in listed):
         return f"^({'|'.join(re.escape(k) for k in listed)})$"
     return wanted.get("pattern") if set(wanted) <= {"type", "pattern"} else None
+
+
+def without_unusable(schema: Mapping[str, Any], complaint: Complaint) -> tuple[dict[str, Any], str]:
+    """The schema without patterns and bounds that llguidance cannot compile, and what that lets in.
+
+    One alternative of several is left out whole, which lets nothing in.
+    """
+    told: list[str] = []
+    mended = _mended(dict(schema), complaint, told)
+    return mended, "; ".join(told)
+
+
+def _mended(node: Any, complaint: Complaint, told: list[str]) -> Any:
+    if isinstance(node, list):
+        return [_mended(n, complaint, told) for n in cast("list[Any]", node)]
+    if not isinstance(node, dict):
+        return node
+    made = dict(cast("dict[str, Any]", node))
+    for key in _MANY[:2]:
+        if isinstance(made.get(key), list):
+            alternatives = cast("list[Any]", made[key])
+            usable = [a for a in alternatives if not _unusable(a, complaint)]
+            made[key] = usable or alternatives
+    if said := _unusable(made, complaint):
+        told.append(said)
+        made = {k: v for k, v in made.items() if k not in _VALUE_KEYS}
+    return {
+        k: v if k in ("enum", "const", "default", "examples") else _mended(v, complaint, told)
+        for k, v in made.items()
+    }
+
+
+_VALUE_KEYS = (
+    "pattern",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "multipleOf",
+)
+
+
+def _unusable(node: Any, complaint: Complaint) -> str:
+    """What speaks against the pattern or the bounds of this very node."""
+    if not isinstance(node, dict):
+        return ""
+    own = cast("dict[str, Any]", node)
+    kept = {k: v for k, v in own.items() if k in _VALUE_KEYS}
+    if not kept or not isinstance(own.get("type"), str):
+        return ""
+    return complaint({"type": own["type"], **kept})
