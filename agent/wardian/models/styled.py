@@ -32,6 +32,7 @@ from wardian.types import (
     Reply,
     Request,
     Role,
+    Startable,
     TextDelta,
     ToolSpec,
 )
@@ -94,6 +95,10 @@ class StyledModel:
     @property
     def identity(self) -> dict[str, Any]:
         return self._model.identity | {"call_style": self._style.value}
+
+    async def start(self) -> None:
+        if isinstance(self._model, Startable):
+            await self._model.start()
 
     async def close(self) -> None:
         await self._model.close()

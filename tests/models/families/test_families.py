@@ -92,7 +92,7 @@ def reply_in(template: ChatTemplate, message: Mapping[str, Any], results: int) -
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Do it."},
     ]
-    answers = [
+    answers: list[Mapping[str, Any]] = [
         {"role": "tool", "content": "RESULT", "call_id": f"call_{i + 1}", "name": "python"}
         for i in range(results)
     ]
