@@ -95,6 +95,8 @@ class Family:
     argument says that the prompt ended inside reasoning."""
     bare_opens: str = ""
     """A reply that begins so is a call without a marker, and `grammar` holds for all of it."""
+    call_opens: str = ""
+    """What leads to the marker in a reply that is nothing but calls."""
     answer_opens: str = ""
     """What stands before an answer in a reply."""
     resumes: str = ""

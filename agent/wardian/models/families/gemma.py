@@ -14,7 +14,7 @@ from typing import Any, cast
 from wardian.models.families.family import Family, Heard, Reading, Schemas, Terminals, WrittenCall
 from wardian.models.families.json_object import arguments_schema
 from wardian.models.families.source import Source
-from wardian.models.families.tagged import narrow_values, parameters_of, types_allowed
+from wardian.models.families.tagged import narrow_values, parameters_of, resolved, types_allowed
 
 _WORDS = {"true": True, "false": False, "null": None, "None": None, "True": True, "False": False}
 _NOTHING = '""'
@@ -139,24 +139,27 @@ class Notation:
             'list: "[" (any_value ("," any_value)*)? "]"',
         ]
         for i, (name, parameters) in enumerate(schemas.items()):
-            lines += self._call_rules(i, name, arguments_schema(parameters))
+            lines += self._call_rules(i, name, arguments_schema(parameters), terminals)
         return "\n".join(lines) + "\n"
 
-    def _call_rules(self, i: int, name: str, schema: dict[str, Any]) -> list[str]:
+    def _call_rules(
+        self, i: int, name: str, schema: dict[str, Any], terminals: Terminals
+    ) -> list[str]:
         """Required parameters first, in the schema's order; then the others, each at most once."""
         known, required = parameters_of(schema), schema.get("required") or ()
         ordered = sorted(known, key=lambda key: key not in required)
+        kinds = {key: self._kinds(known[key], schema, terminals, name) for key in ordered}
         lines: list[str] = []
         inside = ""
         for j, key in reversed(list(enumerate(ordered))):
             rule = f"rest_{i}_{j}"
-            pair = f'"," {json.dumps(key + ":")} {self._kinds(known[key], schema)} {inside}'
+            pair = f'"," {json.dumps(key + ":")} {kinds[key]} {inside}'
             lines.append(
                 f"{rule}: {pair}" + ("" if key in required else f" | {inside or _NOTHING}")
             )
             inside = rule
         first = [
-            f"{json.dumps(key + ':')} {self._kinds(known[key], schema)} "
+            f"{json.dumps(key + ':')} {kinds[key]} "
             + (f"rest_{i}_{j + 1}" if j + 1 < len(ordered) else "")
             for j, key in enumerate(ordered)
         ]
@@ -164,8 +167,9 @@ class Notation:
         lines.append(f'call_{i}: {json.dumps(f"call:{name}{{")} ({" | ".join(choices)}) "}}"')
         return lines
 
-    def _kinds(self, schema: Any, root: Mapping[str, Any]) -> str:
+    def _kinds(self, schema: Any, root: Mapping[str, Any], terminals: Terminals, tool: str) -> str:
         """The Lark rules for a value of this schema."""
+        schema = resolved(schema, root)
         values = narrow_values(schema)
         if values is not None:
             return "(" + " | ".join(json.dumps(self.spelled(value)) for value in values) + ")"
@@ -181,6 +185,8 @@ class Notation:
         }
         if not allowed:
             return "any_value"
+        if allowed <= {"integer", "number"}:
+            return terminals.json(cast("dict[str, Any]", schema), tool)
         return "(" + " | ".join(rules.get(kind, "any_value") for kind in sorted(allowed)) + ")"
 
 

@@ -82,6 +82,7 @@ HARMONY = Family(
     grammar=grammar,
     is_template=is_template,
     read_reply=read_reply,
+    call_opens=f"{CHANNEL}commentary",
     answer_opens=f"{CHANNEL}final{MESSAGE}",
     resumes=f"{START}assistant",
     reasoning=((f"{CHANNEL}analysis{MESSAGE}", END),),

@@ -67,6 +67,14 @@ def _united(schemas: list[Any], root: Mapping[str, Any], depth: int) -> set[str]
     return found
 
 
+def resolved(schema: Any, root: Mapping[str, Any]) -> Any:
+    """The schema that a reference stands for; itself where it is none, or one to nothing."""
+    seen = 0
+    while isinstance(schema, dict) and isinstance(schema.get("$ref"), str) and seen < 8:
+        seen, schema = seen + 1, _resolved(cast("str", schema["$ref"]), root)
+    return cast("Any", schema)
+
+
 def _resolved(reference: str, root: Mapping[str, Any]) -> Any:
     node: Any = root
     for part in reference.removeprefix("#").strip("/").split("/"):
@@ -102,7 +110,8 @@ def tagged_rules(
         schema = arguments_schema(parameters)
         required = schema.get("required") or ()
         parts = [spelled(head.format(name=tool)), gap]
-        for j, (name, below) in enumerate(parameters_of(schema).items()):
+        for j, (name, given) in enumerate(parameters_of(schema).items()):
+            below = resolved(given, schema)
             is_text = types_allowed(below, schema) == {"string"}
             opened = spelled(opens.format(name=name, string="true" if is_text else "false"))
             if is_text and narrow_values(below) is None:

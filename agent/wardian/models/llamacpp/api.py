@@ -24,12 +24,19 @@ def llguidance() -> Any:
 
 
 def _submodule(package: str, module: str) -> Any:
-    if package not in sys.modules:
-        spec = importlib.util.find_spec(package)
-        if spec is None or spec.submodule_search_locations is None:
-            raise ImportError(f"{package} is not installed")
-        bare = ModuleType(package)
-        bare.__path__ = list(spec.submodule_search_locations)
-        bare.__spec__ = spec
-        sys.modules[package] = bare
-    return importlib.import_module(f"{package}.{module}")
+    name = f"{package}.{module}"
+    if name in sys.modules:
+        return sys.modules[name]
+    if package in sys.modules:
+        return importlib.import_module(name)
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.submodule_search_locations is None:
+        raise ImportError(f"{package} is not installed")
+    bare = ModuleType(package)
+    bare.__path__ = list(spec.submodule_search_locations)
+    bare.__spec__ = spec
+    sys.modules[package] = bare
+    try:
+        return importlib.import_module(name)
+    finally:
+        del sys.modules[package]  # whoever imports the package itself gets all of it

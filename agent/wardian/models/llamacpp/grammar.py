@@ -75,13 +75,14 @@ class GrammarMaker:
             rules = f"answer: {self._json(schema, 'answer')}\n"
         if tools:
             opens = terminals.literal(_call_opens(family))
-            ways.append(f'{opens} body ("\\n" {opens} body)*')
+            more = "" if family.resumes else f'("\\n" {opens} body)*'
+            ways.append(f"{opens} body {more}")
             rules += family.grammar(_schemas(tools), terminals)
         begins = _BLANK_LINES
         if family.resumes:
             opens, closes = family.reasoning[0]
             thought = f"{terminals.literal(opens)} {terminals.text_to(closes)}"
-            begins += f" ({thought})? ({terminals.literal(family.resumes)})?"
+            begins = f"({thought})? ({terminals.literal(family.resumes)})?"
         rules += "".join(terminals.rules)
         return self._grammar(f"start: {begins} reply\nreply: {' | '.join(ways)}\n{rules}")
 
@@ -145,7 +146,7 @@ def _call_opens(family: Family) -> str:
     """All that a reply begins with when it begins with a call: the marker and what leads to it."""
     call = WrittenCall(name="x", arguments={}, json="{}")
     before, trigger, _ = family.write([call]).partition(family.trigger)
-    return before + trigger if trigger else ""
+    return family.call_opens + before + trigger if trigger else ""
 
 
 def _named_tokens(vocabulary: Vocabulary) -> dict[str, int]:

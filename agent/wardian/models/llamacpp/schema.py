@@ -16,12 +16,16 @@ FORMATS = frozenset(["date", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"]
 """Those llguidance knows. Any other says nothing about what is valid, so it is left out."""
 
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])"
-_DAY = r"((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
-_SPAN = "[0-9]{1,4}"
+_DAY = (
+    r"((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
+    r"|02-(0[1-9]|1[0-9]|2[0-8]))"
+)
+_N = "[0-9]{1,4}"
+_PART_OF_DAY = f"({_N}H({_N}M)?({_N}S)?|{_N}M({_N}S)?|{_N}S)"
 PATTERNS = {
     "time": f"^{_TIME}$",
     "date-time": f"^[12][0-9]{{3}}-{_DAY}T{_TIME}$",
-    "duration": f"^P({_SPAN}D|({_SPAN}D)?T({_SPAN}H({_SPAN}M)?({_SPAN}S)?|{_SPAN}M({_SPAN}S)?|{_SPAN}S))$",
+    "duration": f"^P({_N}D|({_N}D)?T{_PART_OF_DAY})$",
 }
 """Formats of which llguidance lets more through than most parsers take: leap seconds, `t` for `T`.
 
@@ -112,7 +116,7 @@ def without_unusable(schema: Mapping[str, Any], complaint: Complaint) -> tuple[d
 
 def _mended(node: Any, complaint: Complaint, told: list[str]) -> Any:
     if isinstance(node, list):
-        return [_mended(n, complaint, told) for n in cast("list[Any]", node)]
+        return [_mended(n, complaint, told) for n in cast("list[object]", node)]
     if not isinstance(node, dict):
         return node
     made = dict(cast("dict[str, Any]", node))
