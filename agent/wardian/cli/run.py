@@ -10,10 +10,12 @@ import typer
 
 from wardian.agent import Agent
 from wardian.cli.approve import Person
+from wardian.cli.model_choice import BUILT_IN, with_model
 from wardian.cli.outcome import RunBroke
 from wardian.cli.run_options import (
     AnswerFile,
     ApproveWhen,
+    CallStyleName,
     Context,
     Copy,
     Json,
@@ -50,9 +52,6 @@ from wardian.settings import Settings, load_settings, paths
 from wardian.types import Sampling, Task
 from wardian_policies import Policy
 
-BUILT_IN = "tiny"
-NO_MODEL = "no model is configured, so the built-in one does it (`agent models list`, -m)"
-
 
 def register(app: typer.Typer) -> None:
     app.command("run", epilog='Example: agent run "How many lines are in README.md?"')(run)
@@ -65,6 +64,7 @@ def run(
     context: Context = None,
     model: ModelName = None,
     base_url: Url = None,
+    call_style: CallStyleName = None,
     sandbox: SandboxName = None,
     policy: PolicyName = None,
     workspace: Workspace = Path(),
@@ -94,6 +94,7 @@ def run(
     flags = {
         "model": model,
         "base_url": base_url,
+        "call_style": call_style.value if call_style else None,
         "sandbox": sandbox.value if sandbox else None,
         "policy": policy,
         "workspace_mode": "copy" if copy else None,
@@ -110,8 +111,7 @@ def run(
     job = read_task(task, file, context)
     view = View(as_json=as_json, quiet=quiet, plain=plain, answer_file=output)
     view.notices(settings.notices)
-    if settings.model is None:
-        view.notices([NO_MODEL])
+    settings = with_model(settings, view.notices)
 
     def make_agent(ask: Approve | None) -> Agent[object]:
         return configured_agent(settings, workspace, names, schema, ask)
@@ -139,6 +139,7 @@ def configured_agent(
         base_url=settings.base_url,
         environ=os.environ,
         context_tokens=settings.context_tokens,
+        call_style=settings.call_style,
     )
     return Agent(
         model,

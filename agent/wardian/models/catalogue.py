@@ -212,6 +212,11 @@ def _known_file(file: GgufFile) -> KnownModel:
     )
 
 
+def keyed_providers(environ: Mapping[str, str]) -> list[str]:
+    """Providers whose key or address the environment holds."""
+    return [model.spelling.removesuffix("/…") for model in _known_providers(environ)]
+
+
 def _known_providers(environ: Mapping[str, str]) -> list[KnownModel]:
     """Providers whose key or address the environment holds."""
     found: list[KnownModel] = []

@@ -31,6 +31,7 @@ SCHEMA: dict[str, Kind] = {
     "seed": whole(0),
     "max_reply_tokens": whole(),
     "context_tokens": whole(),
+    "call_style": choice("auto", "native", "text", "code"),
     "max_steps": or_unlimited(whole()),
     "max_tool_calls": or_unlimited(whole()),
     "max_tokens": or_unlimited(whole()),

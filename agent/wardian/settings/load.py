@@ -39,6 +39,8 @@ class Settings:
     seed: int | None = None
     max_reply_tokens: int | None = None
     context_tokens: int | None = None
+    call_style: str = "auto"
+    """How the model is told to call tools."""
     max_steps: int | None = None
     """This and the following: see `budgets`."""
     max_tool_calls: int | None = None
