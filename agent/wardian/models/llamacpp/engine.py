@@ -25,7 +25,7 @@ from wardian.models.llamacpp.vocab import Vocabulary
 ABORT_CHECK_TOKENS = 32
 """Evaluating more than this at once can be interrupted inside llama.cpp; below, it is one token's
 work and the check, a Python call per graph node, would cost more than it saves."""
-SHARED_AT_LEAST_TOKENS = 32
+SHARED_AT_LEAST_TOKENS = 8
 """A shorter common prefix is not worth waiting for."""
 _DONE, _NO_ROOM, _ABORTED = 0, 1, 2
 

@@ -10,13 +10,14 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from wardian.models.families import MARKERS
 from wardian.models.llamacpp.common import common_length
 from wardian.models.llamacpp.vocab import Vocabulary
 from wardian.models.template import pieces
 
 MAX_TRANSCRIPTS = 256
 
-_SEAMS = re.compile(r"\s*(</?tool_call>|</?think>)\s*")
+_SEAMS = re.compile(rf"\s*({'|'.join(map(re.escape, sorted(MARKERS, key=len, reverse=True)))})\s*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +119,10 @@ def _end_of(last: Transcript, text: str, seams: frozenset[int]) -> int | None:
     whole = last.generated + last.end
     if text.startswith(whole, begin):
         return begin + len(whole)
-    if not last.end:
-        return None
+    if not last.end:  # cut by a limit; blanks around it are not shown
+        shown = last.generated.strip()
+        begins = bool(shown) and text.startswith(shown, begin)
+        return begin + len(shown) if begins else None
     at = text.find(last.end, begin)
     while at >= 0 and any(at < s < at + len(last.end) for s in seams):
         at = text.find(last.end, at + 1)
