@@ -132,6 +132,8 @@ class Reply:
     """The model's own name for itself, as the provider returned it."""
     tokens: TokenRecord | None = None
     seconds_to_first_token: float | None = None
+    route: tuple[str, ...] = ()
+    """Models that were asked before this one, and why each was left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

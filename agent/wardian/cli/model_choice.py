@@ -4,10 +4,12 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from wardian.models.catalogue import keyed_providers
+from wardian.models.catalogue import keyed_providers, resolve_model
 from wardian.models.detection import Found, FoundModel, look_around
 from wardian.models.gguf_files import model_folders
+from wardian.models.router import RoutedModel
 from wardian.settings import Settings, paths
+from wardian.types import Model
 
 BUILT_IN = "tiny"
 NO_MODEL = "no model is configured, so the built-in one does it (`agent models list`, -m)"
@@ -48,3 +50,22 @@ def _listed(models: Sequence[FoundModel]) -> str:
 def _named(model: FoundModel) -> str:
     is_file = model.spelling.startswith(("gguf:", "hf:"))
     return model.spelling if is_file else f"{model.spelling} at {model.where}"
+
+
+def configured_model(settings: Settings) -> Model:
+    """The model the settings name, those after it that they name too. Raises: WardianError."""
+
+    def resolved(spelling: str, base_url: str | None) -> Model:
+        return resolve_model(
+            spelling,
+            base_url=base_url,
+            environ=os.environ,
+            context_tokens=settings.context_tokens,
+            call_style=settings.call_style,
+        )
+
+    first = resolved(settings.model or BUILT_IN, settings.base_url)
+    others = [name.strip() for name in settings.fallback_models.split(",") if name.strip()]
+    if not others:
+        return first
+    return RoutedModel([first, *(resolved(name, None) for name in others)])

@@ -10,7 +10,7 @@ import typer
 
 from wardian.agent import Agent
 from wardian.cli.approve import Person
-from wardian.cli.model_choice import BUILT_IN, with_model
+from wardian.cli.model_choice import configured_model, with_model
 from wardian.cli.outcome import RunBroke
 from wardian.cli.run_options import (
     AnswerFile,
@@ -46,7 +46,6 @@ from wardian.cli.task_input import read_task
 from wardian.cli.terminal import person_fd
 from wardian.cli.view import View
 from wardian.loop import Approve
-from wardian.models.catalogue import resolve_model
 from wardian.runs import RunStore
 from wardian.settings import Settings, load_settings, paths
 from wardian.types import Sampling, Task
@@ -134,13 +133,7 @@ def configured_agent(
     """The agent these settings describe. Raises: as `Agent`."""
     places = paths(os.environ)
     policy = Policy.load(settings.policy, folder=places.policies)
-    model = resolve_model(
-        settings.model or BUILT_IN,
-        base_url=settings.base_url,
-        environ=os.environ,
-        context_tokens=settings.context_tokens,
-        call_style=settings.call_style,
-    )
+    model = configured_model(settings)
     return Agent(
         model,
         tools=tools,

@@ -19,6 +19,7 @@ CONFINING = ("auto", "bubblewrap", "docker", "gvisor")
 SCHEMA: dict[str, Kind] = {
     "model": text("a model's name, such as tiny or gguf:PATH"),
     "base_url": URL,
+    "fallback_models": text("models' names, with commas between them"),
     "policy": text("the name of a policy or the path of a policy file"),
     "sandbox": replace(
         choice(*CONFINING),

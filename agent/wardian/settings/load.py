@@ -30,6 +30,8 @@ class Settings:
     model: str | None = None
     """None looks for what this machine has."""
     base_url: str | None = None
+    fallback_models: str = ""
+    """Asked in this order when the model cannot answer, or its replies are of no use."""
     policy: str = "default"
     sandbox: str = "auto"
     sandbox_image: str = ""
