@@ -14,6 +14,7 @@ from typing import Any, Generic, Self
 import wardian_sandbox
 from wardian._version import __version__
 from wardian.answers import AnswerCheck, answer_check
+from wardian.compaction import Window, fitting
 from wardian.errors import ConfigurationError, WardianError
 from wardian.events import Event, RunFinished, RunStarted
 from wardian.limits import Meter
@@ -50,6 +51,7 @@ class Agent(Generic[T]):
         approve: Asked where the policy asks; None ends such a run with `Stop.APPROVAL`.
         output_type: A type pydantic can validate: the answer must be JSON of it.
         output_schema: The same as a JSON schema; `value` is then the parsed JSON.
+        context_tokens: What the model can read at once; None is what the model says of itself.
         store: Where runs are kept; None is the user's own, False keeps nothing.
 
     Raises: ConfigurationError, PolicyFileError, ModelUnavailable, ToolDefinitionError, UnknownTool.
@@ -73,6 +75,7 @@ class Agent(Generic[T]):
         output_schema: dict[str, Any] | None = None,
         store: RunStore | bool | None = None,
         base_url: str | None = None,
+        context_tokens: int | None = None,
         tags: Sequence[str] = (),
     ) -> None:
         self.policy = policy if isinstance(policy, Policy) else load_policy(policy)
@@ -85,6 +88,7 @@ class Agent(Generic[T]):
         self.sandbox_image = sandbox_image
         self.workspace_mode = workspace_mode
         self.sampling = sampling or Sampling()
+        self.context_tokens = context_tokens
         self.instructions = instructions
         self.approve = approve
         self.check: AnswerCheck[T] = answer_check(output_type, output_schema)
@@ -191,15 +195,24 @@ class Agent(Generic[T]):
 
         return RunBox(opening, recorder.record)
 
+    def _window(self) -> Window | None:
+        """How much the model can read: as the caller or the model itself says."""
+        identity = self.model.identity
+        known = self.context_tokens or identity.get("context_tokens")
+        return Window(known, identity.get("reply_tokens")) if isinstance(known, int) else None
+
     def _assemble(self, run_id: str, recorder: RunRecorder, box: RunBox) -> Run:
+        window = self._window()
+        specs = tuple(
+            ToolSpec(name=t.name, description=t.description, parameters=t.parameters)
+            for t in self.registry
+        )
         return Run(
             id=run_id,
             model=self.model,
             registry=self.registry,
-            specs=tuple(
-                ToolSpec(name=t.name, description=t.description, parameters=t.parameters)
-                for t in self.registry
-            ),
+            specs=fitting(specs, window),
+            window=window,
             policy=self.policy,
             box=box,
             recorder=recorder,

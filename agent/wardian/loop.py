@@ -11,6 +11,7 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
+from wardian.compaction import Window
 from wardian.errors import ModelError, ModelRefused
 from wardian.events import (
     CallDecided,
@@ -73,11 +74,14 @@ class Run:
     check_answer: Callable[[str], str | None] | None = None
     """Says what is wrong with a final answer, or None."""
     output_schema: dict[str, Any] | None = None
+    window: Window | None = None
+    """None where the model does not say how much it can read."""
 
 
 async def pursue(run: Run) -> Stop:
     """Ask, decide, run, record, until the model has answered or a limit is reached."""
     while (stop := run.meter.reached(run.policy.budgets)) is None:
+        await make_room(run)
         reply = await ask(run)
         if problem := what_is_wrong(reply, run.check_answer):
             await run.recorder.record(Noted(step=run.meter.steps, text=problem))
@@ -90,10 +94,20 @@ async def pursue(run: Run) -> Stop:
     return stop
 
 
+async def make_room(run: Run) -> None:
+    """Shorten the conversation where the next reply would not fit the model's window."""
+    if run.window is None:
+        return
+    step, talk = run.meter.steps, run.conversation.talk
+    if (shortened := run.window.compaction(talk, run.specs, step)) is not None:
+        await run.recorder.record(shortened)
+
+
 async def ask(run: Run) -> Reply:
     """The model's next reply, its calls parsed and validated, recorded."""
     step = run.meter.steps + 1
-    limit = run.meter.reply_tokens(run.policy.budgets, run.sampling.max_tokens)
+    wanted = run.window.reply_limit(run.sampling.max_tokens) if run.window else None
+    limit = run.meter.reply_tokens(run.policy.budgets, wanted or run.sampling.max_tokens)
     sampling = replace(run.sampling, max_tokens=limit)
     await run.recorder.record(ModelAsked(step=step, sampling=asdict(sampling)), durable=False)
     began = time.monotonic()
@@ -113,6 +127,8 @@ async def ask(run: Run) -> Reply:
                 run.recorder.show(item)
     if reply is None:
         raise ModelError(f"{run.model.name} ended its stream without a reply.")
+    if run.window is not None:
+        run.window.learn(request, reply)
     reply = replace(reply, message=understood(reply.message, run.registry, step))
     seconds = time.monotonic() - began
     await run.recorder.record(ModelReplied(step=step, reply=reply, seconds=seconds), durable=False)

@@ -13,6 +13,7 @@ from wardian.events import (
     CallDecided,
     CallFinished,
     CallStarted,
+    Compacted,
     EgressDecided,
     Event,
     ModelAsked,
@@ -86,7 +87,8 @@ def recorded_fields(
     | CallStarted
     | CallFinished
     | EgressDecided
-    | Noted,
+    | Noted
+    | Compacted,
 ) -> dict[str, Any]:
     match event:
         case RunStarted():
@@ -130,6 +132,8 @@ def recorded_fields(
             return {"step": event.step, "sandbox": event.sandbox}
         case Noted():
             return {"step": event.step, "text": event.text}
+        case Compacted():
+            return asdict(event)
 
 
 def call_fields(call: ToolCall) -> dict[str, Any]:

@@ -4,13 +4,14 @@ The one thing that moves is the last line, which says what is being waited for.
 """
 
 from wardian.cli import preview
-from wardian.cli.render import Refusals, never_ran, run_facts, unanswered
+from wardian.cli.render import Refusals, never_ran, run_facts, shortened, unanswered
 from wardian.cli.sanitise import VisibleStream, one_line, visible
 from wardian.cli.terminal import Terminal
 from wardian.events import (
     CallDecided,
     CallFinished,
     CallStarted,
+    Compacted,
     EgressDecided,
     Event,
     ModelAsked,
@@ -90,6 +91,8 @@ class LiveRenderer:
                     self.say(f"  {text}", "yellow")
             case Noted(text=text):
                 self.say(f"  {one_line(text, preview.LINE_CHARS)}", "yellow")
+            case Compacted():
+                self.say(f"  {shortened(event)}", "dim")
             case RunFinished():
                 self.pause()
             case SandboxOpened():

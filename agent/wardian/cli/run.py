@@ -150,6 +150,7 @@ def configured_agent(
         ),
         approve=approve,
         output_schema=schema,
+        context_tokens=settings.context_tokens,
         store=RunStore(places.runs),
     )
 

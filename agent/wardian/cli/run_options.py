@@ -43,6 +43,8 @@ ModelName = Annotated[
         "-m", "--model", metavar="MODEL", help="gguf:PATH, ollama/NAME, openai/NAME, tiny, …"
     ),
 ]
+
+
 class StyleChoice(StrEnum):
     """How the model is told to call tools."""
 
