@@ -17,6 +17,7 @@ from wardian._version import __version__
 from wardian.answers import AnswerCheck, answer_check
 from wardian.approval import Approve, Grants
 from wardian.budget import NOTHING, Amount, Ledger
+from wardian.compaction import Window, fitting
 from wardian.ending import finish, why
 from wardian.errors import ConfigurationError, WardianError
 from wardian.events import ChildFinished, ChildStarted, Event, RunFinished, RunStarted
@@ -87,6 +88,7 @@ class Agent(Generic[T]):
         ask_user: Answers the questions of the tool of that name; None: nobody can be asked.
         output_type: A type pydantic can validate: the answer must be JSON of it.
         output_schema: The same as a JSON schema; `value` is then the parsed JSON.
+        context_tokens: What the model can read at once; None is what the model says of itself.
         store: Where runs are kept; None is the user's own, False keeps nothing.
         private_model: A local model for what the policy keeps on this machine.
         subagents: What it may give tasks to; each is a tool for the model.
@@ -118,6 +120,7 @@ class Agent(Generic[T]):
         store: RunStore | bool | None = None,
         base_url: str | None = None,
         private_model: Model | str | None = None,
+        context_tokens: int | None = None,
         tags: Sequence[str] = (),
         subagents: Sequence[SubAgent] = (),
         skills: Sequence[Skill] = (),
@@ -139,6 +142,7 @@ class Agent(Generic[T]):
         self.sandbox_image = sandbox_image
         self.workspace_mode = workspace_mode
         self.sampling = sampling or Sampling()
+        self.context_tokens = context_tokens
         self.instructions = instructions
         self.approve = approve
         self.grants = Grants()
@@ -311,12 +315,19 @@ class Agent(Generic[T]):
             holders=[self.servers],
         )
 
+    def _window(self) -> Window | None:
+        """How much the model can read: as the caller or the model itself says."""
+        identity = self.model.identity
+        known = self.context_tokens or identity.get("context_tokens")
+        return Window(known, identity.get("reply_tokens")) if isinstance(known, int) else None
+
     def _assemble(self, run_id: str, recorder: RunRecorder, box: RunBox) -> Run:
         run = Run(
             id=run_id,
             model=self.model,
             registry=self.registry,
             specs=(),
+            window=self._window(),
             policy=self.policy,
             box=box,
             recorder=recorder,
@@ -334,10 +345,11 @@ class Agent(Generic[T]):
         )
         if delegates := self._delegates(run):
             run.registry = Registry([*self.registry, *delegates])
-        run.specs = tuple(
+        specs = tuple(
             ToolSpec(name=t.name, description=t.description, parameters=t.parameters)
             for t in run.registry
         )
+        run.specs = fitting(specs, run.window)
         return run
 
     def _delegates(self, run: Run) -> list[Tool]:

@@ -151,6 +151,26 @@ class Noted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Compacted:
+    """The conversation was shortened for the model's window; the events before it stay whole."""
+
+    kind: ClassVar[str] = "compacted"
+    step: int
+    folded: int
+    """Messages, the oldest but the system's and the task's, that gave way to `digest`"""
+    digest: str
+    """Now at the end of the task's message, in place of an earlier one"""
+    clip_chars: int | None
+    """Results longer than this were cut to it, but for the last reply's"""
+    last_clip_chars: int | None
+    """The same for the last reply's results"""
+    context_tokens: int
+    tokens_before: int
+    """Estimated from what the model itself counted before; so is the next"""
+    tokens_after: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished:
     """Last event of a run that ended by itself."""
 
@@ -179,6 +199,7 @@ Recorded = (
     | ChildStarted
     | ChildFinished
     | Noted
+    | Compacted
     | RunFinished
 )
 Event = Recorded | TextDelta | ReasoningDelta | CallDelta

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 from wardian.approval import Approve, Grants
+from wardian.compaction import Window
 from wardian.errors import ModelError, ModelRefused, PrivateContent
 from wardian.events import (
     CallFinished,
@@ -86,6 +87,8 @@ class Run:
     check_answer: Callable[[str], str | None] | None = None
     """Says what is wrong with a final answer, or None."""
     output_schema: dict[str, Any] | None = None
+    window: Window | None = None
+    """None where the model does not say how much it can read."""
 
     @property
     def stays_here(self) -> bool:
@@ -110,8 +113,16 @@ async def pursue(run: Run) -> Stop:
 
 
 async def room(run: Run) -> Stop | None:
-    """Reserves what one more reply may take; the limit that leaves no room for it."""
-    return await run.meter.admit(run.conversation.messages, run.specs, run.sampling)
+    """Makes room for one more reply, in the model's window and in the budgets; the limit that
+    leaves none.
+    """
+    talk, sampling = run.conversation.talk, run.sampling
+    if run.window is not None:
+        shortened = run.window.compaction(talk, run.specs, run.meter.steps)
+        if shortened is not None:
+            await run.recorder.record(shortened)
+        sampling = replace(sampling, max_tokens=run.window.reply_limit(sampling.max_tokens))
+    return await run.meter.admit(run.conversation.messages, run.specs, sampling)
 
 
 async def ask(run: Run) -> Reply:
@@ -138,6 +149,8 @@ async def ask(run: Run) -> Reply:
     if reply is None:
         raise ModelError(f"{run.model.name} ended its stream without a reply.")
     reply = run.screen.reply(reply)
+    if run.window is not None:
+        run.window.learn(request, reply)
     reply = replace(reply, message=understood(reply.message, run.registry, step))
     seconds = time.monotonic() - began
     await run.recorder.record(ModelReplied(step=step, reply=reply, seconds=seconds), durable=False)

@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from wardian.events import CallFinished, ModelReplied, Noted, Recorded, RunStarted
+from wardian.compaction import Talk, compacted
+from wardian.events import CallFinished, Compacted, ModelReplied, Noted, Recorded, RunStarted
 from wardian.types import Finish, Message, Reply, Role, Task
 from wardian_tools.types import ToolCall, ToolResult
 
@@ -52,6 +53,10 @@ class Conversation:
     messages: list[Message] = field(default_factory=list[Message])
     pending: dict[str, ToolCall] = field(default_factory=dict[str, ToolCall])
     """Calls of the last reply that have no result yet."""
+    task: int = 0
+    """Where the task's message stands."""
+    asked: str = ""
+    digest: str = ""
 
     def apply(self, event: Recorded) -> None:
         match event:
@@ -64,8 +69,19 @@ class Conversation:
                 self._add_result(result)
             case Noted(text=text):
                 self._add(Role.USER, text)
+            case Compacted():
+                self._take(compacted(self.talk, event))
             case _:
                 pass
+
+    @property
+    def talk(self) -> Talk:
+        return Talk(
+            messages=tuple(self.messages), task=self.task, asked=self.asked, digest=self.digest
+        )
+
+    def _take(self, talk: Talk) -> None:
+        self.messages, self.task, self.digest = list(talk.messages), talk.task, talk.digest
 
     def closed(self) -> tuple[Message, ...]:
         """The messages with every open call answered, so that any provider accepts them."""
@@ -80,6 +96,7 @@ class Conversation:
             self._add(Role.SYSTEM, event.system_prompt)
         self.messages.extend(event.earlier)
         text, images = task_text(event.task), event.task.images
+        self.task, self.asked = len(self.messages), text
         self.messages.append(Message(role=Role.USER, content=text, images=images))
 
     def _add_reply(self, reply: Reply) -> None:

@@ -126,6 +126,11 @@ class Sampling:
     top_p: float | None = None
     max_tokens: int | None = None
     seed: int | None = None
+    stop: tuple[str, ...] = ()
+    """The reply ends before the first of these that it would contain."""
+    constrain: bool = True
+    """False: sample calls freely, where a model could constrain them. Training on rollouts needs
+    the distribution that the model itself has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +146,13 @@ class TokenRecord:
     """Natural log, under the distribution sampled from, one per sampled id."""
     constrained: tuple[bool, ...]
     """True where a grammar mask was in force, one per sampled id."""
+    sampling: Sampling | None = None
+    """As it was done: no default left open, the seed that was used."""
+    constraint_sha256: str = ""
+    """Of the grammar that masked; empty where none did."""
+    model_sha256: str = ""
+    """Of the model file (head and tail where it is large) and its adapters."""
+    template_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +166,8 @@ class Reply:
     """The model's own name for itself, as the provider returned it."""
     tokens: TokenRecord | None = None
     seconds_to_first_token: float | None = None
+    route: tuple[str, ...] = ()
+    """Models that were asked before this one, and why each was left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +214,8 @@ class Request:
     """When set, the final text must satisfy it; models that can constrain do."""
     conversation: str = ""
     """Same for all requests of one run: lets a local model keep its cache."""
+    must_call: bool = False
+    """The reply has to be a tool call; models that can constrain see to it."""
 
 
 class Model(Protocol):
@@ -225,6 +241,25 @@ class Model(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Forking(Protocol):
+    """A model that writes several replies to one prompt, evaluated once for all of them."""
+
+    async def sample(self, request: Request, count: int) -> list[Reply]:
+        """`count` replies, in order, each with a seed of its own in its `TokenRecord`.
+
+        The conversation goes on with whichever of them the next request quotes. Raises: ModelError.
+        """
+        ...
+
+    async def adopt(self, conversation: str, sample: int) -> None:
+        """Go on with this reply (its place in the list) and forget the others.
+
+        Needed only where two of them read the same; it frees their cache at once.
+        """
+        ...
 
 
 @runtime_checkable

@@ -133,15 +133,17 @@ def test_a_template_that_takes_tools_gets_them() -> None:
 
 def test_a_template_that_writes_calls_but_describes_no_tools_keeps_its_own_way() -> None:
     source = (
-        "{# <tool_call> #}{% for m in messages %}[{{ m.role }}: {{ m.content }}"
-        "{% for c in m.tool_calls or [] %}{{ c.function.name }}{% endfor %}]{% endfor %}"
+        "{% for m in messages %}[{{ m.role }}: {{ m.content }}{% for c in m.tool_calls or [] %}"
+        '<tool_call>{{ \'{"name": "\' + c.function.name }}", "arguments": '
+        "{{ c.function.arguments | tojson }}{{ '}' }}</tool_call>{% endfor %}]{% endfor %}"
     )
     call = {"id": "1", "name": "read_file", "arguments": "{}"}
     chat = [message("assistant", "", calls=[call]), message("tool", "a"), message("tool", "b")]
-    assert rendered(source, *chat) == "[assistant: read_file][tool: a][tool: b]"
+    written = '<tool_call>{"name": "read_file", "arguments": {}}</tool_call>'
+    assert rendered(source, *chat) == f"[assistant: {written}][tool: a][tool: b]"
     told = rendered(source, *chat, tools=[{"type": "function", "function": TOOL}])
     assert told.startswith("[system: # Tools")
-    assert told.endswith("[assistant: read_file][tool: a][tool: b]")
+    assert told.endswith(f"[assistant: {written}][tool: a][tool: b]")
 
 
 def test_a_template_that_refuses_system_messages_gets_them_as_the_users() -> None:

@@ -1,7 +1,7 @@
 """Makes small GGUF models with random weights: the real engine runs them, and they know nothing.
 
-Qwen3's architecture, a byte-level BPE vocabulary of a few hundred tokens in ChatML's convention
-with Hermes' tool-call tokens.
+Qwen3's architecture (dense), Qwen3.5's (hybrid) or Mamba's (recurrent), a byte-level BPE vocabulary
+of a few hundred tokens in ChatML's convention with Hermes' tool-call tokens.
 """
 
 from collections.abc import Sequence
@@ -62,22 +62,26 @@ def make_gguf(
     user_defined: Sequence[str] = tuple(USER_DEFINED),
     scale: float = 1.0,
     metadata: dict[str, bool] | None = None,
+    architecture: str = "qwen3",
 ) -> Path:
-    """Write a model to `path`. `fillers` enlarges the vocabulary; `scale` sharpens its choices."""
+    """Write a model to `path`. `fillers` enlarges the vocabulary; `scale` sharpens its choices.
+
+    `architecture`: `qwen3`, `qwen35` (every second layer recurrent) or `mamba`.
+    """
     rng = np.random.default_rng(seed)
     tokens, kinds, merges = _vocabulary(list(user_defined), fillers)
-    writer = gguf.GGUFWriter(path, "qwen3")
-    heads, head = 4, width // 4
+    writer = gguf.GGUFWriter(path, architecture)
     writer.add_block_count(layers)
     writer.add_context_length(context_tokens)
     writer.add_embedding_length(width)
-    writer.add_feed_forward_length(2 * width)
-    writer.add_head_count(heads)
-    writer.add_head_count_kv(2)
-    writer.add_key_length(head)
-    writer.add_value_length(head)
-    writer.add_rope_freq_base(10_000.0)
     writer.add_layer_norm_rms_eps(1e-6)
+    if architecture == "mamba":
+        writer.add_feed_forward_length(0)
+        writer.add_head_count(0)
+    else:
+        _add_attention(writer, width)
+    if architecture != "qwen3":
+        _add_state(writer, width, architecture)
     writer.add_file_type(0)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
@@ -91,7 +95,7 @@ def make_gguf(
         writer.add_chat_template(template)
     for key, value in (metadata or {}).items():
         writer.add_bool(key, value)
-    for name, tensor in _weights(rng, len(tokens), width, layers, head, scale).items():
+    for name, tensor in _weights(rng, len(tokens), width, layers, scale, architecture).items():
         writer.add_tensor(name, tensor)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -117,33 +121,117 @@ def _vocabulary(user_defined: list[str], fillers: int) -> tuple[list[str], list[
     return tokens + CONTROL + user_defined, kinds, merges
 
 
+def _add_attention(writer: gguf.GGUFWriter, width: int) -> None:
+    writer.add_feed_forward_length(2 * width)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_key_length(width // 4)
+    writer.add_value_length(width // 4)
+    writer.add_rope_freq_base(10_000.0)
+
+
+def _add_state(writer: gguf.GGUFWriter, width: int, architecture: str) -> None:
+    writer.add_ssm_conv_kernel(4)
+    writer.add_ssm_inner_size(2 * width)
+    if architecture == "mamba":
+        writer.add_ssm_state_size(16)
+        writer.add_ssm_time_step_rank(4)
+        return
+    writer.add_ssm_state_size(width // 2)
+    writer.add_ssm_time_step_rank(4)
+    writer.add_ssm_group_count(2)
+    writer.add_full_attention_interval(2)
+    writer.add_rope_dimension_count(width // 4)
+    writer.add_rope_dimension_sections([width // 8, 0, 0, 0])
+
+
 def _weights(
-    rng: np.random.Generator, vocabulary: int, width: int, layers: int, head: int, scale: float
+    rng: np.random.Generator,
+    vocabulary: int,
+    width: int,
+    layers: int,
+    scale: float,
+    architecture: str,
 ) -> dict[str, Any]:
     def normal(*shape: int) -> Any:
         return (rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
 
-    ones = np.ones(width, np.float32)
     made = {
         "token_embd.weight": normal(vocabulary, width),
-        "output_norm.weight": ones,
+        "output_norm.weight": np.ones(width, np.float32),
         "output.weight": normal(vocabulary, width) * np.float32(scale),
     }
     for i in range(layers):
-        made |= {
-            f"blk.{i}.attn_norm.weight": ones,
-            f"blk.{i}.attn_q.weight": normal(4 * head, width),
-            f"blk.{i}.attn_k.weight": normal(2 * head, width),
-            f"blk.{i}.attn_v.weight": normal(2 * head, width),
-            f"blk.{i}.attn_q_norm.weight": np.ones(head, np.float32),
-            f"blk.{i}.attn_k_norm.weight": np.ones(head, np.float32),
-            f"blk.{i}.attn_output.weight": normal(width, 4 * head),
-            f"blk.{i}.ffn_norm.weight": ones,
-            f"blk.{i}.ffn_gate.weight": normal(2 * width, width),
-            f"blk.{i}.ffn_up.weight": normal(2 * width, width),
-            f"blk.{i}.ffn_down.weight": normal(width, 2 * width),
-        }
+        if architecture == "mamba":
+            layer = _mamba_layer(normal, width)
+        elif architecture == "qwen35":
+            layer = _delta_layer(normal, width) if i % 2 == 0 else _gated_layer(normal, width)
+        else:
+            layer = _attention_layer(normal, width) | _feed_forward(normal, width)
+        made |= {f"blk.{i}.{name}": tensor for name, tensor in layer.items()}
     return made
+
+
+def _attention_layer(normal: Any, width: int) -> dict[str, Any]:
+    head = width // 4
+    return {
+        "attn_norm.weight": np.ones(width, np.float32),
+        "attn_q.weight": normal(4 * head, width),
+        "attn_k.weight": normal(2 * head, width),
+        "attn_v.weight": normal(2 * head, width),
+        "attn_q_norm.weight": np.ones(head, np.float32),
+        "attn_k_norm.weight": np.ones(head, np.float32),
+        "attn_output.weight": normal(width, 4 * head),
+    }
+
+
+def _feed_forward(normal: Any, width: int, norm: str = "ffn_norm") -> dict[str, Any]:
+    return {
+        f"{norm}.weight": np.ones(width, np.float32),
+        "ffn_gate.weight": normal(2 * width, width),
+        "ffn_up.weight": normal(2 * width, width),
+        "ffn_down.weight": normal(width, 2 * width),
+    }
+
+
+def _gated_layer(normal: Any, width: int) -> dict[str, Any]:
+    """Qwen3.5's attention: the query comes with a gate of its own width."""
+    layer = _attention_layer(normal, width) | _feed_forward(normal, width, "post_attention_norm")
+    return layer | {"attn_q.weight": normal(2 * width, width)}
+
+
+def _delta_layer(normal: Any, width: int) -> dict[str, Any]:
+    """Qwen3.5's gated delta net: two heads of keys, four of values, each as wide as the state."""
+    state = width // 2
+    return {
+        "attn_norm.weight": np.ones(width, np.float32),
+        "attn_qkv.weight": normal(8 * state, width),
+        "attn_gate.weight": normal(4 * state, width),
+        "ssm_conv1d.weight": normal(8 * state, 4),
+        "ssm_dt.bias": normal(4),
+        "ssm_a": -np.ones(4, np.float32),
+        "ssm_beta.weight": normal(4, width),
+        "ssm_alpha.weight": normal(4, width),
+        "ssm_norm.weight": np.ones(state, np.float32),
+        "ssm_out.weight": normal(width, 4 * state),
+        **_feed_forward(normal, width, "post_attention_norm"),
+    }
+
+
+def _mamba_layer(normal: Any, width: int) -> dict[str, Any]:
+    inner = 2 * width
+    return {
+        "attn_norm.weight": np.ones(width, np.float32),
+        "ssm_in.weight": normal(2 * inner, width),
+        "ssm_conv1d.weight": normal(inner, 4),
+        "ssm_conv1d.bias": normal(inner),
+        "ssm_x.weight": normal(4 + 2 * 16, inner),
+        "ssm_dt.weight": normal(inner, 4),
+        "ssm_dt.bias": normal(inner),
+        "ssm_a": -np.ones((inner, 16), np.float32),
+        "ssm_d": np.ones(inner, np.float32),
+        "ssm_out.weight": normal(width, inner),
+    }
 
 
 def _byte_letters() -> dict[int, str]:

@@ -6,7 +6,7 @@ Nothing is imported here, so that `agent --help` and completion of a command's n
 COMMANDS = {
     "run": ("wardian.cli.run", "Give the agent a task."),
     "runs": ("wardian.cli.runs", "List, show and remove recorded runs."),
-    "models": ("wardian.cli.models", "List the models this machine can use."),
+    "models": ("wardian.cli.models", "List, get, choose and measure models."),
     "tools": ("wardian.cli.tools", "List the tools a model can call, and show one."),
     "mcp": ("wardian.cli.mcp", "Use tool servers (MCP), and be one."),
     "tool": ("wardian.cli.tool", "Build tools by an agent, and run them with no model."),

@@ -15,6 +15,7 @@ from wardian.events import (
     CallStarted,
     ChildFinished,
     ChildStarted,
+    Compacted,
     EgressDecided,
     Event,
     ModelAsked,
@@ -94,7 +95,8 @@ def recorded_fields(
     | EgressDecided
     | ChildStarted
     | ChildFinished
-    | Noted,
+    | Noted
+    | Compacted,
 ) -> dict[str, Any]:
     match event:
         case RunStarted():
@@ -140,6 +142,8 @@ def recorded_fields(
             return asdict(event)
         case Noted():
             return {"step": event.step, "text": event.text}
+        case Compacted():
+            return asdict(event)
 
 
 def call_fields(call: ToolCall) -> dict[str, Any]:

@@ -1,39 +1,137 @@
-"""`agent models`: what this machine can use."""
+"""`agent models`: what this machine can use, and getting more."""
 
 import os
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from wardian.cli import models_hub
 from wardian.cli.listing import print_json, print_table
-from wardian.errors import ExitCode
-from wardian.models.catalogue import KnownModel, known_models
-from wardian.models.gguf_files import model_folders
-from wardian.settings import paths
+from wardian.cli.models_hub import say
+from wardian.errors import ConfigurationError, ExitCode, ModelUnavailable
+from wardian.models.catalogue import KnownModel, known_models, local_file, resolve_model
+from wardian.models.detection import FoundModel, find_served, takes_tools
+from wardian.models.families import family_of
+from wardian.models.gguf_files import GgufFile, find_in_hugging_face_cache, model_folders
+from wardian.models.hub import remove_cached
+from wardian.models.llamacpp.header import HeaderDamaged, read_header
+from wardian.settings import config_set, paths
+
+Spelled = Annotated[str, typer.Argument(metavar="MODEL", help="As `agent models list` spells it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="List the models this machine can use.")
+    group = typer.Typer(no_args_is_help=True, help="List, get, choose and measure models.")
     group.command("list", epilog="Example: agent models list")(list_models)
+    group.command("search", epilog="Example: agent models search qwen3 4b")(models_hub.search)
+    group.command("pull", epilog="Example: agent models pull hf:Qwen/Qwen3-4B-GGUF:Q4_K_M")(
+        models_hub.pull
+    )
+    group.command("use", epilog="Example: agent models use tiny")(use)
+    group.command("show", epilog="Example: agent models show tiny")(show)
+    group.command("rm", epilog="Example: agent models rm hf:Qwen/Qwen3-4B-GGUF:Q4_K_M")(remove)
     app.add_typer(group, name="models")
 
 
-def list_models(
-    *, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
-) -> int:
-    """List the built-in model, GGUF files found here, and providers whose key is set."""
+def list_models(*, as_json: AsJson = False) -> int:
+    """List the built-in model, local servers' models, GGUF files, and providers with a key."""
     places = [paths(os.environ).models, *model_folders(os.environ)]
     known = known_models(os.environ, places)
+    served = find_served(os.environ)
     if as_json:
-        print_json([facts(model) for model in known])
+        print_json([*(facts(model) for model in known), *(served_facts(m) for m in served)])
         return ExitCode.DONE
     rows = [(m.spelling, m.source, size(m.size_bytes), m.detail) for m in known]
+    rows += [(m.spelling, "server", size(m.size_bytes), _where(m)) for m in served]
     print_table(
         ("MODEL", "SOURCE", "SIZE", "WHERE"),
         rows,
         "No model is here. Name a file (-m gguf:PATH) or a server (--base-url URL -m NAME).",
     )
     return ExitCode.DONE
+
+
+def use(model: Spelled) -> int:
+    """Keep a model as the one that runs use when none is named."""
+    resolve_model(model, environ=os.environ)
+    config_set(paths(os.environ).config_file, "model", model)
+    say(f"Runs now use {model}, unless told otherwise.")
+    return ExitCode.DONE
+
+
+def show(model: Spelled, *, as_json: AsJson = False) -> int:
+    """Show what a model is: its file's header, or what its server says of it."""
+    served = next((m for m in find_served(os.environ) if m.spelling == model), None)
+    known = served_facts(served) if served else _described(model)
+    if as_json:
+        print_json(known)
+        return ExitCode.DONE
+    rows = [(key.replace("_", " "), _shown(value)) for key, value in known.items()]
+    print_table(("", ""), rows, "")
+    return ExitCode.DONE
+
+
+def remove(
+    model: Spelled, *, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
+) -> int:
+    """Delete a model's file: one that was pulled, or one in Wardian's own folder of models."""
+    path = _removable(model)
+    total = path.stat().st_size
+    if not yes and not typer.confirm(f"Delete {path} ({size(total)})?", err=True):
+        say("Nothing was deleted.")
+        return ExitCode.NOT_ACHIEVED
+    kind, _, rest = model.partition(":")
+    if kind == "hf":
+        file = GgufFile(path=path, size_bytes=total, repo=rest.partition(":")[0])
+        freed = remove_cached(file, os.environ)
+    else:
+        path.unlink()
+        freed = total
+    say(f"Deleted {model}: {size(freed)} freed.")
+    return ExitCode.DONE
+
+
+def _removable(model: str) -> Path:
+    """Raises: ModelUnavailable, ConfigurationError."""
+    kind, _, rest = model.partition(":")
+    if kind == "hf":
+        repo, _, quant = rest.partition(":")
+        held = find_in_hugging_face_cache(repo, quant, os.environ)
+        if held is None:
+            raise ModelUnavailable(f"{model} is not here.", "`agent models list` shows what is.")
+        return held.path
+    path = Path(rest).expanduser().absolute() if kind == "gguf" else Path()
+    if path.is_relative_to(paths(os.environ).models) and path.is_file():
+        return path
+    raise ConfigurationError(
+        f"{model} is not Wardian's to delete.",
+        "Only what was pulled is, and files in its own folder; a server deletes its own models.",
+    )
+
+
+def _described(model: str) -> dict[str, object]:
+    """Facts on a model that no server here offers. Raises: ModelUnavailable, ModelRefused."""
+    resolved = resolve_model(model, environ=os.environ)
+    if model != "tiny" and not model.startswith(("gguf:", "hf:")):
+        return {"spelling": model, "is_local": resolved.is_local, **resolved.identity}
+    path = local_file(model, os.environ)
+    try:
+        header = read_header(path)
+    except HeaderDamaged as e:
+        raise ModelUnavailable(f"The model file {path} {e}.", "Download it again.") from e
+    calls = takes_tools(header)
+    return {
+        "spelling": model,
+        "path": str(path),
+        "size_bytes": path.stat().st_size,
+        "architecture": header.architecture,
+        "quantisation": header.quantisation,
+        "trained_context_tokens": header.trained_context_tokens,
+        "takes_tools": calls,
+        "writes_calls_as": family_of(header.template).name if calls else "told in words",
+    }
 
 
 def facts(model: KnownModel) -> dict[str, object]:
@@ -44,6 +142,28 @@ def facts(model: KnownModel) -> dict[str, object]:
         "path": str(model.path) if model.path else None,
         "size_bytes": model.size_bytes,
     }
+
+
+def served_facts(model: FoundModel) -> dict[str, object]:
+    return {
+        "spelling": model.spelling,
+        "source": "server",
+        "detail": model.where,
+        "path": None,
+        "size_bytes": model.size_bytes,
+        "takes_tools": model.takes_tools,
+        "context_tokens": model.context_tokens,
+        "is_loaded": model.is_loaded,
+    }
+
+
+def _where(model: FoundModel) -> str:
+    tools = {True: "takes tools", False: "takes no tools", None: "tools unknown"}[model.takes_tools]
+    return f"{model.where}, {tools}"
+
+
+def _shown(value: Any) -> str:
+    return "-" if value is None else str(value)
 
 
 def size(size_bytes: int | None) -> str:

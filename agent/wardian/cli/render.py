@@ -13,6 +13,7 @@ from wardian.events import (
     CallFinished,
     CallStarted,
     ChildStarted,
+    Compacted,
     EgressDecided,
     Event,
     ModelReplied,
@@ -100,6 +101,8 @@ class PlainRenderer(QuietRenderer):
                 self.say(f"[{step}] {text}")
             case Noted(text=text, step=step):
                 self.say(f"[{step}] {one_line(text, preview.LINE_CHARS)}")
+            case Compacted(step=step):
+                self.say(f"[{step}] {shortened(event)}")
             case _:
                 pass
 
@@ -127,6 +130,14 @@ class PlainRenderer(QuietRenderer):
         self.say(f"[{step}] {self.arrow} {status}: {lines[0]}")
         for line in lines[1:]:
             self.say(f"[{step}]   {line}")
+
+
+def shortened(event: Compacted) -> str:
+    """What a compaction did, in a few words."""
+    return (
+        f"conversation shortened from about {event.tokens_before:,} to {event.tokens_after:,}"
+        f" tokens, for a window of {event.context_tokens:,}"
+    )
 
 
 def run_facts(event: RunStarted) -> str:

@@ -5,7 +5,14 @@ The one thing that moves is the last line, which says what is being waited for.
 
 from wardian.cli import preview
 from wardian.cli.plan import plan_lines
-from wardian.cli.render import Refusals, child_started, never_ran, run_facts, unanswered
+from wardian.cli.render import (
+    Refusals,
+    child_started,
+    never_ran,
+    run_facts,
+    shortened,
+    unanswered,
+)
 from wardian.cli.sanitise import VisibleStream, one_line, visible
 from wardian.cli.terminal import Terminal
 from wardian.events import (
@@ -14,6 +21,7 @@ from wardian.events import (
     CallStarted,
     ChildFinished,
     ChildStarted,
+    Compacted,
     EgressDecided,
     Event,
     ModelAsked,
@@ -99,6 +107,8 @@ class LiveRenderer:
                     self.say(f"  {text}", "yellow")
             case Noted(text=text):
                 self.say(f"  {one_line(text, preview.LINE_CHARS)}", "yellow")
+            case Compacted():
+                self.say(f"  {shortened(event)}", "dim")
             case RunFinished():
                 self.pause()
             case SandboxOpened() | ChildFinished():

@@ -13,10 +13,12 @@ from wardian.agent import Agent
 from wardian.approval import Approve
 from wardian.cli.additions import Additions, additions
 from wardian.cli.approve import Person
+from wardian.cli.model_choice import configured_model, with_model
 from wardian.cli.outcome import RunBroke
 from wardian.cli.run_options import (
     AnswerFile,
     ApproveWhen,
+    CallStyleName,
     Context,
     Copy,
     Images,
@@ -52,7 +54,6 @@ from wardian.cli.terminal import person_fd
 from wardian.cli.view import View
 from wardian.images import read_images
 from wardian.local_only import check_local, forbid_leaving, narrowed
-from wardian.models.catalogue import resolve_model
 from wardian.runs import RunStore
 from wardian.settings import Settings, load_settings, paths, policy_in_force, workspace_of
 from wardian.settings.saving import RulePlace, rule_place
@@ -60,9 +61,6 @@ from wardian.types import Sampling, Task
 from wardian_policies import Policy
 from wardian_tools import own_tools
 from wardian_tools.types import ToolSource
-
-BUILT_IN = "tiny"
-NO_MODEL = "no model is configured, so the built-in one does it (`agent models list`, -m)"
 
 
 def register(app: typer.Typer) -> None:
@@ -79,6 +77,7 @@ def run(
     base_url: Url = None,
     private_model: PrivateModel = None,
     local: Local = False,
+    call_style: CallStyleName = None,
     sandbox: SandboxName = None,
     policy: PolicyName = None,
     workspace: Workspace = Path(),
@@ -110,6 +109,7 @@ def run(
         "base_url": base_url,
         "private_model": private_model,
         "local": local or None,
+        "call_style": call_style.value if call_style else None,
         "sandbox": sandbox.value if sandbox else None,
         "policy": policy,
         "workspace_mode": "copy" if copy else None,
@@ -129,8 +129,7 @@ def run(
     view = View(as_json=as_json, quiet=quiet, plain=plain, answer_file=output)
     view.answers_json = schema is not None
     view.notices(settings.notices)
-    if settings.model is None:
-        view.notices([NO_MODEL])
+    settings = with_model(settings, view.notices)
 
     if settings.local:
         forbid_leaving()
@@ -166,12 +165,7 @@ def configured_agent(
 ) -> Agent[object]:
     """The agent these settings describe. Raises: as `Agent`."""
     places = paths(os.environ)
-    model = resolve_model(
-        settings.model or BUILT_IN,
-        base_url=settings.base_url,
-        environ=os.environ,
-        context_tokens=settings.context_tokens,
-    )
+    model = configured_model(settings)
     if settings.local:
         check_local(model)
         policy = narrowed(policy)
@@ -196,6 +190,7 @@ def configured_agent(
         ),
         approve=approve,
         output_schema=schema,
+        context_tokens=settings.context_tokens,
         store=RunStore(places.runs),
         search=settings.search(os.environ),
         servers=servers,

@@ -47,6 +47,21 @@ ModelName = Annotated[
         "-m", "--model", metavar="MODEL", help="gguf:PATH, ollama/NAME, openai/NAME, tiny, …"
     ),
 ]
+
+
+class StyleChoice(StrEnum):
+    """How the model is told to call tools."""
+
+    AUTO = "auto"
+    NATIVE = "native"
+    TEXT = "text"
+    CODE = "code"
+
+
+CallStyleName = Annotated[
+    StyleChoice | None,
+    typer.Option("--call-style", help="How the model calls tools; code: by writing Python."),
+]
 Url = Annotated[
     str | None,
     typer.Option("--base-url", metavar="URL", help="An OpenAI-compatible server to ask."),

@@ -21,6 +21,7 @@ from wardian.models.gguf_files import (
 )
 from wardian.models.keys import find_key, key_variable
 from wardian.models.providers import LITELLM_PROVIDERS, LOCAL_SERVERS, OPENAI_URL, endpoint_of
+from wardian.models.styled import CallStyle, StyledModel
 from wardian.types import Model
 
 TINY_PATH = Path(__file__).parent / "tiny" / "tiny.gguf"
@@ -37,14 +38,30 @@ def resolve_model(
     base_url: str | None = None,
     environ: Mapping[str, str] | None = None,
     context_tokens: int | None = None,
+    call_style: str = CallStyle.AUTO,
 ) -> Model:
     """The model so spelled. Nothing is loaded or asked over the network yet.
 
     `base_url` replaces the address of a provider; with it, a bare NAME is that server's model.
-    `context_tokens` is for models loaded here.
+    `context_tokens` is for models loaded here. `call_style` is how it is told to call tools.
     Raises: ModelUnavailable, ModelRefused (no key), ConfigurationError.
     """
-    environ = os.environ if environ is None else environ
+    style = CallStyle(call_style)
+    model = _resolved(
+        spelling, base_url, os.environ if environ is None else environ, context_tokens
+    )
+    is_own = style is CallStyle.NATIVE or (style is CallStyle.AUTO and not _may_lack_tools(model))
+    return model if is_own else StyledModel(model, style)
+
+
+def _may_lack_tools(model: Model) -> bool:
+    """A server of one's own serves models that take no tools; a provider's take them."""
+    return isinstance(model, ChatModel) and not model.identity["endpoint"].startswith(OPENAI_URL)
+
+
+def _resolved(
+    spelling: str, base_url: str | None, environ: Mapping[str, str], context_tokens: int | None
+) -> Model:
     spelling = spelling.strip()
     if spelling == "tiny" or spelling.startswith(("gguf:", "hf:")):
         if base_url:
@@ -55,7 +72,7 @@ def resolve_model(
         from wardian.models.llama import LlamaModel
 
         return LlamaModel(
-            _local_file(spelling, environ),
+            local_file(spelling, environ),
             name=spelling,
             context_tokens=context_tokens,
             reply_tokens=TINY_REPLY_TOKENS if spelling == "tiny" else None,
@@ -90,7 +107,7 @@ def _chat_model(
     return ChatModel(spelling, endpoint=endpoint, model_id=model_id, api_key=api_key)
 
 
-def _local_file(spelling: str, environ: Mapping[str, str]) -> Path:
+def local_file(spelling: str, environ: Mapping[str, str]) -> Path:
     """The GGUF file of `tiny`, `gguf:PATH` or `hf:OWNER/NAME:QUANT`, looked at."""
     kind, _, rest = spelling.partition(":")
     if kind == "hf":
@@ -117,11 +134,9 @@ def _cached_file(reference: str, environ: Mapping[str, str]) -> Path:
         )
     held = find_in_hugging_face_cache(repo, quant, environ)
     if held is None:
-        wanted = f"*{quant}*.gguf" if quant else "*.gguf"
         raise ModelUnavailable(
             f"The Hugging Face cache has no GGUF file of {repo}{f' in {quant}' if quant else ''}.",
-            f"Download it: hf download {repo} --include '{wanted}' (from huggingface_hub),"
-            " or by hand and use gguf:PATH.",
+            f"Download it: agent models pull hf:{reference}",
         )
     check_gguf(held.path)
     return held.path
@@ -195,6 +210,11 @@ def _known_file(file: GgufFile) -> KnownModel:
         path=file.path,
         size_bytes=file.size_bytes,
     )
+
+
+def keyed_providers(environ: Mapping[str, str]) -> list[str]:
+    """Providers whose key or address the environment holds."""
+    return [model.spelling.removesuffix("/…") for model in _known_providers(environ)]
 
 
 def _known_providers(environ: Mapping[str, str]) -> list[KnownModel]:

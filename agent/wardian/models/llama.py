@@ -4,44 +4,47 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import AsyncGenerator
+import weakref
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from wardian.errors import ContextOverflow, ModelError, ModelRefused, ModelUnavailable
 from wardian.models.block import check_real_model_allowed
-from wardian.models.calling import ReplyParser
-from wardian.models.llama_header import Header, HeaderDamaged, read_header
-from wardian.models.llama_identity import file_hash, version_of
-from wardian.models.llama_load import DEFAULT_CONTEXT_TOKENS, LoadOptions
-from wardian.models.llama_process import LlamaProcess, ProcessDied
-from wardian.models.llama_request import encoded
-from wardian.models.llama_turns import Turns
-from wardian.types import (
-    Delta,
-    Finish,
-    Message,
-    Reply,
-    Request,
-    Role,
-    TokenRecord,
-    Usage,
+from wardian.models.llamacpp.answers import Answer, Origin
+from wardian.models.llamacpp.file import ModelFile
+from wardian.models.llamacpp.header import Header
+from wardian.models.llamacpp.identity import version_of
+from wardian.models.llamacpp.load import (
+    DEFAULT_CONTEXT_TOKENS,
+    LoadFailed,
+    LoadOptions,
+    check_memory,
 )
+from wardian.models.llamacpp.process import Box, LlamaProcess, ProcessDied
+from wardian.models.llamacpp.request import encoded
+from wardian.models.llamacpp.turns import Turns
+from wardian.types import Delta, Reply, Request
 
 LOAD_SECONDS = 60.0
 LOAD_BYTES_PER_SECOND = 20e6
 """A slow disk. The wait for a load is bounded by both."""
 PROMPT_SECONDS = 60.0
 """For rendering and tokenising; the child bounds the template itself more tightly."""
+_LOADING = 0
+"""Stands for a request's number while the model is loaded."""
 _log = logging.getLogger(__name__)
 _INSTALL = "Install it with: pip install 'wardian[local]'."
 
 
 class LlamaModel:
-    """Answers with a local GGUF file. One child, started when first asked or by `start`."""
+    """Answers with a local GGUF file. One child, started when first asked or by `start`.
+
+    Requests of several conversations, tasks and event loops are answered side by side.
+    """
 
     def __init__(
         self,
@@ -49,35 +52,40 @@ class LlamaModel:
         *,
         name: str,
         context_tokens: int | None = None,
+        sequences: int | None = None,
         threads: int | None = None,
-        gpu_layers: int = -1,
+        gpu_layers: int | None = None,
+        adapters: Sequence[tuple[Path, float]] = (),
         reply_tokens: int | None = None,
         load_seconds: float | None = None,
     ) -> None:
-        """`context_tokens`: None takes the model's own, at most 8192.
+        """`context_tokens`: of one conversation; None takes the model's own, at most 8192.
 
+        `sequences`: how many conversations and samples are evaluated side by side, at most.
         `threads`: None takes the physical cores this process may use (one for a small file).
-        `gpu_layers`: -1 puts all layers on a GPU, where llama.cpp was built for one.
+        `gpu_layers`: None puts as many layers on a GPU as fit in its free memory, -1 all.
+        `adapters`: LoRA files made for this model, each with its scale.
         `reply_tokens`: the longest reply where a request does not say; None is what fits.
         `load_seconds`: how long loading may take; None allows for a slow disk.
         """
-        self._path = path
         self._name = name
+        self._file = ModelFile(path, adapters)
         self._options = LoadOptions(
             path=str(path.absolute()),
             context_tokens=context_tokens,
+            sequences=sequences,
             threads=threads,
             gpu_layers=gpu_layers,
+            adapters=[(str(adapter.absolute()), scale) for adapter, scale in adapters],
         )
         self._reply_tokens = reply_tokens
         self._load_seconds = load_seconds
         self._process: LlamaProcess | None = None
         self._loaded: dict[str, Any] = {}
-        self._header: Header | None = None
-        self._hash: tuple[tuple[int, int], dict[str, Any]] | None = None
         self._refused: dict[str, str] = {}
         """Tool, or `answer` → what llguidance said of a schema it could not take in full."""
-        self._asked = 0
+        self._origin: Origin | None = None
+        self._asked = _LOADING
         self._turns = Turns()
 
     @property
@@ -91,218 +99,184 @@ class LlamaModel:
     @property
     def identity(self) -> dict[str, Any]:
         """The file's hash and what its header says. Raises: ModelUnavailable."""
-        header = self._checked()
+        header = self._file.header()
         return {
             "engine": "llama.cpp",
             "llama_cpp_python": version_of("llama_cpp_python"),
             "llguidance": version_of("llguidance"),
-            "path": str(self._path),
-            **self._hashed(),
+            "path": str(self._file.path),
+            **self._file.identity(),
             "architecture": header.architecture,
             "quantisation": header.quantisation,
-            "template_sha256": hashlib.sha256((header.template or "").encode()).hexdigest(),
+            "template_sha256": _template_hash(header),
             "context_tokens": self._loaded.get("context_tokens") or self._planned_context(header),
             "trained_context_tokens": header.trained_context_tokens,
             "reply_tokens": self._reply_tokens,
+            "device": self._loaded.get("device"),
             "schemas_not_enforced": dict(self._refused),
         }
 
     async def start(self) -> None:
         """Load the model now, so that the first reply need not wait. Raises: ModelError."""
-        async with self._turns.mine():
-            await self._running()
+        await self._running()
 
     async def stream(self, request: Request) -> AsyncGenerator[Delta | Reply]:
         """Deltas, then one `Reply`. Closing it stops the child within a token."""
-        check_real_model_allowed(self._name)
-        if any(message.images for message in request.messages):
-            raise ModelRefused(
-                f"{self._name} cannot see images: the local engine reads text only.",
-                "Use a model that sees, behind an API or an Ollama server (-m).",
-            )
-        async with self._turns.mine():
-            process = await self._running()
-            self._asked += 1
-            number, replied = self._asked, False
-            try:
-                await self._send(process, encoded(request, number, self._reply_tokens))
-                async with aclosing(self._answers(process, request, number)) as answers:
-                    async for item in answers:
-                        replied = isinstance(item, Reply)
-                        yield item
-            except ProcessDied as e:
-                self._process = None
-                raise self._crashed(e) from e
-            finally:
-                if not replied:
-                    self._stop(number)
+        async with aclosing(self._ask(request, 1)) as answers:
+            async for _, item in answers:
+                yield item
+
+    async def sample(self, request: Request, count: int) -> list[Reply]:
+        """`count` replies to one prompt, evaluated once; see `wardian.types.Forking`."""
+        async with aclosing(self._ask(request, count)) as answers:
+            replies = {n: item async for n, item in answers if isinstance(item, Reply)}
+        return [replies[n] for n in sorted(replies)]
+
+    async def adopt(self, conversation: str, sample: int) -> None:
+        """Go on with this one of the replies that `sample` gave, and forget the others."""
+        process = self._process
+        if process is None:
+            return  # it ended, and forgot all of them
+        message = {"op": "adopt", "conversation": conversation, "sample": sample}
+        process.post(json.dumps(message).encode())
 
     async def close(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             await process.close()
 
+    async def _ask(self, request: Request, count: int) -> AsyncGenerator[tuple[int, Delta | Reply]]:
+        """What each of `count` samples answers, as it comes, each ending with its reply."""
+        check_real_model_allowed(self._name)
+        if any(message.images for message in request.messages):
+            raise ModelRefused(
+                f"{self._name} cannot see images: the local engine reads text only.",
+                "Use a model that sees, behind an API or an Ollama server (-m).",
+            )
+        process = await self._running()
+        self._asked += 1
+        number = self._asked
+        box, open_samples = process.box(number), set(range(count))
+        try:
+            process.post(encoded(request, number, self._reply_tokens, count))
+            async with aclosing(self._answers(process, box, request, count)) as answers:
+                async for sample, item in answers:
+                    if isinstance(item, Reply):
+                        open_samples.discard(sample)
+                    yield sample, item
+        except ProcessDied as e:
+            self._forget(process)
+            raise self._crashed(e) from e
+        finally:
+            process.leave(number)
+            if open_samples:
+                process.post(json.dumps({"op": "cancel", "id": number}).encode())
+
     async def _answers(
-        self, process: LlamaProcess, request: Request, number: int
-    ) -> AsyncGenerator[Delta | Reply]:
+        self, process: LlamaProcess, box: Box, request: Request, count: int
+    ) -> AsyncGenerator[tuple[int, Delta | Reply]]:
         clock = asyncio.get_running_loop().time
         began = clock()
-        prompt = (await self._next(process, number, PROMPT_SECONDS))["prompt"]
-        calls_before = sum(len(m.calls) for m in request.messages)
-        parser = ReplyParser(
-            [t.name for t in request.tools],
-            thinking=prompt["thinking"],
-            first_call=calls_before + 1,
-        )
-        first: float | None = None
-        while "end" not in (message := await self._next(process, number)):
-            first = clock() - began if first is None else first
-            for delta in parser.feed(message["text"]):
-                yield delta
-        for delta in parser.finish():
-            yield delta
-        yield self._reply(message["end"], prompt, parser, first)
+        await self._next(process, box)  # it begins now; requests before it took their time
+        prompt = (await self._next(process, box, PROMPT_SECONDS))["prompt"]
+        assert self._origin is not None
+        answers = [Answer(request, prompt, self._origin) for _ in range(count)]
+        for _ in range(count):
+            while "end" not in (message := await self._next(process, box)):
+                answer = answers[message["sample"]]
+                for delta in answer.take(message, clock() - began):
+                    yield message["sample"], delta
+            answer = answers[message["sample"]]
+            for delta in answer.take(message, clock() - began):
+                yield message["sample"], delta
+            self._note_refused(message["end"]["refused"])
+            yield message["sample"], answer.reply(message["end"])
 
     async def _next(
-        self, process: LlamaProcess, number: int, timeout_seconds: float | None = None
+        self, process: LlamaProcess, box: Box, timeout_seconds: float | None = None
     ) -> dict[str, Any]:
-        """The next message about this request; what a cancelled one left behind is passed over."""
+        """The next message about a request."""
         try:
-            while (message := await process.receive(timeout_seconds)).get("id") != number:
-                pass
+            message = await process.receive(box, timeout_seconds)
         except TimeoutError:
-            self._kill()
+            self._forget(process)
+            process.kill()
             raise self._bad_template("it does not come to an end") from None
         if "failed" in message:
             raise self._refusal(message["failed"], message["cause"])
         return message
 
-    def _reply(
-        self,
-        end: dict[str, Any],
-        prompt: dict[str, Any],
-        parser: ReplyParser,
-        first: float | None,
-    ) -> Reply:
-        for name, complaint in end["refused"].items():
+    def _note_refused(self, refused: dict[str, str]) -> None:
+        for name, complaint in refused.items():
             if self._refused.setdefault(name, complaint) is complaint:
                 _log.info("The schema of %s is not enforced in full: %s", name, complaint)
-        finish = Finish.LENGTH if end["finish"] == "length" else Finish.STOP
-        if finish is Finish.STOP and parser.calls:
-            finish = Finish.CALLS
-        return Reply(
-            message=Message(
-                role=Role.ASSISTANT,
-                content=parser.text,
-                reasoning=parser.reasoning,
-                calls=tuple(parser.calls),
-            ),
-            finish=finish,
-            usage=Usage(
-                prompt_tokens=end["prompt_tokens"],
-                completion_tokens=len(end["sampled"]),
-                cached_tokens=end["cached_tokens"],
-                cost_usd=0.0,
-            ),
-            model=self._path.name,
-            tokens=TokenRecord(
-                prompt_suffix_ids=tuple(prompt["ids"]),
-                kept_ids=prompt["kept"],
-                sampled_ids=tuple(end["sampled"]),
-                logprobs=tuple(end["logprobs"]),
-                constrained=tuple(end["constrained"]),
-            ),
-            seconds_to_first_token=first,
-        )
 
     async def _running(self) -> LlamaProcess:
         """The child, started where there is none. Raises: ModelError."""
-        if self._process is not None and self._process.is_alive:
-            return self._process
-        if self._process is not None:
-            self._kill()
+        async with self._turns.mine():
+            if self._process is not None and self._process.is_alive:
+                return self._process
+            if self._process is not None:
+                self._process.kill()
+            self._process = None
+            process = await self._started()
+            self._process = process
+            return process
+
+    async def _started(self) -> LlamaProcess:
         if find_spec("llama_cpp") is None or find_spec("llguidance") is None:
             raise ModelUnavailable(
                 "The local engine (llama-cpp-python) is not installed.", _INSTALL
             )
-        await asyncio.to_thread(self._checked)
-        size = self._path.stat().st_size
-        limit = self._load_seconds or LOAD_SECONDS + size / LOAD_BYTES_PER_SECOND
+        options = await asyncio.to_thread(self._measured)
+        limit = self._load_seconds or LOAD_SECONDS + self._file.size_bytes / LOAD_BYTES_PER_SECOND
         process = LlamaProcess()
-        self._process = process
         try:
-            await process.send(
-                json.dumps({"op": "load", "options": asdict(self._options)}).encode()
-            )
-            message = await process.receive(limit)
+            box = process.box(_LOADING)
+            process.post(json.dumps({"op": "load", "options": asdict(options)}).encode())
+            message = await process.receive(box, limit)
+            process.leave(_LOADING)
         except TimeoutError:
-            self._kill()
+            process.kill()
             raise self._unloadable(f"it took longer than {limit:.0f} s") from None
         except ProcessDied as e:
-            self._process = None
             raise self._unloadable(f"llama.cpp {e}") from e
         except BaseException:
-            self._kill()
+            process.kill()
             raise
         if "failed" in message:
-            self._kill()
+            process.kill()
             raise self._unloadable(message["cause"])
         self._loaded = message["loaded"]
+        _in_memory[process] = self._file.size_bytes
+        _log.info("%s runs on: %s", self._name, self._loaded["device"])
         return process
 
-    async def _send(self, process: LlamaProcess, line: bytes) -> None:
+    def _measured(self) -> LoadOptions:
+        """How to load it, given what it weighs. Raises: ModelUnavailable."""
+        header = self._file.header()
+        options = _measured(self._options, header)
+        self._origin = Origin(
+            name=self._file.path.name,
+            model_sha256=self._file.sha256(),
+            template_sha256=_template_hash(header),
+        )
         try:
-            await process.send(line)
-        except asyncio.CancelledError:
-            self._kill()  # half a line may be sent: nothing that follows could be understood
-            raise
-
-    def _stop(self, number: int) -> None:
-        """Make the child leave this request; where it cannot be told, end it."""
-        if self._process is not None and not self._process.send_now({"op": "cancel", "id": number}):
-            self._kill()
-
-    def _kill(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-
-    def _checked(self) -> Header:
-        """The header, read once. Raises: ModelUnavailable."""
-        if self._header is not None:
-            return self._header
-        if self._path.is_dir():
+            check_memory(options, self._file.size_bytes)
+        except LoadFailed as e:
             raise ModelUnavailable(
-                f"The model {self._path} is a directory.", "Name the GGUF file inside it."
-            )
-        try:
-            self._header = read_header(self._path)
-        except FileNotFoundError as e:
-            raise ModelUnavailable(
-                f"The model file {self._path} does not exist.",
-                "Check the path, or use the built-in model with: -m tiny.",
+                f"{self._file.path.name} does not fit: {e}.",
+                "Choose a smaller model or quantisation, or close other programs.",
             ) from e
-        except OSError as e:
-            raise ModelUnavailable(
-                f"The model file {self._path} cannot be read: {e.strerror}.",
-                "Check its permissions.",
-            ) from e
-        except HeaderDamaged as e:
-            raise ModelUnavailable(
-                f"The model file {self._path} {e}.", "Download or build it again."
-            ) from e
-        return self._header
+        return options
+
+    def _forget(self, process: LlamaProcess) -> None:
+        if self._process is process:
+            self._process = None
 
     def _planned_context(self, header: Header) -> int | None:
         trained = header.trained_context_tokens or DEFAULT_CONTEXT_TOKENS
         return self._options.context_tokens or min(trained, DEFAULT_CONTEXT_TOKENS)
-
-    def _hashed(self) -> dict[str, Any]:
-        stat = self._path.stat()
-        key = (stat.st_size, stat.st_mtime_ns)
-        if self._hash is None or self._hash[0] != key:
-            self._hash = key, file_hash(self._path, stat.st_size)
-        return self._hash[1]
 
     def _refusal(self, kind: str, cause: Any) -> ModelError:
         if kind == "overflow":
@@ -320,13 +294,13 @@ class LlamaModel:
 
     def _bad_template(self, cause: str) -> ModelError:
         return ModelError(
-            f"The chat template in {self._path.name} cannot be used: {cause}.",
+            f"The chat template in {self._file.path.name} cannot be used: {cause}.",
             "Use another conversion of this model.",
         )
 
     def _unloadable(self, cause: str) -> ModelUnavailable:
         return ModelUnavailable(
-            f"{self._path.name} could not be loaded: {cause}.",
+            f"{self._file.path.name} could not be loaded: {cause}.",
             "Download or build it again, or use another model.",
         )
 
@@ -335,3 +309,22 @@ class LlamaModel:
             f"The process running {self._name} {e}.",
             "Run the task again or resume it: the model is loaded afresh.",
         )
+
+
+_in_memory: weakref.WeakKeyDictionary[LlamaProcess, int] = weakref.WeakKeyDictionary()
+"""What the children of this process keep mapped: the system counts it as free for the taking."""
+
+
+def _measured(options: LoadOptions, header: Header) -> LoadOptions:
+    taken = sum(size for process, size in list(_in_memory.items()) if process.is_alive)
+    return replace(
+        options,
+        layer_bytes=header.layer_bytes,
+        other_bytes=header.other_bytes,
+        layer_cell_bytes=header.layer_cell_bytes,
+        taken_bytes=taken,
+    )
+
+
+def _template_hash(header: Header) -> str:
+    return hashlib.sha256((header.template or "").encode()).hexdigest()

@@ -37,6 +37,7 @@ SCHEMA: dict[str, Kind] = {
     "base_url": URL,
     "private_model": text("a local model's name, such as tiny or gguf:PATH"),
     "local": replace(boolean(), from_text=truth),
+    "fallback_models": text("models' names, with commas between them"),
     "policy": text("the name of a policy or the path of a policy file"),
     "sandbox": replace(
         choice(*CONFINING),
@@ -49,6 +50,7 @@ SCHEMA: dict[str, Kind] = {
     "seed": whole(0),
     "max_reply_tokens": whole(),
     "context_tokens": whole(),
+    "call_style": choice("auto", "native", "text", "code"),
     "max_steps": or_unlimited(whole()),
     "max_tool_calls": or_unlimited(whole()),
     "max_tokens": or_unlimited(whole()),

@@ -39,6 +39,8 @@ class Settings:
     """On this machine, for what the policy keeps there"""
     local: bool = False
     """No socket may leave this machine."""
+    fallback_models: str = ""
+    """Asked in this order when the model cannot answer, or its replies are of no use."""
     policy: str = "default"
     sandbox: str = "auto"
     sandbox_image: str = ""
@@ -53,6 +55,8 @@ class Settings:
     seed: int | None = None
     max_reply_tokens: int | None = None
     context_tokens: int | None = None
+    call_style: str = "auto"
+    """How the model is told to call tools."""
     max_steps: int | None = None
     """This and the following: see `budgets`."""
     max_tool_calls: int | None = None

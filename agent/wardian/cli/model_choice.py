@@ -1,0 +1,71 @@
+"""Which model does a run where none is named: what this machine has, shown, else the built-in."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from wardian.models.catalogue import keyed_providers, resolve_model
+from wardian.models.detection import Found, FoundModel, look_around
+from wardian.models.gguf_files import model_folders
+from wardian.models.router import RoutedModel
+from wardian.settings import Settings, paths
+from wardian.types import Model
+
+BUILT_IN = "tiny"
+NO_MODEL = "no model is configured, so the built-in one does it (`agent models list`, -m)"
+SHOWN = 3
+
+
+def with_model(settings: Settings, notice: Callable[[Sequence[str]], None]) -> Settings:
+    """The settings with a model, and what was found said aloud where none was named."""
+    if settings.model is not None or settings.base_url is not None:
+        if settings.model is None:
+            notice([NO_MODEL])
+        return settings
+    places = [paths(os.environ).models, *model_folders(os.environ)]
+    found = look_around(os.environ, places, keyed_providers(os.environ))
+    notice(sentences(found))
+    return replace(settings, model=found.choice.spelling if found.choice else BUILT_IN)
+
+
+def sentences(found: Found) -> list[str]:
+    """What was found and what was chosen of it, for people."""
+    chosen = found.choice
+    others = [m for m in found.models if m is not chosen]
+    said = [NO_MODEL]
+    if chosen is not None:
+        said = [f"no model is configured; found {_named(chosen)}, which does it (-m chooses)"]
+    if others:
+        said.append(f"also found: {_listed(others)}")
+    if found.keys:
+        said.append(f"keys are set for {', '.join(found.keys)}, used only when asked (-m)")
+    return said
+
+
+def _listed(models: Sequence[FoundModel]) -> str:
+    more = f" and {len(models) - SHOWN} more" if len(models) > SHOWN else ""
+    return ", ".join(m.spelling for m in models[:SHOWN]) + more
+
+
+def _named(model: FoundModel) -> str:
+    is_file = model.spelling.startswith(("gguf:", "hf:"))
+    return model.spelling if is_file else f"{model.spelling} at {model.where}"
+
+
+def configured_model(settings: Settings) -> Model:
+    """The model the settings name, those after it that they name too. Raises: WardianError."""
+
+    def resolved(spelling: str, base_url: str | None) -> Model:
+        return resolve_model(
+            spelling,
+            base_url=base_url,
+            environ=os.environ,
+            context_tokens=settings.context_tokens,
+            call_style=settings.call_style,
+        )
+
+    first = resolved(settings.model or BUILT_IN, settings.base_url)
+    others = [name.strip() for name in settings.fallback_models.split(",") if name.strip()]
+    if not others:
+        return first
+    return RoutedModel([first, *(resolved(name, None) for name in others)])
