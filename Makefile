@@ -3,6 +3,7 @@
 
 EXTRAS ?= api,dev,local,train,web
 PYTEST_ARGS ?=
+WORKERS ?= 2
 BIN := .venv/bin
 WHEEL_TREE := build/wheel
 SHELL := bash
@@ -45,7 +46,7 @@ wheel:  ## build the wheel and unpack it into build/wheel
 
 test: wheel  ## run the tests against the built wheel
 	PYTHONPATH=$(CURDIR)/$(WHEEL_TREE) WARDIAN_TESTED_WHEEL=$$(realpath build/dist/wardian-*.whl) \
-	    $(BIN)/python -P -m pytest $(PYTEST_ARGS)
+	    $(BIN)/python -P -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 docs: wheel  ## run the commands and examples of the documentation
 	PYTHONPATH=$(CURDIR)/$(WHEEL_TREE) WARDIAN_TESTED_WHEEL=$$(realpath build/dist/wardian-*.whl) \

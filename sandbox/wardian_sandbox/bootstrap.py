@@ -19,6 +19,9 @@ BOOTSTRAP = (
     "from wardian_sandbox.inner.main import main;"
     "main(sys.argv[2])"
 )
+BARE = ("-I", "-S")
+"""Of the interpreter that becomes PID 1: installed packages, and the code that their .pth files run
+at every start, are for the worker alone."""
 UNCHECKED_HASH = (1).to_bytes(4, "little")
 """Flags of a .pyc that is valid whatever the source's time. Source: PEP 552."""
 

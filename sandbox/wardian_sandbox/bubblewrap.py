@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from wardian_sandbox import seccomp
-from wardian_sandbox.bootstrap import BOOTSTRAP, inner_files
+from wardian_sandbox.bootstrap import BARE, BOOTSTRAP, inner_files
 from wardian_sandbox.cgroup import Group, admitted
 from wardian_sandbox.diagnosis import PYTHON, explain_failure, find_bwrap, require_python
 from wardian_sandbox.egress.proxy import EgressProxy
@@ -100,7 +100,7 @@ async def open_bubblewrap(
     def launch(control: int) -> subprocess.Popen[bytes]:
         nonlocal admission
         try:
-            command = [str(PYTHON), "-I", "-c", BOOTSTRAP, MODULES, str(control)]
+            command = [str(PYTHON), *BARE, "-c", BOOTSTRAP, MODULES, str(control)]
             process = launch_bwrap(str(bwrap.path), arguments, control, command, workspace.tree)
         finally:
             arguments.close()

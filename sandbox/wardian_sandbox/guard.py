@@ -77,6 +77,8 @@ class Guard:
         self._gauges = gauges or (group.gauges if group else None)
         self._calls: set[Watched] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._is_idle = True
+        """Is the timer one for the time between calls? It is left alone as calls come and go."""
         self._looking: asyncio.Task[None] | None = None
         self._events = self._read_events()
         self._counted = self._read_counters()
@@ -94,7 +96,7 @@ class Guard:
         """A call that runs code begins."""
         call = Watched(limits, self._quota.added if self._was_over_quota else (0, 0))
         self._calls.add(call)
-        if len(self._calls) == 1:
+        if self._timer is None or self._is_idle:
             self._look_after(FIRST_LOOK_SECONDS)
         return call
 
@@ -102,8 +104,6 @@ class Guard:
         """It is over."""
         self._calls.discard(call)
         call.hit |= self._new_events()
-        if not self._calls:
-            self._look_after(IDLE_LOOK_SECONDS)
 
     def cause(self) -> str:
         """Why a box that ended did, as far as is known here; else empty."""
@@ -128,6 +128,7 @@ class Guard:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._is_idle = not self._calls
         is_needed = bool(self._calls) or self._counts_itself
         if is_needed and not self._is_closed:
             loop = asyncio.get_running_loop()
@@ -138,6 +139,7 @@ class Guard:
         return self._gauges is None and self._process is not None
 
     def _look_now(self) -> None:
+        self._timer = None
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
         self._look_after(LOOK_SECONDS if self._calls else IDLE_LOOK_SECONDS)

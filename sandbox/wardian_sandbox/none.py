@@ -10,7 +10,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from wardian_sandbox.bootstrap import BOOTSTRAP, PACKAGE
+from wardian_sandbox.bootstrap import BARE, BOOTSTRAP, PACKAGE
 from wardian_sandbox.errors import SandboxUnavailable
 from wardian_sandbox.files import WORKSPACE
 from wardian_sandbox.starting import start
@@ -25,7 +25,7 @@ async def open_unconfined(workspace: Workspace, confinement: Confinement) -> Sup
 
     def launch(control: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-I", "-c", BOOTSTRAP, str(PACKAGE), str(control)],
+            [sys.executable, *BARE, "-c", BOOTSTRAP, str(PACKAGE), str(control)],
             env=_environment(),
             cwd=root,
             stdin=subprocess.DEVNULL,

@@ -5,6 +5,7 @@ and a minimal image is built by our own code, once: its packages are kept in the
 """
 
 import asyncio
+import fcntl
 import hashlib
 import importlib.util
 import json
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,16 +92,29 @@ def prepared(request: pytest.FixtureRequest) -> Callable[[str], str]:
 def docker() -> Iterator[Engine]:
     """A real Docker daemon: the one that runs, else one started for the tests."""
     engine = find_engine()
-    if answers(engine):
+    folder = CACHE / "docker"
+    started = Dockerd(folder, engine.path, {})
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "docker.users").open("w") as users:
+        with alone("docker"):
+            fcntl.flock(users, fcntl.LOCK_SH)
+            if not answers(engine):
+                if os.geteuid() != 0 or shutil.which("dockerd") is None:
+                    pytest.skip("no Docker daemon that this user may use or start")
+                started.start()
         yield engine
-        return
-    if os.geteuid() != 0 or shutil.which("dockerd") is None:
-        pytest.skip("no Docker daemon that this user may use or start")
-    with tempfile.TemporaryDirectory() as folder:
-        started = Dockerd(Path(folder), engine.path, {})
-        started.start()
-        yield engine
-        started.stop()
+        with alone("docker"), suppress(BlockingIOError):
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the last of the workers
+            started.stop()
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Keeps the other workers of this test run (and other runs) out of what `name` stands for."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 class Dockerd:
@@ -108,6 +123,7 @@ class Dockerd:
     def __init__(self, folder: Path, path: Path, options: dict[str, Any]) -> None:
         """`folder` is for its own files, `path` its socket."""
         self.engine = Engine(path)
+        folder.mkdir(exist_ok=True)
         self._pid_file, self._log = folder / "docker.pid", folder / "log"
         self._configuration = folder / "daemon.json"
         own = {"hosts": [f"unix://{path}"], "pidfile": str(self._pid_file)}
@@ -136,7 +152,10 @@ class Dockerd:
 
     @property
     def is_running(self) -> bool:
-        return self._pid_file.exists()
+        if not self._pid_file.exists():
+            return False
+        name = Path(f"/proc/{self._pid_file.read_text()}/comm")
+        return name.exists() and name.read_text() == "dockerd\n"
 
 
 DAEMON = {
@@ -171,13 +190,13 @@ def docker_tarball() -> Path:
     recipe = Path(packages.__file__).read_bytes()
     key = hashlib.sha256(recipe + json.dumps([MINIMAL, suite]).encode()).hexdigest()[:12]
     tarball = CACHE / f"{key}.tar"
-    if not tarball.exists():
-        if not can_bootstrap():
-            pytest.skip("no image for containers, and no mmdebstrap to make one")
-        tarball.parent.mkdir(parents=True, exist_ok=True)
-        new = tarball.with_suffix(f".{os.getpid()}.tar")
-        bootstrap(MINIMAL, suite, new, print)
-        new.replace(tarball)
+    with alone(key):
+        if not tarball.exists():
+            if not can_bootstrap():
+                pytest.skip("no image for containers, and no mmdebstrap to make one")
+            new = tarball.with_suffix(".new.tar")
+            bootstrap(MINIMAL, suite, new, print)
+            new.replace(tarball)
     return tarball
 
 
@@ -185,8 +204,9 @@ def docker_tarball() -> Path:
 def docker_image(docker: Engine, docker_tarball: Path) -> Iterator[str]:
     """The minimal image, of which every box of the tests is."""
     name = f"wardian-sandbox-test:{docker_tarball.stem}"
-    if not is_there(docker, name):
-        from_tarball(docker, name, docker_tarball, host_suite(), MINIMAL, say=print)
+    with alone(docker_tarball.stem):
+        if not is_there(docker, name):
+            from_tarball(docker, name, docker_tarball, host_suite(), MINIMAL, say=print)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(VARIABLE, name)
         yield name

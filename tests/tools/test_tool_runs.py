@@ -159,7 +159,9 @@ def test_what_a_function_returns_becomes_text(value: object, content: str) -> No
     assert (result.status, result.content) == (ResultStatus.OK, content)
 
 
-@pytest.mark.parametrize("value", [object(), {1: object()}, b"\xff"], ids=repr)
+@pytest.mark.parametrize(
+    "value", [object(), {1: object()}, b"\xff"], ids=["an object", "an object within", "bytes"]
+)
 def test_a_value_that_is_not_json_is_an_error_result(value: object) -> None:
     def give() -> object:
         return value
@@ -167,7 +169,11 @@ def test_a_value_that_is_not_json_is_an_error_result(value: object) -> None:
     assert run(give).status is ResultStatus.ERROR
 
 
-@pytest.mark.parametrize("value", [object(), float("nan"), "\ud800"], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [object(), float("nan"), "\ud800"],
+    ids=["an object", "not a number", "half a character"],
+)
 def test_data_that_is_not_json_is_an_error_result(value: object) -> None:
     def give() -> Output:
         return Output(content="x", data={"value": value})

@@ -26,12 +26,12 @@ class AttachedChannel(Channel):
         """What the supervisor wrote to its standard error."""
         return self._complaint.decode(errors="replace").strip()
 
-    def data_received(self, data: bytes) -> None:
+    def received(self, data: memoryview) -> None:
         at = 0
         while at < len(data) and not self.lost.done():
             if self._left == 0:
                 part = data[at : at + HEAD_BYTES - len(self._head)]
-                self._head += part
+                self._head += bytes(part)
                 at += len(part)
                 if len(self._head) < HEAD_BYTES:
                     return
@@ -43,7 +43,7 @@ class AttachedChannel(Channel):
             at += len(part)
             self._left -= len(part)
             if self._stream == STDOUT:
-                super().data_received(part)
+                super().received(part)
             elif len(self._complaint) < MAX_COMPLAINT_BYTES:
                 self._complaint += part
 

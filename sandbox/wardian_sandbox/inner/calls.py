@@ -74,7 +74,8 @@ class PythonCall(Call):
     ) -> None:
         super().__init__(number, wall_seconds, output, limit)
         self.end = end
-        """The writing end of its pipe, held until the worker has it; then -1."""
+        """The writing end of its pipe, held in case the worker dies before it takes the cell up;
+        -1 once the cell is over."""
         self.code = code
         self.attempts = 0
         self.nonce = os.urandom(NONCE_BYTES)
@@ -82,12 +83,13 @@ class PythonCall(Call):
         self.claim: dict[str, object] | None = None
         """What the worker says came of it, once it has said all."""
 
-    def begun(self) -> None:
-        """The worker has taken it up."""
+    def is_over(self) -> None:
+        """No worker is to get it any more: its pipe ends with the last process that holds it."""
         if self.end >= 0:
             os.close(self.end)
             self.end = -1
 
     def claimed(self, claim: dict[str, object]) -> None:
         self.claim = claim
+        self.is_over()
         self.settle_by = time.monotonic()

@@ -6,12 +6,17 @@ a figure.
 
 from __future__ import annotations
 
+import struct
+
 from wardian_sandbox.inner.values import as_number
 
 NONCE_BYTES = 16
+LIMITS = struct.Struct("!QQ")
+"""After the nonce of a request: seconds of processor time, bytes of text."""
 CHUNK_BYTES = 32 << 10
 """Of a packet's content; a packet is a mark, the nonce, and content."""
-BEGUN = b"!"
+INLINE_BYTES = 8 << 10
+"""A cell of at most so many goes in the packet itself, a longer one by descriptor."""
 PARTS = b"+"
 LAST = b"."
 FIGURE_PARTS = b"f"

@@ -26,7 +26,7 @@ class BadFrame(Exception):
 
 def pack(message: dict[str, object]) -> bytes:
     """The frame that carries `message`."""
-    body = json.dumps(message, separators=(",", ":")).encode("ascii")
+    body = ENCODER.encode(message).encode("ascii")
     return len(body).to_bytes(4, "big") + body
 
 
@@ -38,7 +38,7 @@ class FrameReader:
         self._buffer = bytearray()
         self._any_text = any_text
 
-    def feed(self, data: bytes) -> list[dict[str, object]]:
+    def feed(self, data: bytes | memoryview) -> list[dict[str, object]]:
         """The messages completed by `data`. Raises: BadFrame."""
         buffer = self._buffer
         buffer += data
@@ -112,4 +112,5 @@ def _check(message: object, any_text: bool) -> None:
     raise ValueError(f"deeper than {MAX_DEPTH}")
 
 
+ENCODER = json.JSONEncoder(separators=(",", ":"))
 DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)

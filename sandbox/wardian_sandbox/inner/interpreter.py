@@ -5,7 +5,6 @@ Everything that process sends is a claim. Packets without the nonce of the cell 
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 
@@ -13,6 +12,7 @@ from wardian_sandbox.inner import children, claims
 from wardian_sandbox.inner.bodies import become_worker
 from wardian_sandbox.inner.calls import PythonCall
 from wardian_sandbox.inner.frames import BadFrame, parse
+from wardian_sandbox.inner.values import as_number
 from wardian_sandbox.inner.watching import Watch
 
 MAX_STRAY_PACKETS = 10_000
@@ -31,6 +31,8 @@ class Interpreter:
         self._sock: socket.socket | None = None
         self._call: PythonCall | None = None
         self._strays = 0
+        self._left_unread = False
+        """Did it end with a cell that it never took up?"""
         self.pid: int | None = None
         """None while there is none."""
         self.is_killed = False
@@ -55,16 +57,22 @@ class Interpreter:
         sock = self._sock or self._start()
         assert self._call is None, "the host queues python calls"
         self._call = call
-        request = {"cpu_seconds": call.cpu_seconds, "text_bytes": call.sink.limit}
-        body = call.nonce + json.dumps(request).encode("ascii")
+        code = call.code.encode("utf-8", "replace")
+        request = call.nonce + claims.LIMITS.pack(as_number(call.cpu_seconds), call.sink.limit)
+        if len(code) <= claims.INLINE_BYTES:
+            self._send(sock, request + code, [call.end])
+            return
         with os.fdopen(os.memfd_create("cell"), "w+b") as file:
-            file.write(call.code.encode("utf-8", "replace"))
+            file.write(code)
             file.seek(0)
-            fds = [file.fileno(), call.end]
-            try:
-                socket.send_fds(sock, [body], fds, socket.MSG_DONTWAIT)
-            except (BlockingIOError, BrokenPipeError, ConnectionResetError):
-                self.kill()  # it is stopped or dying
+            self._send(sock, request, [call.end, file.fileno()])
+
+    def _send(self, sock: socket.socket, request: bytes, fds: list[int]) -> None:
+        try:
+            socket.send_fds(sock, [request], fds, socket.MSG_DONTWAIT)
+        except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+            self._left_unread = True
+            self.kill()  # it is stopped or dying
 
     def kill(self) -> None:
         """End it and its process group; `ended` follows once it is reaped."""
@@ -81,7 +89,7 @@ class Interpreter:
         """It was reaped: note what it said last, and what became of its cell."""
         assert self._sock is not None
         sock, call = self._sock, self._call
-        while packet := _received(sock):
+        while packet := self._received(sock):
             self._consider(packet)
         self._watch.drop(sock.fileno())
         sock.close()
@@ -89,26 +97,27 @@ class Interpreter:
         self.state_lost = True
         if call is None or call.claim is not None:
             return
-        if call.end >= 0 and call.forced is None and call.attempts < MAX_ATTEMPTS:
+        if self._left_unread and call.forced is None and call.attempts < MAX_ATTEMPTS:
             try:
                 self.run(call)  # it was dying already and has run nothing of it
             except OSError:
                 call.ended(status, spent_seconds)
         else:
-            call.begun()
+            call.is_over()
             call.ended(status, spent_seconds)
 
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self.pid = children.fork(lambda: become_worker(theirs, self._root, self._limits))
-        self._sock, self._strays, self.is_killed = ours, 0, False
+        self._sock, self._strays = ours, 0
+        self.is_killed = self._left_unread = False
         self._watch.add(ours.fileno(), self._hear)
         return ours
 
     def _hear(self) -> None:
         assert self._sock is not None
-        packet = _received(self._sock)
+        packet = self._received(self._sock)
         if packet:
             self._consider(packet)
         elif packet == b"":
@@ -123,7 +132,6 @@ class Interpreter:
             if self._strays > MAX_STRAY_PACKETS:
                 self.kill()
             return
-        call.begun()
         if not call.incoming.takes(mark, packet[1 + claims.NONCE_BYTES :]):
             self.kill()
         elif mark == claims.LAST:
@@ -132,12 +140,14 @@ class Interpreter:
             except BadFrame:
                 self.kill()
 
-
-def _received(sock: socket.socket) -> bytes | None:
-    """The next packet; None if there is none yet, empty if the peer is gone."""
-    try:
-        return sock.recv(PACKET_BYTES, socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return None
-    except OSError:
-        return b""
+    def _received(self, sock: socket.socket) -> bytes | None:
+        """The next packet; None if there is none yet, empty if the peer is gone."""
+        try:
+            return sock.recv(PACKET_BYTES, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except ConnectionResetError:  # what a unix socket says when its peer left something unread
+            self._left_unread = True
+            return b""
+        except OSError:
+            return b""

@@ -262,7 +262,7 @@ class Supervisor:
     def _drop(self, call: Call) -> None:
         del self._calls[call.number]
         if isinstance(call, PythonCall):
-            call.begun()
+            call.is_over()
             self._interpreter.leave(call)
         if call.output >= 0:
             left = call.output

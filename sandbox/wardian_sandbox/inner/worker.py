@@ -1,7 +1,7 @@
 """The persistent Python interpreter: runs cells of untrusted code, one after another.
 
 It is forked from the supervisor and trusted with nothing. Over its socket it gets, for each cell,
-a nonce, and by descriptor the code and a fresh pipe for output. What it sends back, marked with
+a nonce, the code, and by descriptor a fresh pipe for output. What it sends back, marked with
 the nonce, is a claim about value, error and exit; packets without the nonce are ignored.
 """
 
@@ -18,16 +18,18 @@ import types
 
 from wardian_sandbox.inner import figures, presenting
 from wardian_sandbox.inner.claims import (
-    BEGUN,
     CHUNK_BYTES,
     FIGURE_LAST,
     FIGURE_PARTS,
+    INLINE_BYTES,
     LAST,
+    LIMITS,
     NONCE_BYTES,
     PARTS,
 )
 
 CELL = "<cell "
+REQUEST_BYTES = NONCE_BYTES + LIMITS.size + INLINE_BYTES
 
 
 def serve(sock: socket.socket) -> None:
@@ -38,20 +40,18 @@ def serve(sock: socket.socket) -> None:
     scope = _fresh_main()
     number = 0
     while True:
-        data, fds, _, _ = socket.recv_fds(sock, 4096, 2)
+        data, fds, _, _ = socket.recv_fds(sock, REQUEST_BYTES, 2)
         if not data:
             os._exit(0)
         number += 1
-        request = json.loads(data[NONCE_BYTES:])
-        with os.fdopen(fds[0], "rb") as file:
-            code = file.read().decode("utf-8", "replace")
-        os.dup2(fds[1], 1)
-        os.dup2(fds[1], 2)
-        os.close(fds[1])
-        _allow_processor_seconds(request["cpu_seconds"])
-        sock.send(BEGUN + data[:NONCE_BYTES])
+        cpu_seconds, text_bytes = LIMITS.unpack_from(data, NONCE_BYTES)
+        code = _code(data[NONCE_BYTES + LIMITS.size :], fds[1:])
+        os.dup2(fds[0], 1)
+        os.dup2(fds[0], 2)
+        os.close(fds[0])
+        _allow_processor_seconds(cpu_seconds)
         sys.stdin, sys.stdout, sys.stderr = streams
-        claim = _run(code, f"{CELL}{number}>", scope, request["text_bytes"])
+        claim = _run(code, f"{CELL}{number}>", scope, text_bytes)
         drawn = figures.collect()
         if os.getpid() != me:
             os._exit(int(str(claim["exit_code"])))  # the code forked and its child came back here
@@ -61,6 +61,13 @@ def serve(sock: socket.socket) -> None:
         for figure in drawn:
             _send(sock, nonce, figure, FIGURE_PARTS, FIGURE_LAST)
         _send(sock, nonce, json.dumps(claim).encode("ascii"), PARTS, LAST)
+
+
+def _code(inline: bytes, fds: list[int]) -> str:
+    if fds:
+        with os.fdopen(fds[0], "rb") as file:
+            inline = file.read()
+    return inline.decode("utf-8", "replace")
 
 
 def _send(sock: socket.socket, nonce: bytes, content: bytes, part: bytes, last: bytes) -> None:
@@ -97,7 +104,8 @@ def _execute(code: str, name: str, scope: dict[str, object]) -> object:
     if tree.body and isinstance(ending := tree.body[-1], ast.Expr):
         tree.body.pop()
         last = ast.Expression(ending.value)
-    exec(compile(tree, name, "exec", dont_inherit=True), scope)  # noqa: S102 - what a box is for
+    if tree.body:
+        exec(compile(tree, name, "exec", dont_inherit=True), scope)  # noqa: S102 - what a box is for
     if last is None:
         return None
     return eval(compile(last, name, "eval", dont_inherit=True), scope)  # noqa: S307 - the same
@@ -105,8 +113,11 @@ def _execute(code: str, name: str, scope: dict[str, object]) -> object:
 
 def _load_what_cells_need() -> None:
     """Now, while nobody waits: the supervisor itself starts without them."""
+    import site
+
     for name in ("ast", "linecache", "traceback"):
         importlib.import_module(name)
+    site.main()
     figures.prepare()
 
 
