@@ -162,21 +162,29 @@ class Agent(Generic[T]):
             )
         self.pseudonyms = Pseudonyms()
         self.caller: Caller | None = None
+        self.group: dict[str, Any] = {}
+        """What runs it is one of several attempts with, for the trajectory"""
         self.child_models: dict[str, Model] = {}
         for definition in self.subagents:
             chosen(definition, list(self.registry))
 
     async def run(
-        self, task: str | Task, *, earlier: Sequence[Message] = (), spent: Amount = NOTHING
+        self,
+        task: str | Task,
+        *,
+        earlier: Sequence[Message] = (),
+        spent: Amount = NOTHING,
+        within: Ledger | None = None,
     ) -> RunResult[T]:
         """Do the task and give what came of it. A limit reached is a result, not an error.
 
         `earlier` and `spent` are the messages and the consumption of a run that this goes on from;
-        what it spent counts against this one's budgets.
+        what it spent counts against this one's budgets. It draws on the budgets `within` too,
+        which several runs may share.
         Raises: ModelError, StorageError, SandboxError; the run is stored up to there. When the
             task of the caller is cancelled the run is recorded as cancelled first.
         """
-        ledger = Ledger(self.policy.budgets, spent=spent)
+        ledger = Ledger(self.policy.budgets, parent=within, spent=spent)
         return await self.perform(task, earlier, ledger, lambda _: None)
 
     def run_sync(self, task: str | Task) -> RunResult[T]:
@@ -462,6 +470,7 @@ class Agent(Generic[T]):
             earlier=tuple(m for m in earlier if m.role is not Role.SYSTEM),
             tags=self.tags,
             parent=self.caller.as_json() if self.caller else {},
+            group=self.group,
             spent=run.meter.ledger.before.as_json(),
             flow=self.caller.run.labels.state.as_json() if self.caller else {},
         )

@@ -36,6 +36,8 @@ class RunStarted:
     tags: tuple[str, ...] = ()
     parent: dict[str, Any] = field(default_factory=dict[str, Any])
     """Of a sub-agent: run_id, step, call_id of the call it does, its own name and depth"""
+    group: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Of one of several attempts: id and size of their group, its index, how one is chosen"""
     spent: dict[str, float] = field(default_factory=dict[str, float])
     """What counts against its budgets from before, when it goes on from another run"""
     flow: dict[str, Any] = field(default_factory=dict[str, Any])

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wardian_sandbox.bootstrap import BOOTSTRAP, PACKAGE
+from wardian_sandbox.bootstrap import BARE, BOOTSTRAP, PACKAGE
 from wardian_sandbox.bubblewrap import HOME, MODULES, UNPRIVILEGED_ID, Arguments, launch_bwrap
 from wardian_sandbox.cgroup import Group, admitted
 from wardian_sandbox.channel import Channel
@@ -288,7 +288,7 @@ async def _boxed(program: Program, streams: Streams, proxy: EgressProxy | None) 
         names = dict(zip(streams.theirs, arguments.descriptors[-3:], strict=True))
         settings["service"] = names
         try:
-            inside = [str(PYTHON), "-I", "-c", BOOTSTRAP, MODULES, str(control)]
+            inside = [str(PYTHON), *BARE, "-c", BOOTSTRAP, MODULES, str(control)]
             trees = folder.trees or None
             process = launch_bwrap(str(bwrap.path), arguments, control, inside, trees)
         finally:
@@ -325,7 +325,7 @@ async def _unconfined(program: Program, streams: Streams) -> Service:
     def launch(control: int) -> subprocess.Popen[bytes]:
         settings["service"] = dict(streams.theirs)
         return subprocess.Popen(
-            [sys.executable, "-I", "-c", BOOTSTRAP, str(PACKAGE), str(control)],
+            [sys.executable, *BARE, "-c", BOOTSTRAP, str(PACKAGE), str(control)],
             env={name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
             cwd=root,
             stdin=subprocess.DEVNULL,

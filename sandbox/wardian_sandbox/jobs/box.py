@@ -117,7 +117,7 @@ class JobBox:
                     socket.send_fds(self._control, [MARK], [theirs.fileno()])
                 except OSError as problem:
                     raise SandboxUnavailable(
-                        "The process that reads web pages has ended.", "Try again."
+                        "The limited process for such work has ended.", "Try again."
                     ) from problem
             try:
                 async with asyncio.timeout(job.seconds + GRACE_SECONDS):

@@ -1,0 +1,178 @@
+"""Verifiers that only read the answer: exact text, a pattern, a number, JSON of a schema."""
+
+import json
+import math
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from wardian.answers import unfenced
+from wardian.rewards.patterns import compiled
+from wardian.rewards.types import MAX_ANSWER_CHARS, Attempt, GradingFailed, Reward
+from wardian.rewards.versions import version_of
+
+MAX_SHOWN_CHARS = 200
+MAX_NUMBER_CHARS = 400
+NUMBER = re.compile(r"[-+]?(?:\d+(?:[,_\u202f\u00a0]\d{3})+|\d+)?(?:\.\d+)?(?:[eE][-+]?\d{1,4})?%?")
+SEPARATOR = re.compile(r"[,_\u202f\u00a0]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExactMatch:
+    """The answer is one of these texts."""
+
+    name: str = field(default="exact", init=False)
+    expected: tuple[str, ...]
+    ignore_case: bool = False
+    ignore_space: bool = True
+    """Outer space, and how much there is between words"""
+
+    @property
+    def version(self) -> str:
+        return version_of("1", self)
+
+    async def grade(self, attempt: Attempt) -> Reward:
+        got = self._normal(bounded(attempt.answer))
+        is_right = any(got == self._normal(text) for text in self.expected)
+        return reward(self, is_right, got=got, expected=list(self.expected))
+
+    def _normal(self, text: str) -> str:
+        text = unicodedata.normalize("NFC", text)
+        text = " ".join(text.split()) if self.ignore_space else text
+        return text.casefold() if self.ignore_case else text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegexMatch:
+    """The answer has a match of a pattern, in RE2's syntax: linear time whatever the answer is."""
+
+    name: str = field(default="regex", init=False)
+    pattern: str
+    whole: bool = False
+    """The match must be all of the answer but outer space"""
+
+    @property
+    def version(self) -> str:
+        return version_of("1", self)
+
+    async def grade(self, attempt: Attempt) -> Reward:
+        pattern = rf"\A(?:{self.pattern})\z" if self.whole else self.pattern
+        text = bounded(attempt.answer).encode("utf-8", "replace").decode()
+        found = compiled(pattern).search(text.strip() if self.whole else text)
+        return reward(self, found is not None, got=text, matched=found.group() if found else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberMatch:
+    """The last number of the answer, or all of it, is near the expected one.
+
+    Thousands may be set apart (`1,234.5`); `12 %` is 12 unless `percent` makes it 0.12.
+    """
+
+    name: str = field(default="number", init=False)
+    expected: float
+    tolerance: float = 1e-9
+    """Absolute or relative, whichever allows more"""
+    whole: bool = False
+    """The answer must be nothing but the number"""
+    percent: bool = False
+
+    @property
+    def version(self) -> str:
+        return version_of("1", self)
+
+    async def grade(self, attempt: Attempt) -> Reward:
+        got = self.number_in(bounded(attempt.answer))
+        is_near = got is not None and math.isclose(
+            got, self.expected, rel_tol=self.tolerance, abs_tol=self.tolerance
+        )
+        return reward(self, is_near, got=got, expected=self.expected)
+
+    def number_in(self, text: str) -> float | None:
+        """The number that counts, if there is one."""
+        text = text.replace("\u2212", "-")
+        found = [m[0] for m in NUMBER.finditer(text) if any(c.isdigit() for c in m[0])]
+        if not found or (self.whole and text.strip().replace(" %", "%") != found[-1]):
+            return None
+        digits = found[-1]
+        if len(digits) > MAX_NUMBER_CHARS:
+            return None
+        is_percent = self.percent and (
+            digits.endswith("%") or text[text.rfind(digits) + len(digits) :].lstrip()[:1] == "%"
+        )
+        value = float(SEPARATOR.sub("", digits.rstrip("%")))
+        return value / 100 if is_percent else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonMatch:
+    """The answer is JSON that fits a schema, and equals a value where one is given."""
+
+    name: str = field(default="json", init=False)
+    schema: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Draft 2020-12; what it refers to must be in it"""
+    expected: Any = None
+    """None compares nothing. Numbers equal as in JSON: 1 and 1.0 are the same"""
+
+    @property
+    def version(self) -> str:
+        return version_of("1", self)
+
+    async def grade(self, attempt: Attempt) -> Reward:
+        text = bounded(attempt.answer)
+        try:
+            value = json.loads(unfenced(text))
+        except (ValueError, RecursionError) as problem:
+            return reward(self, False, got=text, problem=f"not JSON: {problem}"[:MAX_SHOWN_CHARS])
+        if fault := self._fault(value):
+            return reward(self, False, got=text, problem=fault)
+        is_right = self.expected is None or same_json(value, self.expected)
+        return reward(self, is_right, got=text, expected=self.expected)
+
+    def _fault(self, value: Any) -> str | None:
+        from jsonschema import Draft202012Validator
+        from jsonschema.exceptions import SchemaError, ValidationError
+
+        validator: Any = Draft202012Validator(self.schema)  # its stub is untyped in part
+        try:
+            validator.check_schema(self.schema)
+            validator.validate(value)
+        except SchemaError as wrong:
+            raise GradingFailed(
+                f"The task's schema is none: {wrong.message}.", "Mend the task."
+            ) from wrong
+        except ValidationError as error:
+            return f"{error.json_path}: {error.message}"[:MAX_SHOWN_CHARS]
+        except RecursionError:
+            return "nested too deeply"
+        return None
+
+
+def same_json(left: object, right: object) -> bool:
+    """Equal as JSON: true is not 1, the order of an object's keys does not matter."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, list) and isinstance(right, list):
+        items, others = cast("list[object]", left), cast("list[object]", right)
+        return len(items) == len(others) and all(map(same_json, items, others))
+    if isinstance(left, dict) and isinstance(right, dict):
+        ours, theirs = cast("dict[str, object]", left), cast("dict[str, object]", right)
+        return ours.keys() == theirs.keys() and all(same_json(ours[k], theirs[k]) for k in ours)
+    return bool(left == right)
+
+
+def bounded(answer: str) -> str:
+    return answer[:MAX_ANSWER_CHARS]
+
+
+def reward(verifier: Any, is_right: bool, **detail: Any) -> Reward:
+    """1 or 0, with what it was judged by, texts shortened."""
+    shown = {
+        key: value[:MAX_SHOWN_CHARS] if isinstance(value, str) else value
+        for key, value in detail.items()
+        if value is not None
+    }
+    return Reward(
+        value=float(is_right), source=verifier.name, version=verifier.version, detail=shown
+    )

@@ -1,0 +1,72 @@
+"""Best-of-N: the attempt that a verifier, a judge or step rewards like best."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from wardian.agent import Agent
+from wardian.errors import StorageError
+from wardian.events import Recorded
+from wardian.rewards.types import GradingFailed, Verifier
+from wardian.scale.attempts import TEMPERATURES, Candidate, attempts
+from wardian.scale.vote import Chosen
+from wardian.types import Task
+
+
+async def best_of(
+    agent: Agent[Any],
+    task: str | Task,
+    samples: int,
+    verifier: Verifier,
+    *,
+    parallel: int = 4,
+    temperatures: Sequence[float] = TEMPERATURES,
+    seed: int | None = None,
+) -> Chosen:
+    """The attempt with the highest reward, of equal ones the first; its changes are made.
+
+    Raises: as `attempts` and `Group.adopt`; GradingFailed when no attempt could be graded.
+    """
+    async with attempts(
+        agent,
+        task,
+        samples,
+        parallel=parallel,
+        temperatures=temperatures,
+        seed=seed,
+        select=f"best of, by {verifier.name}",
+    ) as group:
+        ended = group.finished()
+        await asyncio.gather(*(grade(agent, one, verifier) for one in ended))
+        graded = [one for one in ended if one.reward]
+        if ended and not graded:
+            raise GradingFailed(f"No attempt could be graded: {ended[0].error}")
+        ranked = sorted(graded, key=worth, reverse=True)
+        if ranked:
+            group.adopt(ranked[0])
+        support = {str(one.answer): 1 for one in ranked}
+        return Chosen(group=group, winner=ranked[0] if ranked else None, support=support)
+
+
+async def grade(agent: Agent[Any], candidate: Candidate, verifier: Verifier) -> None:
+    """Give a candidate its reward, or say why it has none."""
+    try:
+        attempt = candidate.attempt(events_of(agent, candidate))
+        candidate.reward = await verifier.grade(attempt)
+    except GradingFailed as problem:
+        candidate.error = str(problem)
+
+
+def events_of(agent: Agent[Any], candidate: Candidate) -> Sequence[Recorded]:
+    """Of its run; none where runs are not kept."""
+    if not agent.store or candidate.result is None:
+        return ()
+    try:
+        return agent.store.load(candidate.result.run_id).events
+    except StorageError:
+        return ()
+
+
+def worth(candidate: Candidate) -> float:
+    assert candidate.reward is not None
+    return candidate.reward.value

@@ -1,0 +1,136 @@
+"""Self-refinement: try again with what a critic said, for as long as that makes it better.
+
+Source: Madaan et al., "Self-Refine: Iterative Refinement with Self-Feedback", arXiv:2303.17651;
+that a round can make it worse, and so the best is kept and not the last: Huang et al., "Large
+Language Models Cannot Self-Correct Reasoning Yet", arXiv:2310.01798.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wardian.agent import Agent
+from wardian.budget import Ledger
+from wardian.errors import ConfigurationError
+from wardian.rewards.judge import RubricJudge
+from wardian.rewards.types import Reward
+from wardian.runs import new_run_id
+from wardian.scale.attempts import Candidate, Group, shared, variant
+from wardian.scale.best_of import worth
+from wardian.types import Message, Task
+from wardian_sandbox.forking import Fork
+
+MAX_ROUNDS = 32
+LEAST_GAIN = 1e-6
+AGAIN = """\
+A reviewer looked at your answer and found this wanting:
+{faults}
+Do the task again, keeping what was right. Answer in full: this answer replaces the one before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refined:
+    """What rounds of criticism came to."""
+
+    best: Candidate | None
+    """None when the first attempt came to no answer"""
+    group: Group
+    stopped: str
+    """Why no further round was made, in a sentence"""
+
+
+async def refine(agent: Agent[Any], task: str | Task, rounds: int, critic: RubricJudge) -> Refined:
+    """At most `rounds` further attempts after the first; the best one's changes are made.
+
+    Each goes on from the best one's conversation, in a fork of its workspace. It ends early when
+    the critic is content, or a round did not make it better.
+    Raises: ConfigurationError; as `Agent.run`; GradingFailed; SandboxError.
+    """
+    if not 0 <= rounds <= MAX_ROUNDS:
+        raise ConfigurationError(
+            f"There cannot be {rounds} rounds.", f"Take between 0 and {MAX_ROUNDS}."
+        )
+    task = Task(prompt=task) if isinstance(task, str) else task
+    with tempfile.TemporaryDirectory(prefix="wardian-rounds-") as folder:
+        work = _Rounds(agent, task, critic, Path(folder), rounds + 1)
+        best = await work.attempt((), task, None)
+        stopped = "" if best.answer is not None else "The first attempt came to no answer."
+        while not stopped and len(work.made) <= rounds:
+            if worth(best) >= 1:
+                stopped = "The critic found nothing wanting."
+                break
+            said = AGAIN.format(faults=faults_of(best.reward))
+            again = Task(prompt=said, output_schema=task.output_schema)
+            assert best.result is not None
+            new = await work.attempt(best.result.messages, again, best)
+            if new.answer is None or worth(new) < worth(best) + LEAST_GAIN:
+                stopped = "A further round did not make it better."
+                break
+            best = new
+        group = work.group()
+        if best.answer is not None:
+            await asyncio.to_thread(work.adopt, best)
+        found = best if best.answer is not None else None
+        return Refined(best=found, group=group, stopped=stopped or "All rounds were made.")
+
+
+class _Rounds:
+    """The attempts so far, each in a fork of the one it goes on from."""
+
+    def __init__(
+        self, agent: Agent[Any], task: Task, critic: RubricJudge, folder: Path, most: int
+    ) -> None:
+        self._agent = agent
+        self._task = task
+        self._critic = critic
+        self._folder = folder
+        self._most = most
+        self._id = new_run_id()
+        self._ledger = Ledger(shared(agent.policy.budgets))
+        self._uses_files = any(tool.uses_sandbox for tool in agent.registry)
+        self._before: dict[int, Candidate | None] = {}
+        self.made: list[Candidate] = []
+
+    def group(self) -> Group:
+        return Group(id=self._id, candidates=tuple(self.made), ledger=self._ledger)
+
+    async def attempt(
+        self, earlier: Sequence[Message], task: Task, before: Candidate | None
+    ) -> Candidate:
+        """One more, graded if it came to an answer."""
+        candidate = Candidate(index=len(self.made), task=self._task)
+        self.made.append(candidate)
+        self._before[candidate.index] = before
+        if self._uses_files:
+            place = self._folder / str(candidate.index)
+            place.mkdir(mode=0o700)
+            source = before.fork.folder if before and before.fork else self._agent.workspace
+            candidate.fork = await asyncio.to_thread(Fork, source, place)
+        told = {"id": self._id, "index": candidate.index, "size": self._most, "select": "refine"}
+        one = variant(self._agent, candidate, self._agent.sampling, told)
+        candidate.result = await one.run(task, earlier=earlier, within=self._ledger)
+        if candidate.answer is not None:
+            candidate.reward = await self._critic.grade(candidate.attempt())
+        return candidate
+
+    def adopt(self, best: Candidate) -> None:
+        """Its changes, and those of what it goes on from, back to the workspace."""
+        one: Candidate | None = best
+        while one is not None:
+            if one.fork:
+                one.fork.bring_back()
+            one = self._before[one.index]
+
+
+def faults_of(reward: Reward | None) -> str:
+    """What the critic found not met, a line each."""
+    criteria: dict[str, Any] = reward.detail.get("criteria", {}) if reward else {}
+    wanting = [
+        f"- {name}: {said.get('why', '')}"
+        for name, said in criteria.items()
+        if float(said.get("met", 1)) < 1
+    ]
+    return "\n".join(wanting) or "- (no reason was given)"
