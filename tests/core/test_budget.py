@@ -115,6 +115,19 @@ def assert_kept(ledger: Ledger, taken: Amount, work: list[Call]) -> None:
             assert ledger.used_of(stop) <= limit + one_call + 1e-9
 
 
+def test_a_budget_that_cents_add_up_to_is_reached() -> None:
+    async def run() -> Reservation | Reached:
+        ledger = Ledger(Budgets(cost_usd=0.3))
+        for _ in range(3):
+            taken = await ledger.reserve(lambda: Amount(cost_usd=0.1))
+            assert isinstance(taken, Reservation)
+            taken.settle(Amount(cost_usd=0.1))
+        ledger.used = Amount(cost_usd=0.1 * 3 - 1e-16)  # as sums of cents come out
+        return await asyncio.wait_for(ledger.reserve(lambda: Amount(cost_usd=0.1)), 10)
+
+    assert isinstance(asyncio.run(run()), Reached)
+
+
 def test_near_a_limit_a_call_waits_for_what_others_hold_and_is_not_refused() -> None:
     async def run() -> tuple[bool, Reservation | Reached]:
         root = Ledger(Budgets(tokens=100))
