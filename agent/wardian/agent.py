@@ -354,7 +354,7 @@ class Agent(Generic[T]):
                     return await self._as_child(definition, caller, asking).run_for(caller, task)
 
             effects = all_effects(chosen(definition, list(self.registry)))
-            if self.model.is_local and not self._model_of(definition).is_local:
+            if self.model.is_local and not self._stays_here(definition):
                 effects |= {Effect.EGRESS}
             return delegate(definition, effects, start, in_copy=self.workspace_mode == "copy")
 
@@ -413,6 +413,13 @@ class Agent(Generic[T]):
             error=result.error,
             flow=result.flow,
         )
+
+    def _stays_here(self, definition: SubAgent) -> bool:
+        """Is a sub-agent's model on this machine? One that cannot be had says so when called."""
+        try:
+            return self._model_of(definition).is_local
+        except WardianError:
+            return False
 
     def _model_of(self, definition: SubAgent) -> Model:
         """The model of a sub-agent; one that is named is loaded once."""

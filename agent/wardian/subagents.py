@@ -116,13 +116,18 @@ def all_effects(tools: Iterable[Tool]) -> frozenset[Effect]:
 
 
 def chosen(definition: SubAgent, theirs: Sequence[Tool]) -> list[Tool]:
-    """The sub-agent's tools, where names are those of its caller's. Raises: UnknownTool."""
+    """The sub-agent's tools, where names are those of its caller's.
+
+    A file cannot know what its caller has, so a name that is not among it gives nothing there.
+    Raises: UnknownTool.
+    """
     if definition.tools is None:
         return list(theirs)
     found: list[Tool] = []
     for item in definition.tools:
         if isinstance(item, str):
-            found += select([item], theirs)
+            known = {one.name for one in theirs}
+            found += select([item] if item in known or not definition.source else [], theirs)
         else:
             found.append(item if isinstance(item, Tool) else tool(item))
     return found
