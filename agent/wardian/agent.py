@@ -23,7 +23,7 @@ from wardian.events import ChildFinished, ChildStarted, Event, RunFinished, RunS
 from wardian.limits import Meter
 from wardian.loop import Run, pursue
 from wardian.models.catalogue import resolve_model
-from wardian.privacy import Screen, screen_for
+from wardian.privacy import Screen, Session
 from wardian.prompt import Conversation, system_prompt
 from wardian.recorder import RunRecorder
 from wardian.results import RunResult, T
@@ -35,7 +35,6 @@ from wardian.subagents import ChildRun, SubAgent, all_effects, chosen, delegate
 from wardian.types import Message, Model, Role, Sampling, Startable, Stop, Task, ToolSpec
 from wardian_policies import Policy
 from wardian_policies.narrowing import least_budgets
-from wardian_policies.redaction.pseudonyms import Pseudonyms
 from wardian_policies.types import Budgets
 from wardian_sandbox.choosing import Choice, choose
 from wardian_sandbox.errors import SandboxError
@@ -156,7 +155,7 @@ class Agent(Generic[T]):
                 f"The private model {self.private_model.name} is not on this machine.",
                 "Name one that is, such as tiny or gguf:PATH.",
             )
-        self.pseudonyms = Pseudonyms()
+        self.session = Session()
         self.caller: Caller | None = None
         self.child_models: dict[str, Model] = {}
         for definition in self.subagents:
@@ -305,7 +304,7 @@ class Agent(Generic[T]):
             self.policy,
             os.environ,
             models=models,
-            pseudonyms=self.pseudonyms,
+            session=self.session,
             workspace=self.workspace,
             folder=log.folder if log else None,
             holders=[self.servers],

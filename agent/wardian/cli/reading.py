@@ -3,8 +3,8 @@
 import os
 from dataclasses import replace
 
-from wardian.privacy import Screen
 from wardian.runs import RunSummary, Trajectory
+from wardian.screening import RedactingScreen
 from wardian.settings import load_settings, paths
 from wardian_policies import Policy
 from wardian_policies.redaction.gather import gather
@@ -18,7 +18,7 @@ def as_read(trajectory: Trajectory) -> Trajectory:
         pseudonyms = Pseudonyms.load(trajectory.path.parent)
     except (OSError, ValueError, KeyError):
         pseudonyms = Pseudonyms()  # without them the run is shown as it was sent
-    screen = Screen(Redactor(known_values(), pseudonyms=pseudonyms))
+    screen = RedactingScreen(Redactor(known_values(), pseudonyms=pseudonyms))
     records = (
         replace(record, event=screen.shown(screen.hidden(record.event)))
         for record in trajectory.records
@@ -28,7 +28,7 @@ def as_read(trajectory: Trajectory) -> Trajectory:
 
 def listed(summaries: list[RunSummary]) -> list[RunSummary]:
     """The same for a list of runs, whose pseudonyms stay."""
-    return Screen(Redactor(known_values())).hidden(summaries)
+    return RedactingScreen(Redactor(known_values())).hidden(summaries)
 
 
 def known_values() -> dict[str, str]:

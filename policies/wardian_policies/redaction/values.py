@@ -16,10 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import quote, quote_plus
 
+from wardian_policies.redaction.randomness import MIN_CHARS
 from wardian_policies.redaction.views import WRAPPED, View, views, without_open_end
 
-MIN_CHARS = 8
-"""Shorter values cannot be told from ordinary text."""
 MIN_LINE_CHARS = 20
 """Lines of a secret of several lines, such as a private key, are secret one by one from here on."""
 BASE64 = re.compile(r"[A-Za-z0-9+/_-]")
