@@ -29,6 +29,7 @@ from wardian.recorder import RunRecorder
 from wardian.results import RunResult, T
 from wardian.run_box import RunBox
 from wardian.runs import RunLog, RunStore, new_run_id
+from wardian.screens import screen_for
 from wardian.settings import guarded, paths, policy_in_force, workspace_of
 from wardian.skills import SKILL, Skill, listing, skill_tool
 from wardian.subagents import ChildRun, SubAgent, all_effects, chosen, delegate
