@@ -16,7 +16,7 @@ from wardian_sandbox.types import Confinement
 from wardian_tools.types import Effect, Tool, ToolCall
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Explanation:
     """What `Policy.decide` says of a call, and why."""
 
@@ -102,7 +102,7 @@ def explain(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Trial:
     """One call, to be decided by these layers or by edited ones."""
 
