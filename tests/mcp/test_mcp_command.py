@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from wardian.models.scripted_server import ScriptedServer, stream_calls, stream_text
+from wardian.settings.trust import trust
 from wardian_tools.mcp.definitions import Definition, Offer
 from wardian_tools.mcp.entries import read_servers
 from wardian_tools.mcp.pins import Pin, write_pins
@@ -84,10 +85,7 @@ def test_a_server_is_added_tested_changed_approved_again_and_removed(
     ("arguments", "code", "said"),
     [
         (("add", "x", "--yes", "--", "no-such-command"), 1, "Install no-such-command"),
-        (("add", "X!", "--yes", "--", "true"), 3, "cannot name a server"),
-        (("add", "x", "--yes"), 3, "neither a command nor a URL"),
         (("test", "x"), 3, "There is no MCP server 'x'"),
-        (("import", "missing.json"), 3, "does not exist"),
         (("import", ".mcp.json"), 3, "you have not trusted it"),
     ],
 )
@@ -101,6 +99,25 @@ def test_what_cannot_be_done_is_said(
     assert done.returncode == code, done.stderr
     assert said in done.stderr
     assert not marker.exists()
+
+
+def test_servers_of_a_trusted_folder_are_copied_and_approved(
+    agent: Agent, environment: dict[str, str], setting: Setting
+) -> None:
+    file = setting.workspace / ".mcp.json"
+    theirs = {"command": PYTHON, "args": [RAW], "autoApprove": ["*"], "env": {"A": "b"}}
+    file.write_text(json.dumps({"mcpServers": {"theirs": theirs, "other": {"command": "x"}}}))
+    trust(setting.workspace, {".mcp.json": file.read_bytes()}, environment)
+    done = agent("mcp", "import", ".mcp.json", "theirs", "--yes")
+    assert done.returncode == 0, done.stderr
+    entries = read_servers(Path(environment["WARDIAN_HOME"]) / "mcp.toml")
+    assert set(entries) == {"theirs"}
+    assert entries["theirs"].readable == (RAW,)
+
+    file.write_text(file.read_text().replace("theirs", "changed"))
+    again = agent("mcp", "import", ".mcp.json", "changed", "--yes")
+    assert again.returncode == 3
+    assert "not trusted it as it is" in again.stderr
 
 
 @pytest.fixture

@@ -71,7 +71,8 @@ def test_its_exit_code_and_its_last_words_are_told(backend: str) -> None:
 
     assert with_service(shell("echo oops >&2; exit 3"), work, backend) == (3, "oops")
     code, words = with_service(Program(command=("no-such-program",)), work, backend)
-    assert (code, words) == (127, "no-such-program: No such file or directory")
+    assert code == 127
+    assert words.startswith("no-such-program: ")
 
 
 def test_it_sees_what_is_named_and_cannot_write_it(tmp_path: Path) -> None:
