@@ -26,7 +26,7 @@ COUNTED = {
 }
 """What is reserved; time passes by itself."""
 LEAST_USD = 1e-9
-"""Less than that is a rounding error and not money."""
+"""Less than that is a rounding error and not money: what is left when it is used up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +158,7 @@ class Ledger:
         for one in self._chain():
             for stop in (*COUNTED, Stop.TIME):
                 limit = one.limit(stop)
-                if limit is not None and one.used_of(stop) >= limit:
+                if limit is not None and limit - one.used_of(stop) <= LEAST_USD:
                     return Reached(stop=stop, limit=limit, is_shared=one is not self)
         return None
 
