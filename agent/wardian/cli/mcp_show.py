@@ -159,6 +159,8 @@ def approval_lines(tested: Tested, pin: Pin | None) -> list[str]:
             lines.append(f"no tool changed since {pin.approved} (UTC)")
         for change in found:
             lines += ["", *change_lines(change)]
+    if offer.resources:
+        lines += ["", "and what its resources hold, to be listed and read"]
     return [*lines, *left_out_lines(offer)]
 
 
