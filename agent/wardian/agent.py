@@ -32,7 +32,14 @@ from wardian.runs import RunLog, RunStore, new_run_id
 from wardian.screens import screen_for
 from wardian.settings import guarded, paths, policy_in_force, workspace_of
 from wardian.skills import SKILL, Skill, listing, skill_tool
-from wardian.subagents import ChildRun, SubAgent, all_effects, chosen, delegate
+from wardian.subagents import (
+    ChildRun,
+    SubAgent,
+    chosen,
+    delegate,
+    effects_of,
+    with_all_below,
+)
 from wardian.types import Message, Model, Role, Sampling, Startable, Stop, Task, ToolSpec
 from wardian_policies import Policy
 from wardian_policies.narrowing import least_budgets
@@ -353,8 +360,8 @@ class Agent(Generic[T]):
                     caller = Caller(run=run, call=call, name=definition.name, depth=depth)
                     return await self._as_child(definition, caller, asking).run_for(caller, task)
 
-            effects = all_effects(chosen(definition, list(self.registry)))
-            if self.model.is_local and not self._stays_here(definition):
+            effects = effects_of(definition, list(self.registry))
+            if self.model.is_local and not all(map(self._stays_here, with_all_below(definition))):
                 effects |= {Effect.EGRESS}
             return delegate(definition, effects, start, in_copy=self.workspace_mode == "copy")
 

@@ -7,7 +7,7 @@ the conversation. What goes wrong in it is a result for its caller, never an err
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -113,6 +113,20 @@ def all_effects(tools: Iterable[Tool]) -> frozenset[Effect]:
     by call, by the labels it has inherited."""
     effects = {effect for tool in tools for effect in tool.effects}
     return frozenset(effects - {Effect.EGRESS, Effect.CONFIGURES})
+
+
+def effects_of(definition: SubAgent, theirs: Sequence[Tool]) -> frozenset[Effect]:
+    """What it, and those it may call in turn, may do to the workspace."""
+    own = chosen(definition, theirs)
+    below = [effects_of(one, own) for one in definition.subagents]
+    return all_effects(own).union(*below)
+
+
+def with_all_below(definition: SubAgent) -> Iterator[SubAgent]:
+    """It, and those it may call in turn."""
+    yield definition
+    for one in definition.subagents:
+        yield from with_all_below(one)
 
 
 def chosen(definition: SubAgent, theirs: Sequence[Tool]) -> list[Tool]:
