@@ -24,19 +24,26 @@ from wardian.events import ChildFinished, ChildStarted, Event, RunFinished, RunS
 from wardian.limits import Meter
 from wardian.loop import Run, pursue
 from wardian.models.catalogue import resolve_model
-from wardian.privacy import Screen, screen_for
+from wardian.privacy import Screen, Session
 from wardian.prompt import Conversation, system_prompt
 from wardian.recorder import RunRecorder
 from wardian.results import RunResult, T
 from wardian.run_box import RunBox
 from wardian.runs import RunLog, RunStore, new_run_id
+from wardian.screens import screen_for
 from wardian.settings import guarded, paths, policy_in_force, workspace_of
 from wardian.skills import SKILL, Skill, listing, skill_tool
-from wardian.subagents import ChildRun, SubAgent, all_effects, chosen, delegate
+from wardian.subagents import (
+    ChildRun,
+    SubAgent,
+    chosen,
+    delegate,
+    effects_of,
+    with_all_below,
+)
 from wardian.types import Message, Model, Role, Sampling, Startable, Stop, Task, ToolSpec
 from wardian_policies import Policy
 from wardian_policies.narrowing import least_budgets
-from wardian_policies.redaction.pseudonyms import Pseudonyms
 from wardian_policies.types import Budgets
 from wardian_sandbox.choosing import Choice, choose
 from wardian_sandbox.errors import SandboxError
@@ -160,7 +167,7 @@ class Agent(Generic[T]):
                 f"The private model {self.private_model.name} is not on this machine.",
                 "Name one that is, such as tiny or gguf:PATH.",
             )
-        self.pseudonyms = Pseudonyms()
+        self.session = Session()
         self.caller: Caller | None = None
         self.group: dict[str, Any] = {}
         """What runs it is one of several attempts with, for the trajectory"""
@@ -317,7 +324,7 @@ class Agent(Generic[T]):
             self.policy,
             os.environ,
             models=models,
-            pseudonyms=self.pseudonyms,
+            session=self.session,
             workspace=self.workspace,
             folder=log.folder if log else None,
             holders=[self.servers],
@@ -373,8 +380,8 @@ class Agent(Generic[T]):
                     caller = Caller(run=run, call=call, name=definition.name, depth=depth)
                     return await self._as_child(definition, caller, asking).run_for(caller, task)
 
-            effects = all_effects(chosen(definition, list(self.registry)))
-            if self.model.is_local and not self._model_of(definition).is_local:
+            effects = effects_of(definition, list(self.registry))
+            if self.model.is_local and not all(map(self._stays_here, with_all_below(definition))):
                 effects |= {Effect.EGRESS}
             return delegate(definition, effects, start, in_copy=self.workspace_mode == "copy")
 
@@ -433,6 +440,13 @@ class Agent(Generic[T]):
             error=result.error,
             flow=result.flow,
         )
+
+    def _stays_here(self, definition: SubAgent) -> bool:
+        """Is a sub-agent's model on this machine? One that cannot be had says so when called."""
+        try:
+            return self._model_of(definition).is_local
+        except WardianError:
+            return False
 
     def _model_of(self, definition: SubAgent) -> Model:
         """The model of a sub-agent; one that is named is loaded once."""

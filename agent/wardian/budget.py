@@ -26,7 +26,7 @@ COUNTED = {
 }
 """What is reserved; time passes by itself."""
 LEAST_USD = 1e-9
-"""Less than that is a rounding error and not money."""
+"""Less than that is a rounding error and not money: what is left when it is used up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ async def finish(run: Run, stop: Stop, error: str) -> RunFinished:
         seconds=run.meter.seconds,
         error=error,
         changes=tuple(asdict(change) for change in changes),
+        spent=run.meter.ledger.spent.as_json(),
     )
     await run.recorder.record(finished)
     return finished

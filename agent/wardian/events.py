@@ -187,6 +187,8 @@ class RunFinished:
     error: str = ""
     changes: tuple[dict[str, Any], ...] = field(default=())
     """Workspace changes: path, kind"""
+    spent: dict[str, float] = field(default_factory=dict[str, float])
+    """steps, tool_calls, tokens, cost_usd, seconds: with its sub-agents and what it went on from"""
 
 
 Recorded = (

@@ -19,18 +19,12 @@ from wardian_policies import Policy
 
 NARROWED = """\
 [tools]
-default = "allow"
 deny = ["@egress"]
-
-[budgets]
-steps = "unlimited"
-tool_calls = "unlimited"
-tokens = "unlimited"
-cost_usd = "unlimited"
-wall_seconds = "unlimited"
 
 [network]
 hosts = []
+private = false
+any_web = false
 
 [mcp]
 servers = []

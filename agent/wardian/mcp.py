@@ -8,7 +8,6 @@ from wardian.errors import ConfigurationError
 from wardian.settings import Paths
 from wardian_policies import Policy
 from wardian_tools.errors import ServerFileError
-from wardian_tools.mcp.definitions import SEPARATOR
 from wardian_tools.mcp.entries import Entry, Seen, read_servers
 from wardian_tools.mcp.pins import Pin, read_pins
 from wardian_tools.mcp.servers import McpServers
@@ -87,11 +86,6 @@ def servers_for_run(
         allowed,
         approved(places),
         setting(environ, workspace, policy, is_copied=is_copied),
-        wanted=("*",) if names is None else of_servers(names),
+        wanted=("*",) if names is None else names,
         notices=refused,
     )
-
-
-def of_servers(names: Sequence[str]) -> tuple[str, ...]:
-    """Those of the names, or globs over them, that are of servers' tools."""
-    return tuple(name for name in names if SEPARATOR in name)

@@ -7,20 +7,16 @@ Each channel passes through one place here:
 - an error that leaves the run: `cleaned`.
 
 Pseudonyms are undone in `for_tool` and `shown`, nowhere else.
+
+A run that has nothing to hide gets this module's `Screen`, which changes nothing. The one that
+redacts is imported where it is needed: a run on a local model without secrets pays nothing for it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from wardian.types import CallDelta, Delta, Model, ReasoningDelta, Reply, TextDelta
-from wardian_policies import Policy
-from wardian_policies.redaction.gather import from_workspace, gather
-from wardian_policies.redaction.pseudonyms import ForgedPseudonym, Pseudonyms, PseudonymStream
-from wardian_policies.redaction.redactor import MARK, Detectors, Redactor
-from wardian_policies.redaction.stream import StreamFilter
-from wardian_policies.types import Verdict
+from wardian.types import Delta, Reply
 from wardian_tools.types import Tool, ToolCall
 
 T = TypeVar("T")
@@ -48,178 +44,38 @@ class Restored(NamedTuple):
 
 
 class Screen:
-    """Hides on the way out, restores on the way to the user."""
-
-    def __init__(self, redactor: Redactor, folder: Path | None = None) -> None:
-        """`folder` keeps the pseudonyms of a stored run."""
-        self._redactor = redactor
-        self._pseudonyms = redactor.pseudonyms
-        self._folder = folder
-        self._kept = 0
-        self._streams: dict[str, tuple[StreamFilter, PseudonymStream]] = {}
+    """Hides nothing, since there is nothing to hide."""
 
     def hidden(self, value: T) -> T:
         """The value with every text in it safe to be sent and stored. Raises: OSError."""
-        if not self._redactor:
-            return value
-        safe = self._redactor.value(value)
-        if self._folder and len(self._pseudonyms) > self._kept:
-            # Before what refers to them: a log without its pseudonyms could not be resumed.
-            self._pseudonyms.save(self._folder)
-            self._kept = len(self._pseudonyms)
-        return safe
+        return value
 
     def shown(self, value: T) -> T:
         """The value as the user sees it."""
-        return cast("T", mapped(value, self._pseudonyms.shown)) if len(self._pseudonyms) else value
+        return value
 
     def reply(self, reply: Reply) -> Reply:
-        """The reply, safe to act on. Tokens that say something else than its text are dropped."""
-        safe = self.hidden(reply)
-        return safe if safe is reply else replace(safe, tokens=None)
+        """The reply, safe to act on."""
+        return reply
 
     def for_tool(self, call: ToolCall, tool: Tool) -> Restored:
         """The call with its pseudonyms undone, in values only. Raises: UnfitArguments."""
-        if not self._redactor or call.arguments is None:
-            return Restored(call, is_personal=False)
-        if not tool.read_only and (found := next(marks(call.arguments), None)):
-            raise UnfitArguments(
-                f"The arguments hold {found}, which stands for a secret that cannot be copied."
-                " Leave that part of the file as it is, or work around it."
-            )
-        try:
-            arguments = mapped(call.arguments, self._pseudonyms.restored)
-        except ForgedPseudonym as error:
-            raise UnfitArguments(str(error)) from error
-        if arguments is call.arguments:
-            return Restored(call, is_personal=False)
-        return Restored(replace(call, arguments=arguments), is_personal=True)
+        return Restored(call, is_personal=False)
 
     def delta(self, delta: Delta) -> Iterator[Delta]:
         """The piece of a reply, or what of it can be shown already."""
-        if not self._redactor:
-            yield delta
-            return
-        key = channel(delta)
-        if key not in self._streams:
-            self._streams[key] = (self._redactor.stream(), PseudonymStream(self._pseudonyms))
-        secrets, pseudonyms = self._streams[key]
-        text = delta.arguments_text if isinstance(delta, CallDelta) else delta.text
-        ready = pseudonyms.feed(secrets.feed(text))
-        if ready or (isinstance(delta, CallDelta) and (delta.name or delta.id)):
-            yield with_text(delta, ready)
+        yield delta
 
     def flush(self) -> Iterator[Delta]:
         """What was held back, when the reply has ended."""
-        for key, (secrets, pseudonyms) in self._streams.items():
-            rest = pseudonyms.feed(secrets.finish()) + pseudonyms.finish()
-            if rest:
-                yield with_text(of_channel(key), rest)
-        self._streams.clear()
+        yield from ()
 
     def cleaned(self, error: BaseException) -> None:
         """Take secrets out of an exception, and of those it came from."""
-        seen: set[int] = set()
-        while self._redactor and id(error) not in seen:
-            seen.add(id(error))
-            error.args = self._redactor.value(error.args)
-            for name in ("cause", "remedy"):
-                if isinstance(text := getattr(error, name, None), str):
-                    setattr(error, name, self._redactor.text(text))
-            following = error.__cause__ or error.__context__
-            if following is None:
-                return
-            error = following
 
 
-def screen_for(
-    policy: Policy,
-    environ: Mapping[str, str],
-    *,
-    models: Sequence[Model],
-    pseudonyms: Pseudonyms,
-    workspace: Path,
-    folder: Path | None = None,
-    holders: Sequence[object] = (),
-) -> Screen:
-    """The screen of one run: what its policy, its environment and its models call for.
+@dataclass(slots=True)
+class Session:
+    """What several runs of one agent share: the pseudonyms, once there are any."""
 
-    `holders` are other parts that may hold secrets, such as tool servers.
-    Raises: ConfigurationError for a key that is none.
-    """
-    rules = policy.redaction
-    is_local = all(model.is_local for model in models)
-    known: dict[str, str] = {}
-    if rules.known:
-        known |= gather(policy.secrets, environ).values
-        for one in (*models, *holders):
-            if isinstance(one, HoldsSecrets):
-                held = one.secrets().items()
-                known |= {name: value for name, value in held if len(value) >= MIN_KEY_CHARS}
-    if not is_local and policy.flow.private_to_api is not Verdict.ALLOW:
-        known |= from_workspace(policy.secrets, policy.flow.private_paths, workspace)
-    detectors = Detectors.of(rules, is_local=is_local)
-    return Screen(Redactor(known, detectors, pseudonyms, rules.ignore), folder)
-
-
-MIN_KEY_CHARS = 8
-"""A key this short is a stand-in that a local server wants, such as `none`."""
-
-
-def mapped(value: Any, change: Any) -> Any:
-    """The value with each text changed; the value itself where none was."""
-    if isinstance(value, str):
-        return changed if type(value) is str and (changed := change(value)) != value else value
-    if isinstance(value, Mapping):
-        items: Mapping[Any, Any] = value  # pyright: ignore[reportUnknownVariableType] — JSON
-        found = {key: mapped(item, change) for key, item in items.items()}
-        return found if any(found[key] is not items[key] for key in items) else items
-    if isinstance(value, list | tuple):
-        pieces: Any = value  # pyright: ignore[reportUnknownVariableType] — JSON
-        if pieces and isinstance(pieces[0], int | float):
-            return pieces
-        changed_pieces = [mapped(piece, change) for piece in pieces]
-        is_same = all(one is other for one, other in zip(changed_pieces, pieces, strict=True))
-        return pieces if is_same else type(pieces)(changed_pieces)
-    if hasattr(value, "__dataclass_fields__"):
-        names = [name for name, item in value.__dataclass_fields__.items() if item.init]
-        found = {name: mapped(getattr(value, name), change) for name in names}
-        different = {name: new for name, new in found.items() if new is not getattr(value, name)}
-        return replace(value, **different) if different else value
-    return value
-
-
-def marks(value: object) -> Iterator[str]:
-    """The marks of hidden secrets in a JSON value."""
-    found: list[str] = []
-
-    def note(text: str) -> str:
-        found.extend(MARK.findall(text))
-        return text
-
-    mapped(value, note)
-    return iter(found)
-
-
-def channel(delta: Delta) -> str:
-    match delta:
-        case TextDelta():
-            return "text"
-        case ReasoningDelta():
-            return "reasoning"
-        case CallDelta(index=index):
-            return f"call {index}"
-
-
-def of_channel(key: str) -> Delta:
-    if key == "text":
-        return TextDelta(text="")
-    if key == "reasoning":
-        return ReasoningDelta(text="")
-    return CallDelta(index=int(key.partition(" ")[2]))
-
-
-def with_text(delta: Delta, text: str) -> Delta:
-    if isinstance(delta, CallDelta):
-        return replace(delta, arguments_text=text)
-    return replace(delta, text=text)
+    pseudonyms: Any = None

@@ -7,7 +7,7 @@ the conversation. What goes wrong in it is a result for its caller, never an err
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -115,14 +115,33 @@ def all_effects(tools: Iterable[Tool]) -> frozenset[Effect]:
     return frozenset(effects - {Effect.EGRESS, Effect.CONFIGURES})
 
 
+def effects_of(definition: SubAgent, theirs: Sequence[Tool]) -> frozenset[Effect]:
+    """What it, and those it may call in turn, may do to the workspace."""
+    own = chosen(definition, theirs)
+    below = [effects_of(one, own) for one in definition.subagents]
+    return all_effects(own).union(*below)
+
+
+def with_all_below(definition: SubAgent) -> Iterator[SubAgent]:
+    """It, and those it may call in turn."""
+    yield definition
+    for one in definition.subagents:
+        yield from with_all_below(one)
+
+
 def chosen(definition: SubAgent, theirs: Sequence[Tool]) -> list[Tool]:
-    """The sub-agent's tools, where names are those of its caller's. Raises: UnknownTool."""
+    """The sub-agent's tools, where names are those of its caller's.
+
+    A file cannot know what its caller has, so a name that is not among it gives nothing there.
+    Raises: UnknownTool.
+    """
     if definition.tools is None:
         return list(theirs)
     found: list[Tool] = []
     for item in definition.tools:
         if isinstance(item, str):
-            found += select([item], theirs)
+            known = {one.name for one in theirs}
+            found += select([item] if item in known or not definition.source else [], theirs)
         else:
             found.append(item if isinstance(item, Tool) else tool(item))
     return found

@@ -133,7 +133,7 @@ class CommandRules:
         return self.shell_rule if line.argv is None and self.shell is verdict else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Compiled:
     """Rules of one verdict as one pattern."""
 

@@ -16,7 +16,7 @@ from wardian_sandbox.types import Confinement
 from wardian_tools.types import Effect, Tool, ToolCall
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Explanation:
     """What `Policy.decide` says of a call, and why."""
 
@@ -102,7 +102,7 @@ def explain(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Trial:
     """One call, to be decided by these layers or by edited ones."""
 
@@ -132,8 +132,8 @@ def facts(tried: Trial, flow: Rule) -> Iterator[str]:
         else:
             words = json.dumps(line.argv, ensure_ascii=False)
             yield f"The command is one program with its words: {words}."
-    for layer in tried.layers if len(tried.layers) > 1 else ():
-        said = tried.said_by(layer)
+    heard = [said for said in map(tried.said_by, tried.layers) if said.rule.source != "built in"]
+    for said in heard if len(heard) > 1 else ():
         yield f"One layer says {verdict(said)}: {said.rule.text} ({said.rule.source})."
     if Effect.EGRESS in tried.tool.effects:
         yield (

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any, Self
 
@@ -148,10 +149,16 @@ class Policy:
         return Layer(
             rules=RuleSet(rules=(), default=Verdict.ALLOW, default_rule=rule),
             paths=PathRules(),
-            budgets=self.budgets,
+            budgets=Budgets(**dict.fromkeys(asdict(self.budgets))),
             limits=self.confinement.limits,
             **{table: getattr(self, table) for table in TABLES},
         )
+
+    @property
+    def added_budgets(self) -> Budgets:
+        """What the layers laid over the user's say of budgets; nothing is no limit."""
+        nothing = Budgets(**dict.fromkeys(asdict(self.budgets)))
+        return reduce(least_budgets, (layer.budgets for layer in self.layers[1:]), nothing)
 
     def remarks(self, tools: Sequence[str]) -> list[str]:
         """Sentences on rules that name none of these tools, but nearly one: typos, most likely."""

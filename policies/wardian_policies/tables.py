@@ -4,6 +4,8 @@ A key's line holds its default (what a file that extends nothing has), what its 
 how two policies are narrowed: never to more than either of them allows. So a new key cannot be
 forgotten by the schema, by `Policy.narrowed_by`, or by the property tests over both.
 
+There is one of each in a run, and slots would cost start-up more than they save.
+
 `[tools]`, `[commands]` and `[paths]` decide calls and are in `rules`, `commands` and `paths`;
 `[budgets]` and `[limits]` are `Budgets` and the sandbox's `ResourceLimits`.
 """
@@ -11,7 +13,7 @@ forgotten by the schema, by `Policy.narrowed_by`, or by the property tests over 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, Generic, TypeVar, get_args
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar, get_args
 
 from wardian_policies.checks import (
     check_environment,
@@ -35,8 +37,7 @@ Texts = tuple[str, ...]
 STRICTNESS = {Verdict.ALLOW: 0, Verdict.ASK: 1, Verdict.DENY: 2}
 
 
-@dataclass(frozen=True, slots=True)
-class Key(Generic[T]):
+class Key(NamedTuple, Generic[T]):
     """What is known of one key, beside its default."""
 
     kind: Kind
@@ -83,7 +84,7 @@ def verdict() -> Kind:
     return choice(*Verdict, kept=Verdict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class NetworkRules:
     """`[network]`: what may be reached."""
 
@@ -98,7 +99,7 @@ class NetworkRules:
     """May web tools fetch what a site's robots.txt asks programs not to fetch?"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SecretRules:
     """`[secrets]`: values that no provider, tool, log, trace, viewer or export may see."""
 
@@ -130,7 +131,7 @@ class SecretRules:
         return tuple(name for name, _, wanted in pairs if wanted == receiver)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class FlowRules:
     """`[flow]`: where information may go, by the labels of what a run has read."""
 
@@ -161,7 +162,7 @@ class FlowRules:
     """Tools, or globs over names, whose results cannot."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RedactionRules:
     """`[redaction]`: what is replaced before anything is sent, written or shown."""
 
@@ -179,7 +180,7 @@ class RedactionRules:
     """Texts that `structure`, `rules` and `personal` leave as they are; never a known value."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class McpRules:
     """`[mcp]`: which configured servers a run may use."""
 
@@ -189,7 +190,7 @@ class McpRules:
     """Servers that run with your own rights instead of in a sandbox."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AgentRules:
     """`[agents]`: sub-agents. They have at most their parent's rights and draw on its budgets."""
 

@@ -28,4 +28,9 @@ class Program:
 
 def shown_as(program: Program, backend: str) -> str:
     """Where the program finds the workspace."""
-    return WORKSPACE if backend != "none" else str(program.workspace or Path.home())
+    return WORKSPACE if backend != "none" else str(program.workspace or home())
+
+
+def home() -> Path:
+    """The user's; the root where they have none."""
+    return Path.home() if Path.home().is_dir() else Path("/")

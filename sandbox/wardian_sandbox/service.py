@@ -29,7 +29,7 @@ from wardian_sandbox.guard import Guard, Watched, remove
 from wardian_sandbox.idmapped import detached, mapped, place_of
 from wardian_sandbox.opening import proxy_for
 from wardian_sandbox.process import Process
-from wardian_sandbox.program import BACKENDS, Program
+from wardian_sandbox.program import BACKENDS, Program, home
 from wardian_sandbox.protecting import Mount, Protection, can_mount
 from wardian_sandbox.service_streams import Incoming, Outgoing, Tail
 from wardian_sandbox.starting import start
@@ -320,7 +320,7 @@ async def _boxed(program: Program, streams: Streams, proxy: EgressProxy | None) 
 
 async def _unconfined(program: Program, streams: Streams) -> Service:
     """Raises: SandboxUnavailable."""
-    root = str(program.workspace or Path.home())
+    root = str(program.workspace or home())
 
     def launch(control: int) -> subprocess.Popen[bytes]:
         settings["service"] = dict(streams.theirs)

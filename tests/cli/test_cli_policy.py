@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,3 +124,15 @@ def test_the_policy_shown_is_narrowed_by_a_trusted_folder(agent: Command, worksp
     done = agent("policy", "explain", "shell(ls)")
     assert done.stdout.startswith("deny: deny shell")
     assert ".wardian/policy.toml:2" in done.stdout
+
+
+@pytest.mark.parametrize(("keys", "code"), [("y\r", 0), ("\r", 6), ("yse\r", 6), ("\x04", 6)])
+def test_at_a_terminal_only_a_clear_yes_trusts(
+    screen: Callable[..., Any], agent: Command, workspace: Path, keys: str, code: int
+) -> None:
+    (workspace / "AGENTS.md").write_text("x")
+    shown = screen("trust")
+    shown.wait_for("[y/N]")
+    shown.type(keys)
+    assert shown.exit_code() == code
+    assert (agent("trust", "--list").stdout != "") == (code == 0)

@@ -319,3 +319,86 @@ def test_it_sees_and_changes_the_workspace_its_caller_works_on(mode: str, house:
     results = [e.result for e in house.events(run, CallFinished)]
     assert [r.content for r in results][1:] == ["Copied.", "one"]
     assert (house.workspace / "b.txt").exists() == (mode == "mount")
+
+
+def test_last_is_the_run_a_person_asked_for(house: House) -> None:
+    run = house.run(ASKS_ONCE, helper(["All quiet."]))
+    child = house.child(run)
+    assert house.store.ids()[0] == child
+    assert house.store.find("last") == run.run_id
+    assert {one.run_id: one.parent for one in house.store.list()} == {
+        run.run_id: "",
+        child: run.run_id,
+    }
+
+
+def test_what_a_sub_agent_consumed_counts_even_if_its_callers_end_was_lost(house: House) -> None:
+    run = house.run(ASKS_ONCE, helper(counting(30), tools=[look], budgets=Budgets(steps=2)))
+    whole = house.store.consumed(run.run_id)
+    path = house.store.path(run.run_id)
+    lines = path.read_bytes().split(b"\n")
+    cut = next(n for n, line in enumerate(lines) if b'"child_finished"' in line)
+    path.write_bytes(b"\n".join(lines[:cut]) + b"\n")
+    lost = house.store.load(run.run_id)
+    assert [one.call_id for one in lost.uncertain]
+    assert consumed(lost.events).tokens < whole.tokens
+    counted = house.store.consumed(run.run_id)
+    assert (counted.steps, counted.tool_calls) == (3, 3)
+    assert counted.tokens == consumed(lost.events).tokens + 60
+
+
+@tool(effects={Effect.EGRESS})
+def send(text: str) -> str:
+    """Send a text."""
+    return f"sent {text}"
+
+
+@tool(effects={Effect.READS})
+def read() -> str:
+    """Read what is private and of others."""
+    return "secret"
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["tainted", "clean"])
+def test_it_is_judged_by_what_its_caller_has_read(reads: bool, house: House) -> None:
+    policy = house.policy('[tools]\ndefault = "allow"\n')
+    first: list[Any] = [[("read", {})]] if reads else []
+    run = house.run(
+        [*first, *ASKS_ONCE],
+        helper([[("send", {"text": "x"})], "Sent."], tools=[send]),
+        tools=[read],
+        policy=policy,
+    )
+    (decided,) = house.events(house.child(run), CallDecided)
+    assert isinstance(decided.decision, Ask) == reads
+    (sent,) = house.events(house.child(run), CallFinished)
+    assert (sent.result.status is ResultStatus.DENIED) == reads
+
+
+def test_what_it_has_read_is_held_against_its_caller(house: House) -> None:
+    policy = house.policy('[tools]\ndefault = "allow"\n')
+    run = house.run(
+        [*ASKS_ONCE[:1], [("send", {"text": "x"})], "Done."],
+        helper([[("read", {})], "It says …"], tools=[read]),
+        tools=[send],
+        policy=policy,
+    )
+    decided = house.events(run, CallDecided)[-1]
+    assert isinstance(decided.decision, Ask)
+    assert "helper" in decided.decision.question
+
+
+def test_a_file_that_names_tools_its_caller_lacks_gets_those_there_are(house: House) -> None:
+    model = ScriptedModel(["x"])
+    one = helper(model, tools=["look", "python"], source="agents/helper.md")
+    assert house.run(ASKS_ONCE, one, tools=[look]).ok
+    assert [spec.name for spec in model.requests[0].tools] == ["look"]
+
+
+def test_a_model_that_cannot_be_had_is_a_result_of_the_call(house: House) -> None:
+    run = house.run(
+        ASKS_ONCE, helper("gguf:/absent.gguf"), policy=house.policy('[tools]\ndefault = "allow"\n')
+    )
+    (finished,) = house.events(run, CallFinished)
+    assert finished.result.content.startswith("helper broke down: ")
+    assert run.answer == "Done."

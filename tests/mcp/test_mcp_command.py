@@ -9,11 +9,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from wardian.models.scripted_server import ScriptedServer, stream_calls, stream_text
+from wardian.settings.trust import trust
 from wardian_tools.mcp.definitions import Definition, Offer
 from wardian_tools.mcp.entries import read_servers
 from wardian_tools.mcp.pins import Pin, write_pins
@@ -84,10 +84,7 @@ def test_a_server_is_added_tested_changed_approved_again_and_removed(
     ("arguments", "code", "said"),
     [
         (("add", "x", "--yes", "--", "no-such-command"), 1, "Install no-such-command"),
-        (("add", "X!", "--yes", "--", "true"), 3, "cannot name a server"),
-        (("add", "x", "--yes"), 3, "neither a command nor a URL"),
         (("test", "x"), 3, "There is no MCP server 'x'"),
-        (("import", "missing.json"), 3, "does not exist"),
         (("import", ".mcp.json"), 3, "you have not trusted it"),
     ],
 )
@@ -101,6 +98,25 @@ def test_what_cannot_be_done_is_said(
     assert done.returncode == code, done.stderr
     assert said in done.stderr
     assert not marker.exists()
+
+
+def test_servers_of_a_trusted_folder_are_copied_and_approved(
+    agent: Agent, environment: dict[str, str], setting: Setting
+) -> None:
+    file = setting.workspace / ".mcp.json"
+    theirs = {"command": PYTHON, "args": [RAW], "autoApprove": ["*"], "env": {"A": "b"}}
+    file.write_text(json.dumps({"mcpServers": {"theirs": theirs, "other": {"command": "x"}}}))
+    trust(setting.workspace, {".mcp.json": file.read_bytes()}, environment)
+    done = agent("mcp", "import", ".mcp.json", "theirs", "--yes")
+    assert done.returncode == 0, done.stderr
+    entries = read_servers(Path(environment["WARDIAN_HOME"]) / "mcp.toml")
+    assert set(entries) == {"theirs"}
+    assert entries["theirs"].readable == (RAW,)
+
+    file.write_text(file.read_text().replace("theirs", "changed"))
+    again = agent("mcp", "import", ".mcp.json", "changed", "--yes")
+    assert again.returncode == 3
+    assert "not trusted it as it is" in again.stderr
 
 
 @pytest.fixture
@@ -117,37 +133,35 @@ def listed(tmp_path: Path, raw_tools: tuple[Definition, ...]) -> None:
 
 
 @pytest.mark.usefixtures("listed")
-def test_a_run_calls_a_servers_tool_and_its_trajectory_says_so(
+def test_a_run_calls_a_servers_tools_and_hides_what_they_were_given(
     agent: Agent, tmp_path: Path
 ) -> None:
-    assert "approved" in agent("mcp", "list").stdout
-    answers = [stream_calls([("raw__add", {"a": 20, "b": 22})]), stream_text("It is 42.")]
+    answers = [
+        stream_calls([("raw__add", {"a": 20, "b": 22})]),
+        stream_calls([("raw__say", {"text": "environment"})]),
+        stream_text("It is 42."),
+    ]
     with ScriptedServer(answers) as model:
-        options = ["--base-url", model.base_url, "-m", "scripted"]
+        options = ["--base-url", model.base_url, "-m", "scripted", "--tools", "python,raw__*"]
         done = agent("run", "add them", "--json", *options)
     assert done.returncode == 0, done.stderr
-    events: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
-    assert events[-1]["answer"] == "It is 42."
-    told = json.loads(model.received[1].body)["messages"][-1]
-    assert "42" in told["content"]
-    offered = json.loads(model.received[0].body)["tools"]
-    assert "raw__add" in [tool["function"]["name"] for tool in offered]
+    assert json.loads(done.stdout.splitlines()[-1])["answer"] == "It is 42."
+    bodies = [json.loads(received.body) for received in model.received]
+    offered = [tool["function"]["name"] for tool in bodies[0]["tools"]]
+    assert offered == ["python", "raw__add", "raw__say"]
+    assert "42" in bodies[1]["messages"][-1]["content"]
+    assert "OWN_THING" in bodies[2]["messages"][-1]["content"]  # so the value was there to tell
     (log,) = (tmp_path / "home" / "runs").rglob("*.jsonl")
-    results = [json.loads(line) for line in log.read_text().splitlines() if "raw__add" in line]
-    assert any("untrusted" in json.dumps(line) for line in results)
+    assert "untrusted" in log.read_text()
+    seen = [done.stdout, done.stderr, log.read_text(), *map(json.dumps, bodies)]
+    assert not [text for text in seen if "hunter2-and-more" in text]
 
 
 @pytest.mark.usefixtures("listed")
-def test_a_secret_that_a_server_got_and_tells_reaches_nobody(agent: Agent, tmp_path: Path) -> None:
-    answers = [stream_calls([("raw__say", {"text": "environment"})]), stream_text("Done.")]
-    with ScriptedServer(answers) as model:
-        done = agent("run", "x", "--json", "--base-url", model.base_url, "-m", "scripted")
-    assert done.returncode == 0, done.stderr
-    assert "OWN_THING" in done.stdout  # it was there to tell
-    (log,) = (tmp_path / "home" / "runs").rglob("*.jsonl")
-    seen = [done.stdout, done.stderr, log.read_text()]
-    seen += [received.body.decode() for received in model.received]
-    assert not [text for text in seen if "hunter2-and-more" in text]
+def test_a_tool_that_no_server_has_is_said(agent: Agent) -> None:
+    done = agent("run", "x", "-m", "tiny", "--tools", "raw__ad")
+    assert done.returncode == 3
+    assert "No tool is named 'raw__ad'" in done.stderr
 
 
 @pytest.mark.usefixtures("listed")

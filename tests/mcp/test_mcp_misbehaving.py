@@ -107,17 +107,17 @@ def test_a_server_that_keeps_crashing_is_not_started_for_ever(
 
 
 @pytest.mark.parametrize(
-    ("mode", "problem"),
-    [("silent", "did not answer within 2 s of its start"), ("dies", "no configuration")],
+    ("mode", "seconds", "problem"),
+    [("silent", 1.0, "did not answer within 1 s of its start"), ("dies", 20.0, "no configuration")],
 )
 def test_a_server_that_never_gets_ready_is_a_clear_message(
-    raw: MakeEntry, setting: Setting, mode: str, problem: str
+    raw: MakeEntry, setting: Setting, mode: str, seconds: float, problem: str
 ) -> None:
     async def work(connection: Connection) -> None:
         await connection.offer()
 
     with pytest.raises(ServerUnavailable, match=problem):
-        with_server(raw(mode, start_seconds=2.0), setting, work)
+        with_server(raw(mode, start_seconds=seconds), setting, work)
     assert not processes(MARK)
 
 

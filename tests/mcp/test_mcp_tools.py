@@ -181,7 +181,7 @@ def test_descriptions_reach_the_model_without_hidden_signs(
     entry = raw("hostile")
     offer = asyncio.run(offered(Connection(entry, setting)))
     tools = by_name(servers(entry, setting, offer))
-    assert set(tools) == {"raw__add", "raw__sa_y__x"}
+    assert {"raw__add", "raw__sa_y__x"} <= set(tools)
     assert "\x1b" not in tools["raw__add"].description
     assert "\\u202e" in tools["raw__add"].description
     assert "\x1b" in offer.tools[0].description  # what is approved is what was sent

@@ -1,6 +1,9 @@
 """`[commands]`: which programs may be started."""
 
+import random
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -164,3 +167,35 @@ def test_a_pattern_that_names_no_program_is_refused(write: Write, pattern: str, 
     with pytest.raises(PolicyFileError, match=r"policy\.toml:3: ") as caught:
         write(f'[commands]\n\nallow = ["{pattern}"]')
     assert said in str(caught.value)
+
+
+def test_a_shell_starts_nothing_but_the_program_that_was_allowed(
+    write: Write, tmp_path: Path
+) -> None:
+    policy = write(
+        '[tools]\ndefault = "deny"\nallow = ["shell(safe *)"]\n[commands]\nallow = ["safe **"]'
+    )
+    special = [*" \t'\"\\$`;&|<>(){}[]*?~#!^=%@+:,./-\n"]
+    pieces = [*special, "a", "canary", "x=", "&&", "$(", ">f", "${IFS}"]
+    source = random.Random(7)
+    lines = {
+        "safe " + "".join(source.choices(pieces, k=source.randint(1, 8))) for _ in range(20_000)
+    }
+    allowed = [line for line in sorted(lines) if isinstance(decide(policy, line), Allow)]
+    assert len(allowed) > 200
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "safe").symlink_to("/bin/true")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    done = subprocess.run(
+        ["/bin/sh"],
+        input="\n".join(allowed).encode(),
+        cwd=folder,
+        env={"PATH": str(programs)},
+        capture_output=True,
+        check=True,
+    )
+    # Anything else would be "not found" here, or a syntax error, or have made a file.
+    assert (done.stdout, done.stderr) == (b"", b"")
+    assert not list(folder.iterdir())

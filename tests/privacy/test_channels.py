@@ -237,6 +237,27 @@ def test_a_forged_pseudonym_stops_the_call_and_not_the_run(tmp_path: Path) -> No
     assert "is not a pseudonym of this run" in result.messages[3].content
 
 
+def test_a_secret_registered_after_a_run_is_not_shown_from_it(tmp_path: Path) -> None:
+    home = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": ":".join(sys.path),
+        "WARDIAN_HOME": str(tmp_path),
+    }
+    model = ScriptedModel([f"It is {CANARY}."])
+    store = RunStore(tmp_path / "runs")
+    Agent(model, tools=[send], store=store, workspace=tmp_path).run_sync(f"Say {CANARY}")
+    for known, expected in (({}, True), ({"LATER_TOKEN": CANARY}, False)):
+        for command in (["show", "last"], ["show", "last", "--json"], ["list"]):
+            shown = subprocess.run(
+                [sys.executable, "-P", "-m", "wardian", "runs", *command],
+                env=home | known,
+                capture_output=True,
+                timeout=60,
+                check=True,
+            )
+            assert bool(traces(shown.stdout)) is expected
+
+
 def test_the_command_shows_and_stores_no_registered_value(tmp_path: Path) -> None:
     """`agent run` and `agent runs show`, plain and as JSON: stdout, stderr, and every file."""
     home = tmp_path / "home"

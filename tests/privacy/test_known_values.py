@@ -152,3 +152,12 @@ def test_a_key_of_several_lines_is_found_line_by_line() -> None:
 def test_a_value_too_short_to_be_told_from_text_is_refused() -> None:
     with pytest.raises(ValueError, match="fewer than 8"):
         KnownValues({"S": "1234567"})
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=list(ENCODINGS))
+def test_a_value_is_found_in_a_long_text_too(encoding: Encoding) -> None:
+    """Which one pass looks over first."""
+    known = KnownValues({"S": SPOKEN, "T": TOKEN})
+    text = f"{'some words, ' * 500} {encoding(SPOKEN)} {'and more ' * 500}"
+    assert encoding(SPOKEN) not in hidden(known, text)
+    assert "[S]" in hidden(known, text)

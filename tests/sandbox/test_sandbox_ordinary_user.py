@@ -21,7 +21,8 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="run by an ordinary us
 SCRIPT = """
 import asyncio, os, sys
 from pathlib import Path
-from wardian_sandbox import Confinement, open_sandbox, probe
+from wardian_sandbox import Confinement, Egress, open_sandbox, probe
+from wardian_sandbox.types import Job
 
 within = Confinement()
 
@@ -42,6 +43,9 @@ async def main():
                    "unshare -U true", "echo > /dev/tcp/192.0.2.1/80")
         for attack in attacks:
             assert (await box.shell(attack, within)).exit_code != 0, attack
+        job = Job(function="builtins:repr", arguments={}, seconds=20)
+        done = await box.job(job, Egress(hosts=("a.example",)))
+        assert done.value.startswith("Way("), done
     async with await open_sandbox("auto", folder, within, mode="copy") as box:
         await box.shell("echo changed > new.txt; mkdir -m 000 shut", within)
         assert (folder / "new.txt").read_text() == "new\\n"

@@ -129,8 +129,25 @@ def test_a_projects_settings_only_lower_the_budgets(project: Path, environ: dict
         "base_url",
         "model",
     ]
-    settings = load_settings({"max_steps": 90, "max_tokens": 3}, environ, project)
-    assert settings.budgets(policy) == Budgets(steps=90, tokens=3, cost_usd=1.0)
+
+
+def test_budgets_come_from_flags_then_the_folder_then_the_users_file_then_the_policy(
+    project: Path, environ: dict[str, str]
+) -> None:
+    (project / ".wardian/config.toml").write_text("max_steps = 100\nmax_tokens = 5\n")
+    (project / ".wardian/policy.toml").write_text("[budgets]\ntool_calls = 3\nsteps = 90\n")
+    trusted(project, environ)
+    (Path(environ["WARDIAN_HOME"]) / "config.toml").write_text("max_steps = 200\nmax_tokens = 3\n")
+    policy = policy_in_force("strict", environ, workspace_of(project, environ))
+    own, added = policy.layers[0].budgets, policy.added_budgets
+    assert (own.steps, own.tool_calls) == (25, 50)
+    assert added == Budgets(steps=90, tool_calls=3, tokens=None, cost_usd=None, wall_seconds=None)
+    found = load_settings({}, environ, project).budgets(own, added)
+    assert (found.steps, found.tokens, found.tool_calls) == (90, 3, 3)
+    assert (found.cost_usd, found.wall_seconds) == (own.cost_usd, own.wall_seconds)
+    settings = load_settings({"max_steps": 150}, environ | {"WARDIAN_MAX_TOKENS": "7"}, project)
+    found = settings.budgets(own, added)
+    assert (found.steps, found.tokens, found.tool_calls) == (150, 7, 3)
     assert settings.origin("max_steps") == "flag"
 
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from outside import NAMES, make_certificates
-
 from wardian_sandbox import Confinement, Egress, EgressEvent, ResourceLimits, open_sandbox
 from wardian_tools import (
     Registry,
@@ -102,18 +100,19 @@ class Server(http.server.ThreadingHTTPServer):
 class Site:
     """What there is on the web."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, certify: Callable[[Path], None]) -> None:
+        """`certify` is `make_certificates` of tests/support/outside.py."""
         self.folder = folder
         self.pages: dict[str, Reply | Answering] = {}
         """By path, without what follows a question mark."""
         self.asked: list[Asked] = []
-        self.names: dict[str, Sequence[str]] = {
-            name.removeprefix("DNS:"): ["127.0.0.1"] for name in NAMES if "*" not in name
-        }
+        self.names: dict[str, Sequence[str]] = {"good.example": ["127.0.0.1"]}
+        """What the resolver answers; certificates are for *.below.example too."""
+        self._certify = certify
         self._servers: list[Server] = []
 
     def __enter__(self) -> Self:
-        make_certificates(self.folder)
+        self._certify(self.folder)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.folder / "leaf.pem", self.folder / "leaf.key")
         for secure in (False, True):
@@ -211,7 +210,8 @@ class Browser:
         if seconds is not None:
             within = replace(within, limits=replace(within.limits, wall_seconds=seconds))
         context = ToolContext(sandbox=self.box, within=within, call_id="c")
-        return self._run(run_call(tool, call, context))
+        result: ToolResult = self._run(run_call(tool, call, context))
+        return result
 
     def close(self) -> None:
         self._run(self.box.close())

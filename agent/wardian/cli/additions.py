@@ -14,7 +14,7 @@ from wardian.extras import Extras
 from wardian.settings import Paths, paths
 from wardian.settings.trust import Workspace, workspace_of
 from wardian.skills import SKILL
-from wardian_tools import Tool
+from wardian_tools import Tool, own_tools
 from wardian_tools.builtin import talking_tools
 
 ASKING = "ask_user"
@@ -40,6 +40,8 @@ def additions(
     places = paths(os.environ)
     extras = found_extras(places, workspace_of(workspace, os.environ)).limited_to(names)
     built, notices = built_tools(places)
+    taken = {SKILL, *(one.name for one in built)} if extras.subagents else set[str]()
+    extras = extras.without({*taken, *(one.name for one in own_tools())} if taken else taken)
     if names is None:
         talking = () if model in (None, BUILT_IN) else talking_tools()
         more = [*built, *(one for one in talking if may_ask or one.name != ASKING)]

@@ -193,3 +193,6 @@ def extras() -> Iterator[Check]:
     litellm = importlib.util.find_spec("litellm") is not None
     detail = "installed" if litellm else "not installed (for providers other than OpenAI's kind)"
     yield Check(name="litellm", state=State.INFO, detail=detail)
+    web = importlib.util.find_spec("trafilatura") is not None
+    detail = "installed" if web else "not installed (for web_fetch: pip install 'wardian[web]')"
+    yield Check(name="trafilatura", state=State.INFO, detail=detail)

@@ -1,5 +1,6 @@
 """The last lines of a run: what it took, and what to do where it did not end well."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from wardian.cli.outcome import Outcome
@@ -56,6 +57,8 @@ def closing_lines(outcome: Outcome, screen: Terminal) -> list[str]:
         ]
     head = finished.stop if finished else "unfinished"
     lines = [dot.join([head, *facts])]
+    if note := unpriced(outcome):
+        lines.append(note)
     if outcome.path:
         lines.append(visible(shortened(outcome.path)))
     return lines
@@ -68,9 +71,29 @@ def figures(finished: RunFinished) -> list[str]:
         tokens(finished.usage),
         f"{finished.seconds:.1f} s",
     ]
+    if (spent := finished.spent) and spent.get("steps", 0) > finished.steps:
+        facts.append(f"in all {counted(int(spent['steps']), 'step')}, {spent_tokens(spent)}")
     if finished.usage.cost_usd:
         facts.insert(3, f"${finished.usage.cost_usd:.4f}")
     return facts
+
+
+def spent_tokens(spent: Mapping[str, float]) -> str:
+    """What a run took with its sub-agents and what it went on from."""
+    money = f", ${spent['cost_usd']:.4f}" if spent.get("cost_usd") else ""
+    return counted(int(spent.get("tokens", 0)), "token") + money
+
+
+def unpriced(outcome: Outcome) -> str:
+    """That a budget of money could not be kept; empty where it could, or none was set."""
+    started, finished = outcome.started, outcome.finished
+    if not (started and finished and finished.usage.total_tokens):
+        return ""
+    limit = started.policy.get("budgets", {}).get("cost_usd")
+    if limit is None or started.model.get("is_local") or finished.usage.cost_usd is not None:
+        return ""
+    name = one_line(str(started.model.get("name", "")), 60)
+    return f"The price of {name} is not known, so its cost did not count against the limit."
 
 
 def shortened(path: Path) -> str:

@@ -64,6 +64,7 @@ def result_line(
         seconds=round(finished.seconds, 6) if finished else 0.0,
         path=str(outcome.path) if outcome.path else None,
         changes=list(finished.changes) if finished else [],
+        spent=finished.spent if finished else {},
     )
 
 

@@ -54,7 +54,7 @@ def register(app: typer.Typer) -> None:
 
 
 def list_servers(*, as_json: JsonOption = False) -> int:
-    """List the servers, whether each is approved, and what it runs. Starts none."""
+    """List the servers, and whether each is approved."""
     places = paths(os.environ)
     entries, pins = listed(places), approved(places)
     rows = [(entry, state_of(entry, pins.get(name))) for name, entry in entries.items()]
@@ -79,7 +79,10 @@ def list_servers(*, as_json: JsonOption = False) -> int:
 def check(
     name: NameArgument, *, workspace: WorkspaceOption = Path(), as_json: JsonOption = False
 ) -> int:
-    """Start a server, and show what it offers and how that differs from what was approved."""
+    """Start a server, and show what it offers.
+
+    What differs from what was approved is marked.
+    """
     places = paths(os.environ)
     entry = entry_of(places, name)
     pin = approved(places).get(name)
@@ -94,7 +97,10 @@ def check(
 def approve(
     name: NameArgument, *, workspace: WorkspaceOption = Path(), yes: YesOption = False
 ) -> int:
-    """Show what a server offers, or what changed in it, and approve that."""
+    """Approve what a server offers, or what changed.
+
+    All of it is shown first: descriptions reach the model word for word.
+    """
     places = paths(os.environ)
     entry = entry_of(places, name)
     pins = approved(places)
@@ -105,7 +111,7 @@ def approve(
 
 
 def remove(name: NameArgument) -> int:
-    """Remove a server from the list, and what was approved of it."""
+    """Remove a server, and what was approved of it."""
     places = paths(os.environ)
     entry_of(places, name)
     if name not in mcp_add.own_names(places):
@@ -128,7 +134,10 @@ def prompt(
     *,
     workspace: WorkspaceOption = Path(),
 ) -> int:
-    """List a server's prompts, or print one, to be read before it is given to `agent run -`."""
+    """List a server's prompts, or print one.
+
+    Read it before you give it to `agent run -`: it is the server's text.
+    """
     entry = entry_of(paths(os.environ), name)
     given = dict(mcp_add.pair(text) for text in arguments or ())
     connection = Connection(entry, setting(os.environ, workspace))

@@ -74,7 +74,10 @@ def add(
     timeout: Annotated[float, typer.Option(min=1, max=3600, metavar="SECONDS")] = 60.0,
     yes: Annotated[bool, typer.Option("-y", "--yes", help="Approve it unseen.")] = False,
 ) -> int:
-    """Add a tool server, show what it offers, and approve that."""
+    """Add a tool server, and approve what it offers.
+
+    Files that its command needs outside /usr are looked for, and shown.
+    """
     places = paths(os.environ)
     first, *rest = command or [""]
     entry = Entry(
@@ -136,8 +139,9 @@ def import_servers(
     *,
     yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
 ) -> int:
-    """Copy servers from another program's file onto your list, after you saw what they start.
+    """Copy servers from another program's list.
 
+    What each would start is shown first.
     A project's .mcp.json is read only where you trust the folder (`agent trust`).
     """
     places = paths(os.environ)

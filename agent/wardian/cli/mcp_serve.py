@@ -44,8 +44,9 @@ def serve(
         Path | None, typer.Option(metavar="FILE", help="Holds the token that HTTP asks for.")
     ] = None,
 ) -> int:
-    """Offer the sandboxed tools to another program, over its standard streams or HTTP.
+    """Offer the sandboxed tools to another program.
 
+    Over standard streams, or HTTP on this machine.
     The policy holds: what it denies is refused, and what it asks about is asked through that
     program if it can (elicitation), else refused. The session is recorded as a run.
     """
@@ -61,7 +62,7 @@ def serve(
     names = [name.strip() for name in tools.split(",")] if tools is not None else None
     caller = Caller()
     # There are no steps or tokens to count, and an hour's silence is no reason to leave.
-    budgets = settings.budgets(rules.budgets)
+    budgets = settings.budgets(rules.layers[0].budgets, rules.added_budgets)
     budgets = replace(budgets, steps=None, tokens=None, cost_usd=None, wall_seconds=None)
     agent: Agent[Any] = Agent(
         caller,

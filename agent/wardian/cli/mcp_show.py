@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 from wardian.cli.closing import counted
 from wardian.cli.confirm import confirmed
@@ -159,6 +159,8 @@ def approval_lines(tested: Tested, pin: Pin | None) -> list[str]:
             lines.append(f"no tool changed since {pin.approved} (UTC)")
         for change in found:
             lines += ["", *change_lines(change)]
+    if offer.resources:
+        lines += ["", "and what its resources hold, to be listed and read"]
     return [*lines, *left_out_lines(offer)]
 
 
@@ -166,21 +168,28 @@ def definition_lines(tool: Definition) -> Iterable[str]:
     yield f"{tool.name}"
     for line in tool.description.strip().splitlines() or ["(no description)"]:
         yield f"  | {line}"
-    properties = tool.schema.get("properties")
-    for name, facts in properties.items() if isinstance(properties, dict) else ():  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] - JSON
-        about = facts.get("description", "") if isinstance(facts, dict) else ""  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] - JSON
-        yield f"  {name}: {about}".rstrip(": ")
-    if deeper(tool.schema):
+    for name, facts in properties_of(tool.schema).items():
+        yield f"  {name}: {facts.get('description', '')}".rstrip(": ")
+    if says_more(tool.schema):
         yield "  its schema says more:"
         yield from (f"  | {line}" for line in json.dumps(tool.schema, indent=1).splitlines())
 
 
-def deeper(schema: dict[str, Any]) -> bool:
-    """Does it hold text for the model below what its arguments are described by?"""
-    texts = json.dumps(schema).count('"description"') + json.dumps(schema).count('"title"')
-    properties = schema.get("properties")
-    known = properties.values() if isinstance(properties, dict) else ()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] - JSON
-    return texts > sum("description" in facts for facts in known if isinstance(facts, dict))
+def properties_of(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Of each argument what its schema says, as far as that is an object."""
+    found: object = schema.get("properties")
+    table = cast("dict[str, object]", found) if isinstance(found, dict) else {}
+    return {
+        name: cast("dict[str, Any]", facts) if isinstance(facts, dict) else {}
+        for name, facts in table.items()
+    }
+
+
+def says_more(schema: dict[str, Any]) -> bool:
+    """Does it hold text for the model beside the descriptions of its arguments?"""
+    whole = json.dumps(schema)
+    texts = sum(whole.count(f'"{key}":') for key in ("description", "title", "enum", "default"))
+    return texts > sum("description" in facts for facts in properties_of(schema).values())
 
 
 def change_lines(change: Change) -> Iterable[str]:

@@ -178,7 +178,7 @@ def configured_agent(
         skills=more.extras.skills,
         subagents=more.extras.subagents,
         policy=policy,
-        budgets=settings.budgets(policy.budgets),
+        budgets=settings.budgets(policy.layers[0].budgets, policy.added_budgets),
         sandbox=settings.sandbox,
         sandbox_image=settings.sandbox_image,
         workspace=workspace,

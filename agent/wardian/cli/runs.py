@@ -12,6 +12,7 @@ from wardian.cli.closing import closing_lines
 from wardian.cli.json_lines import event_line, result_line
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.outcome import Outcome
+from wardian.cli.reading import as_read, listed
 from wardian.cli.render import PlainRenderer
 from wardian.cli.sanitise import visible
 from wardian.cli.terminal import terminal, write
@@ -44,17 +45,22 @@ def list_runs(
     as_json: JsonOption = False,
 ) -> int:
     """List recorded runs, newest first."""
-    summaries = list(islice(store().list(), limit))
+    summaries = listed(list(islice(store().list(), limit)))
     if as_json:
         print_json([facts(summary) for summary in summaries])
         return ExitCode.DONE
     rows = [
-        (s.run_id, s.started[:16].replace("T", " "), s.stop, steps(s), s.model, s.prompt)
+        (s.run_id, s.started[:16].replace("T", " "), s.stop, steps(s), s.model, task(s))
         for s in summaries
     ]
     headers = ("RUN", "STARTED (UTC)", "END", "STEPS", "MODEL", "TASK")
     print_table(headers, rows, 'No run is recorded yet. Make one: agent run "…"')
     return ExitCode.DONE
+
+
+def task(summary: RunSummary) -> str:
+    """Its task; that of a sub-agent stands for a call of another run."""
+    return f"(for {summary.parent[-6:]}) {summary.prompt}" if summary.parent else summary.prompt
 
 
 def steps(summary: RunSummary) -> str:
@@ -69,13 +75,14 @@ def facts(summary: RunSummary) -> dict[str, object]:
         "steps": summary.steps,
         "model": summary.model,
         "prompt": summary.prompt,
+        "parent": summary.parent or None,
         "path": str(summary.path),
     }
 
 
 def show(run: RunArgument, *, as_json: JsonOption = False) -> int:
     """Show a run step by step; --json prints the lines of `agent run --json`."""
-    trajectory = store().load(run)
+    trajectory = as_read(store().load(run))
     warn_of_damage(trajectory)
     outcome = Outcome(
         started=trajectory.started, finished=trajectory.finished, path=trajectory.path
@@ -88,6 +95,11 @@ def show(run: RunArgument, *, as_json: JsonOption = False) -> int:
     screen = terminal(sys.stdout)
     page = PlainRenderer(screen, sys.stdout)
     if outcome.started:
+        if parent := outcome.started.parent:
+            caller = (
+                f"{parent.get('name')} of run {parent.get('run_id')}, step {parent.get('step')}"
+            )
+            page.say(f"sub-agent {visible(caller)}")
         page.say(f"task: {visible(outcome.started.task.prompt)}")
     for event in trajectory.events:
         page.on(event)

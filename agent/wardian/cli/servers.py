@@ -1,5 +1,6 @@
 """The tool servers (MCP) of a run on the command line."""
 
+import fnmatch
 import os
 from collections.abc import Sequence
 from importlib import import_module
@@ -33,5 +34,5 @@ def tool_servers(
     servers = cast("Servers", mcp.servers_for_run(places, os.environ, workspace, policy, names))
     if names is None:
         return servers, None
-    theirs = mcp.of_servers(names)
-    return servers, [name for name in names if name not in theirs]
+    theirs = [tool.name for tool in servers.tools]
+    return servers, [name for name in names if not fnmatch.filter(theirs, name)]

@@ -116,8 +116,9 @@ def stored(agent: Agent[Any], outcome: Outcome) -> Before:
     assert outcome.started is not None
     if not agent.store:
         return Before()
-    run = agent.store.load(outcome.started.run_id)
-    return Before(messages=run.messages, spent=run.consumed)
+    run_id = outcome.started.run_id
+    messages = agent.store.load(run_id).messages
+    return Before(messages=messages, spent=agent.store.consumed(run_id))
 
 
 async def ask_for_direction(

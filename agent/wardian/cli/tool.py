@@ -157,11 +157,13 @@ def granted(tool: Tool, arguments: dict[str, Any], settings: Settings) -> Confin
         case Allow(within=within):
             return within
         case Deny(reason=reason, rule=rule):
-            raise ApprovalNeeded(reason, f"The rule is at {rule.source}.")
+            raise ApprovalNeeded(reason, f"Rule “{rule.text}” ({rule.source}) says so.")
         case Ask(question=question, rule=rule, granted=allow):
             if confirmed(f"{question}\n  {tool.name} {text}\n"):
                 return allow.within
-            raise ApprovalNeeded("The call was not allowed.", f"The rule is at {rule.source}.")
+            raise ApprovalNeeded(
+                "The call was not allowed.", f"Rule “{rule.text}” ({rule.source}) asks for it."
+            )
 
 
 def remove(name: Name) -> int:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from wardian.cli.task_input import UsageError
 from wardian_policies.schema import nearest
@@ -95,7 +95,7 @@ def as_object(text: str) -> dict[str, Any]:
         raise UsageError(f"{WHOLE} is not JSON: {error}.", "Give one JSON object.") from error
     if not isinstance(loaded, dict):
         raise UsageError(f"{WHOLE} is not a JSON object.", 'Give one such as {"text": "x"}.')
-    return loaded
+    return cast("dict[str, Any]", loaded)
 
 
 def taken(words: list[str], option: str) -> str:

@@ -24,6 +24,7 @@ from wardian.errors import ApprovalNeeded, ConfigurationError, ExitCode
 from wardian.models.catalogue import resolve_model
 from wardian.runs import RunStore
 from wardian.settings import Settings, load_settings, paths
+from wardian.skills import SKILL
 from wardian.types import Sampling
 from wardian_policies import Policy
 from wardian_sandbox.opening import open_sandbox
@@ -87,7 +88,7 @@ async def written(task: str, settings: Settings) -> Candidate:
             ),
             tools=TOOLS,
             policy=policy,
-            budgets=settings.budgets(policy.budgets),
+            budgets=settings.budgets(policy.layers[0].budgets, policy.added_budgets),
             sandbox=settings.sandbox,
             sandbox_image=settings.sandbox_image,
             workspace=folder,
@@ -166,7 +167,7 @@ def add(
 
 
 def own_names() -> set[str]:
-    return {tool.name for tool in own_tools()}
+    return {SKILL, *(tool.name for tool in own_tools())}
 
 
 def ask_and_keep(

@@ -1,15 +1,18 @@
 """`agent tools`: what a model can call."""
 
 import json
+import os
 import sys
 from typing import Annotated, Any
 
 import typer
 
+from wardian.cli.additions import built_tools
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.sanitise import visible
 from wardian.cli.terminal import write
 from wardian.errors import ExitCode
+from wardian.settings import paths
 from wardian_tools import Tool, load_entry_points, own_tools, select
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -23,9 +26,12 @@ def register(app: typer.Typer) -> None:
 
 
 def list_tools(*, as_json: JsonOption = False) -> int:
-    """List the built-in tools and those that installed packages offer."""
+    """List the built-in tools, those an agent built, and those that installed packages offer."""
     plugins = load_entry_points()
-    known = (*own_tools(), *plugins.tools)
+    built, notices = built_tools(paths(os.environ))
+    known = (*own_tools(), *built, *plugins.tools)
+    for notice in notices:
+        write(sys.stderr, visible(f"agent: {notice}") + "\n")
     for failure in plugins.failures:
         message = f"agent: the tools of {failure.name} cannot be loaded: {failure.cause}"
         write(sys.stderr, visible(message) + "\n")

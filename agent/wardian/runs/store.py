@@ -2,11 +2,13 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from wardian.budget import Amount
 from wardian.errors import RunNotFound, StorageError
+from wardian.events import ChildFinished
 from wardian.runs.encode import BadLine, parse_line
 from wardian.runs.log import LOG_NAME, RunLog
 from wardian.runs.trajectory import Trajectory
@@ -28,6 +30,8 @@ class RunSummary:
     """A `Stop` value, or `unfinished`"""
     steps: int | None
     path: Path
+    parent: str = ""
+    """Of a sub-agent's run: that which called it"""
 
 
 class RunStore:
@@ -57,7 +61,8 @@ class RunStore:
         """
         ids = self.ids()
         if name == "last" and ids:
-            return ids[0]
+            # Of the runs a person asked for: a sub-agent's began after its caller's.
+            return next((i for i in ids if not self._summary(i).parent), ids[0])
         if name in ids:
             return name
         wanted = name.upper()
@@ -74,6 +79,16 @@ class RunStore:
     def load(self, name: str) -> Trajectory:
         """Raises: RunNotFound, StorageError."""
         return Trajectory.read(self.root / self.find(name))
+
+    def consumed(self, name: str) -> Amount:
+        """What counts against the budgets of a run that goes on from this one, with what its
+        sub-agents consumed whose end it could not record. Raises: RunNotFound, StorageError."""
+        run = self.load(name)
+        ended = {event.run_id for event in run.events if isinstance(event, ChildFinished)}
+        known = set(self.ids())
+        lost = (one.run_id for one in run.children if one.run_id not in ended)
+        theirs = (self.consumed(run_id) for run_id in lost if run_id in known)
+        return sum((replace(amount, seconds=0.0) for amount in theirs), run.consumed)
 
     def remove(self, name: str) -> str:
         """Delete the run and give its id. Raises: RunNotFound, StorageError."""
@@ -99,6 +114,7 @@ class RunStore:
             stop=str(end.get("stop", "unfinished")),
             steps=end.get("steps"),
             path=path,
+            parent=str(data.get("parent", {}).get("run_id", "")),
         )
 
 

@@ -153,7 +153,9 @@ class Asking:
     context: ServerRequestContext[Any]
     nobody: str = ""
     """Why nobody could be asked."""
-    question: "asyncio.Queue[types.ElicitRequest]" = field(default_factory=asyncio.Queue)
+    question: "asyncio.Queue[types.ElicitRequest]" = field(
+        default_factory=asyncio.Queue[types.ElicitRequest]
+    )
     """What to answer the request with instead of a result."""
     _said: "asyncio.Future[object] | None" = None
 

@@ -10,6 +10,7 @@ from wardian.settings.keys import FLAG_SCHEMA, OTHER_VARIABLES, SCHEMA, VARIABLE
 from wardian.settings.places import paths
 from wardian.settings.trust import OWN_FOLDER, Workspace, workspace_of
 from wardian_policies import PolicyFileError
+from wardian_policies.narrowing import least_budgets
 from wardian_policies.schema import UNLIMITED, Kind, nearest, parse, read, shown
 from wardian_policies.types import Budgets
 from wardian_tools.web.engines import SearchEngine, search_engine
@@ -24,8 +25,9 @@ BUDGET_KEYS = {
 }
 NARROWING = (("workspace_mode", "copy"),)
 """What a folder may ask for beside lower budgets."""
-DEFAULT = "default"
-PROJECT = "project"
+NO_BUDGETS: dict[str, Any] = dict.fromkeys(BUDGET_KEYS.values())
+UNLIMITED_BUDGETS = Budgets(**NO_BUDGETS)
+DEFAULT, FLAG, ENVIRONMENT, PROJECT = "default", "flag", "environment", "project"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,9 @@ class Settings:
     max_tokens: int | None = None
     max_cost_usd: float | None = None
     max_seconds: float | None = None
-    project_budgets: Mapping[str, float] = field(default_factory=dict[str, float])
+    file_budgets: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """By the budget's name: what the user's file sets."""
+    project_budgets: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """By the budget's name: what the folder worked on lowers, where it is trusted."""
     origins: Mapping[str, str] = field(default_factory=dict[str, str])
     """By key, for what was set: `flag`, `environment WARDIAN_MODEL`, `/path/config.toml:3`."""
@@ -94,22 +98,26 @@ class Settings:
             ) from error
         return replace(engine, key=key)
 
-    def budgets(self, policy: Budgets) -> Budgets:
+    def budgets(self, policy: Budgets, folder: Budgets = UNLIMITED_BUDGETS) -> Budgets:
         """The policy's budgets with what the user set in their place; `unlimited` lifts one.
 
-        A trusted folder's own can only lower them.
+        `folder` is what the policy of a trusted folder says. That and the folder's settings lower
+        them, but for what a flag or a variable says.
         """
-        chosen = {
+        budgets = replace(policy, **self.file_budgets)
+        for lower in (Budgets(**{**NO_BUDGETS, **self.project_budgets}), folder):
+            budgets = least_budgets(budgets, lower)
+        said = {
             BUDGET_KEYS[key]: getattr(self, key)
             for key, origin in self.origins.items()
-            if key in BUDGET_KEYS and not origin.startswith(PROJECT)
+            if key in BUDGET_KEYS and is_said(origin)
         }
-        budgets = replace(policy, **chosen)
-        lower: dict[str, Any] = dict(self.project_budgets)
-        for name, value in lower.items():
-            mine = getattr(budgets, name)
-            lower[name] = value if mine is None else min(value, mine)
-        return replace(budgets, **lower)
+        return replace(budgets, **said)
+
+
+def is_said(origin: str) -> bool:
+    """Was it said for this run?"""
+    return origin == FLAG or origin.startswith(ENVIRONMENT)
 
 
 def load_settings(
@@ -129,19 +137,30 @@ def load_settings(
         *from_flags(flags),
     ):
         values[key], origins[key] = value, origin
+    own = {
+        BUDGET_KEYS[key]: value
+        for key, value in values.items()
+        if key in BUDGET_KEYS and not is_said(origins[key])
+    }
     if project is None:
-        return Settings(**values, origins=origins)
+        return Settings(**values, file_budgets=own, origins=origins)
     workspace = workspace_of(project, environ)
     notices = [workspace.notice()]
-    budgets: dict[str, float] = {}
+    lower: dict[str, Any] = {}
     for key, value, origin in from_project(workspace, notices):
-        mine = values.get(key)
         if key in BUDGET_KEYS:
-            budgets[BUDGET_KEYS[key]] = value
-        if key not in BUDGET_KEYS or mine is None or value < mine:
+            lower[BUDGET_KEYS[key]] = value
+        mine = values.get(key)
+        is_lower = key not in BUDGET_KEYS or mine is None or value < mine
+        if is_lower and not is_said(origins.get(key, "")):
             values[key], origins[key] = value, origin
-    said = tuple(notice for notice in notices if notice)
-    return Settings(**values, project_budgets=budgets, origins=origins, notices=said)
+    return Settings(
+        **values,
+        file_budgets=own,
+        project_budgets=lower,
+        origins=origins,
+        notices=tuple(filter(None, notices)),
+    )
 
 
 Setting = tuple[str, Any, str]
@@ -174,7 +193,7 @@ def from_environment(environ: Mapping[str, str]) -> Iterator[Setting]:
             remedy = nearest(name, [*known, *OTHER_VARIABLES])
             raise ConfigurationError(f"The variable {name} is not known.", remedy)
         key = known[name]
-        yield key, value_of(SCHEMA[key], text, f"The variable {name}"), f"environment {name}"
+        yield key, value_of(SCHEMA[key], text, f"The variable {name}"), f"{ENVIRONMENT} {name}"
 
 
 def from_flags(flags: Mapping[str, object]) -> Iterator[Setting]:
@@ -183,7 +202,7 @@ def from_flags(flags: Mapping[str, object]) -> Iterator[Setting]:
             continue
         if key not in FLAG_SCHEMA:
             raise ConfigurationError(f"{key!r} is not a setting.", nearest(key, FLAG_SCHEMA))
-        yield key, value_of(FLAG_SCHEMA[key], given, f"The flag for {key}"), "flag"
+        yield key, value_of(FLAG_SCHEMA[key], given, f"The flag for {key}"), FLAG
 
 
 def value_of(kind: Kind, given: object, what: str) -> Any:

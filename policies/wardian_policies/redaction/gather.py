@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from wardian_policies.globs import one_of, path_regex
-from wardian_policies.redaction.structure import looks_random
-from wardian_policies.redaction.values import MIN_CHARS
+from wardian_policies.redaction.randomness import MIN_CHARS, looks_random
 from wardian_policies.tables import SecretRules
 
 MAX_FILE_BYTES = 1 << 20

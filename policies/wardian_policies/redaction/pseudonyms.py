@@ -5,12 +5,9 @@ nobody who has not seen a pseudonym can write one. Restoring fails closed: a tex
 something like a pseudonym which is not one of these, letter for letter, is refused as a whole.
 """
 
-import hashlib
-import hmac
 import json
 import os
 import re
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,7 +33,7 @@ class Pseudonyms:
     """The pseudonyms of one session: the same value has the same one, and no two share one."""
 
     def __init__(self, key: bytes | None = None, values: Mapping[str, str] | None = None) -> None:
-        self._key = key or secrets.token_bytes(32)
+        self._key = key or os.urandom(32)
         self._by_value: dict[str, str] = {}
         self._values: dict[str, str] = dict(values or {})
         self._counts: dict[str, int] = {}
@@ -51,9 +48,11 @@ class Pseudonyms:
     def of(self, kind: str, value: str) -> str:
         """The value's pseudonym, made at the first asking."""
         if value not in self._by_value:
+            import hmac
+
             self._counts[kind] = number = self._counts.get(kind, 0) + 1
             said = f"{kind}_{number}:{value}".encode("utf-8", "surrogatepass")
-            nonce = hmac.new(self._key, said, hashlib.sha256).hexdigest()[:NONCE_CHARS]
+            nonce = hmac.digest(self._key, said, "sha256").hex()[:NONCE_CHARS]
             pseudonym = f"[[{kind}_{number}:{nonce}]]"
             self._by_value[value] = pseudonym
             self._values[pseudonym] = value

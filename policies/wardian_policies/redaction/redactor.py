@@ -4,7 +4,8 @@ In this order: registered values, in any encoding; one's own patterns; then, whe
 secrets told by structure and by form, and personal data, which gets pseudonyms. Only registered
 values are a promise. The rest is best effort; `agent privacy report` says how good.
 
-Works on decoded strings. A JSON value is walked, never searched as text.
+Works on decoded strings. A JSON value is walked, never searched as text. The detectors are imported
+where they apply: before a local model none does.
 """
 
 import base64
@@ -18,11 +19,8 @@ from operator import is_
 from typing import Any, TypeVar, cast
 
 from wardian_policies.redaction.engine import Bytes, compiled, matches
-from wardian_policies.redaction.personal import find_personal
 from wardian_policies.redaction.pseudonyms import Pseudonyms
-from wardian_policies.redaction.rules import find_tokens
 from wardian_policies.redaction.stream import StreamFilter, cut_out
-from wardian_policies.redaction.structure import find_shapes
 from wardian_policies.redaction.values import HeldBack, KnownValues, Span, merged
 from wardian_policies.tables import RedactionRules
 
@@ -103,6 +101,9 @@ class Redactor:
         detectors = self.detectors
         if not (detectors.structure or detectors.rules or detectors.patterns):
             return []
+        from wardian_policies.redaction.rules import find_tokens
+        from wardian_policies.redaction.structure import find_shapes
+
         read = Bytes(text)
         found = [span for pattern in detectors.patterns for span in find_own(pattern, read)]
         if detectors.structure:
@@ -119,6 +120,8 @@ class Redactor:
         text = cut_out(text, pseudonyms.find_known(text), str)
         if not self.detectors.personal:
             return text
+        from wardian_policies.redaction.personal import find_personal
+
         spans = [s for s in find_personal(Bytes(text)) if not self._is_ignored(text, s)]
         spans.sort(key=lambda span: span.start)
         named = [Span(s.start, s.end, pseudonyms.of(s.name, text[s.start : s.end])) for s in spans]

@@ -5,15 +5,14 @@ Covers: Authorization, Bearer and Basic, Cookie; `scheme://user:password@host`; 
 Does not cover: a password in running text, and values that look like words or code.
 """
 
-import math
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from wardian_policies.redaction.engine import Bytes, compiled, matches
+from wardian_policies.redaction.randomness import CODE, looks_random
 from wardian_policies.redaction.values import Span
 
 QUOTES = r"""[\\"'`]{0,4}"""
@@ -46,14 +45,7 @@ GATE = (
     r"(?i)authorization|bearer|basic |cookie:|://[^\s/:@]{0,100}:|PRIVATE KEY|"
     + KEYLIKE.replace("(?:", "", 1).removesuffix(")")
 )
-CODE = re.compile(
-    r"(?:\$|%[A-Za-z(]|\{|<|os\.|self\.|this\.|process\.|env\.|[A-Za-z_]+\.[A-Za-z_.]+$|None$|null$"
-    r"|true$|false$|\[|\*{3}|\.\.\.|x{4,}$|your[_-]|my[_-]|example|changeme|placeholder|REDACTED)",
-    re.IGNORECASE,
-)
 MIXED = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
-MIN_BITS = 2.7
-"""Per character; what separates `hunter2hunter2` and random text from words of the same length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +55,9 @@ class Shape:
     is_secret: Callable[[str], bool]
 
 
-def looks_random(value: str) -> bool:
-    """Letters and digits both, or signs between them, and no reference in code."""
-    value = value.strip("=:.")
-    if len(value) < 8 or CODE.match(value):
-        return False
-    kinds = (
-        any(map(str.isdigit, value)),
-        any(c.isalpha() for c in value),
-        any(c.isupper() for c in value) and any(c.islower() for c in value),
-    )
-    return kinds[0] and (kinds[1] or len(value) >= 16) and bits_per_character(value) >= MIN_BITS
-
-
 def is_credential(value: str) -> bool:
     """After `Authorization:` letters alone may be a secret too, where they mix cases."""
     return looks_random(value) or (MIXED.fullmatch(value) is not None and value != value.lower())
-
-
-def bits_per_character(value: str) -> float:
-    """Shannon's entropy of the characters."""
-    total = len(value)
-    return -sum(n / total * math.log2(n / total) for n in Counter(value).values())
 
 
 def is_given(value: str) -> bool:

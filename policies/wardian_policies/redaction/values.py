@@ -14,14 +14,17 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import quote, quote_plus
 
+from wardian_policies.redaction.engine import compiled
+from wardian_policies.redaction.randomness import MIN_CHARS
 from wardian_policies.redaction.views import WRAPPED, View, views, without_open_end
 
-MIN_CHARS = 8
-"""Shorter values cannot be told from ordinary text."""
 MIN_LINE_CHARS = 20
 """Lines of a secret of several lines, such as a private key, are secret one by one from here on."""
+GATED_CHARS = 4096
+"""Shorter texts are searched for each value at once; the engine need not be loaded for them."""
 BASE64 = re.compile(r"[A-Za-z0-9+/_-]")
 
 
@@ -70,6 +73,7 @@ class KnownValues:
                     self.coded.setdefault(needle.text, replace(needle, name=name))
         self._spaced = any(" " in part for part in self.plain)
         self._plain = tuple(self.plain.items())
+        self._gate: Any = None
 
     def __bool__(self) -> bool:
         return bool(self.plain)
@@ -81,7 +85,27 @@ class KnownValues:
         found = [span for view in views(text) for span in self._in_view(view)]
         return merged(found) if found else []
 
+    def _may_hold_one(self, text: str) -> bool:
+        """One pass over a long text that rules nearly all of them out."""
+        if len(text) < GATED_CHARS:
+            return True
+        if self._gate is None:
+            beginnings = {needle[:MIN_CHARS] for needle in (*self.plain, *self.coded)}
+            self._gate = compiled("|".join(map(re.escape, sorted(beginnings))))
+        forms = [text, text.replace("+", " ")] if self._spaced and "+" in text else [text]
+        return any(self._gate.search(form.encode("utf-8", "surrogatepass")) for form in forms)
+
     def _in_view(self, view: View) -> Iterator[Span]:
+        text = view.text
+        if self._may_hold_one(text):
+            yield from self._plainly(view)
+            yield from self._in_form(view)
+        is_shallow = view.source is None or view.source.source is None
+        lines = view.decoded(WRAPPED) if is_shallow else None
+        if lines and self._may_hold_one(lines.text):
+            yield from self._in_form(lines)
+
+    def _plainly(self, view: View) -> Iterator[Span]:
         text = view.text
         for start, end, name in occurrences(text, self._plain):
             yield Span(*view.original(start, end), name)
@@ -89,9 +113,6 @@ class KnownValues:
             # In a URL's query, + is a space; as long as it was, so positions hold.
             for start, end, name in occurrences(text.replace("+", " "), self._plain):
                 yield Span(*view.original(start, end), name)
-        yield from self._in_form(view)
-        if lines := view.decoded(WRAPPED):
-            yield from self._in_form(lines)
 
     def _in_form(self, view: View) -> Iterator[Span]:
         for form in self.coded.values():

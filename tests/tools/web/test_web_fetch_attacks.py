@@ -190,7 +190,7 @@ def test_a_body_that_drips_is_given_up_in_time(site: Any, browser: Any, support:
             time.sleep(0.05)  # the server's, whose slowness is the point
 
     url = site.put("/drips", support.Reply(body=dripping(), type="text/plain"))
-    result = browser.call("web_fetch", {"url": url}, seconds=1.5)
+    result = browser.call("web_fetch", {"url": url}, seconds=3.0)
     assert result.status is ResultStatus.OK
     assert "drop drop" in result.content
     assert "[cut: only the first" in result.content

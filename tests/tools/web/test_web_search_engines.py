@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from wardian_tools import ResultStatus, SearchEngine, search_engine
+from wardian_tools import ResultStatus, SearchEngine, ToolDefinitionError, search_engine
 
 KEY = "key-of-the-engine-4711"
 
@@ -142,3 +142,26 @@ def test_the_key_is_found_in_the_engine_s_own_variable_and_shown_by_nothing() ->
     assert engine.key == KEY
     assert KEY not in repr(engine)
     assert search_engine("duckduckgo", "", {"TAVILY_API_KEY": KEY}).key == ""
+
+
+def test_a_key_that_cannot_be_sent_is_not_shown(site: Any, browser: Any, support: Any) -> None:
+    put(site, support, "brave", {"web": {"results": []}})
+    engine = SearchEngine(
+        name="brave", url=site.url("/brave", secure=True), key=f"{KEY}\nX-Other: 1"
+    )
+    result = browser.search("anything", engine)
+    assert result.content == "The key for Brave has characters that no key has."
+    assert search_engine("brave", "", {"BRAVE_API_KEY": f"{KEY}\n"}).key == KEY
+
+
+def test_an_engine_that_repeats_its_key_in_an_error_does_not_spread_it(
+    site: Any, browser: Any, support: Any
+) -> None:
+    headers = {"Retry-After": KEY}
+    put(site, support, "brave", support.Reply(status=429, headers=headers))
+    assert "Search again after [key]." in browser.search("again", configured(site, "brave")).content
+
+
+def test_an_unknown_engine_is_named_with_the_known_ones() -> None:
+    with pytest.raises(ToolDefinitionError, match=r"'altavista'.*duckduckgo, searxng"):
+        SearchEngine(name="altavista")

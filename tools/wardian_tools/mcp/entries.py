@@ -205,7 +205,8 @@ def _entry(path: Path, text: str, name: str, table: object) -> Entry:
             given = clipped(repr(value), 80)
             raise ServerFileError(f"{at} must be {KINDS[key]}, not {given}.", "Change its value.")
         else:
-            values[key] = tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - a list of texts, as was checked
+            is_list = isinstance(value, list)
+            values[key] = tuple(cast("list[str]", value)) if is_list else value
     return checked(Entry(name=name, **values), where)
 
 
@@ -214,9 +215,10 @@ def _fits(kind: str, value: object) -> bool:
         case "a text":
             return isinstance(value, str) and value.strip() != "" and "\0" not in value
         case "a list":
-            return isinstance(value, list) and all(_is_text(item) for item in value)  # pyright: ignore[reportUnknownVariableType] - being checked
+            return isinstance(value, list) and all(map(_is_text, cast("list[object]", value)))
         case "a table of texts":
-            return isinstance(value, dict) and all(_is_text(item) for item in value.values())  # pyright: ignore[reportUnknownVariableType] - being checked
+            table = cast("dict[str, object]", value) if isinstance(value, dict) else None
+            return table is not None and all(map(_is_text, table.values()))
         case "true or false":
             return isinstance(value, bool)
         case "a number from 1 to 3600":

@@ -20,7 +20,7 @@ Streams = tuple[MemoryObjectReceiveStream[Received], MemoryObjectSendStream[Sess
 
 MAX_NOISE_LINES = 1_000
 """Lines on standard output that are no messages; what a start-up banner needs, and some."""
-MAX_UNASKED = 10_000
+MAX_UNASKED = 5_000
 """Messages of a server's own since it was last asked anything."""
 KEPT_NOISE_CHARS = 200
 

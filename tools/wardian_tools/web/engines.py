@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from wardian_sandbox.egress.names import Address
 from wardian_sandbox.egress.rules import parse_host_rule
 from wardian_sandbox.types import Egress
+from wardian_tools.errors import ToolDefinitionError
 from wardian_tools.web.address import WebAddress, parse_url
 
 
@@ -46,6 +47,12 @@ class SearchEngine:
     """Empty is the engine's own."""
     key: str = field(default="", repr=False)
 
+    def __post_init__(self) -> None:
+        """Raises: ToolDefinitionError."""
+        if self.name not in ENGINES:
+            known = ", ".join(ENGINES)
+            raise ToolDefinitionError(f"There is no search engine {self.name!r}. Known: {known}.")
+
     @property
     def kind(self) -> EngineKind:
         return ENGINES[self.name]
@@ -61,14 +68,20 @@ class SearchEngine:
         """What it still wants, as a sentence; empty where nothing."""
         if self.kind.keys and not self.key:
             return f"{self.kind.title} wants a key: set {' or '.join(self.kind.keys)}."
+        if not (self.key.isascii() and self.key.isprintable() and " " not in self.key):
+            return f"The key for {self.kind.title} has characters that no key has."
         if self.address is None:
             return f"{self.kind.title} wants an address: agent config set search_url https://…"
         return ""
 
+    def without_key(self, text: str) -> str:
+        """What an engine or a library says, should it say the key too."""
+        return text.replace(self.key, "[key]") if self.key else text
+
 
 def search_engine(name: str, url: str, environ: Mapping[str, str]) -> SearchEngine:
     """The engine of that name, with its key from the environment."""
-    key = next((environ[one] for one in ENGINES[name].keys if environ.get(one)), "")
+    key = next((environ[one].strip() for one in ENGINES[name].keys if environ.get(one)), "")
     return SearchEngine(name=name, url=url, key=key)
 
 

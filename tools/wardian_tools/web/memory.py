@@ -46,14 +46,14 @@ class Found:
     image: bytes = field(default=b"", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
 class Memory:
     """Of one run."""
 
-    pages: Recent[Found] = field(default_factory=lambda: Recent[Found](MAX_PAGES))
-    searches: Recent[Output] = field(default_factory=lambda: Recent[Output](MAX_SEARCHES))
-    robots: dict[str, str] = field(default_factory=dict[str, str])
-    """site → its robots.txt"""
+    def __init__(self) -> None:
+        self.pages = Recent[Found](MAX_PAGES)
+        self.searches = Recent[Output](MAX_SEARCHES)
+        self.robots: dict[str, str] = {}
+        """site → its robots.txt"""
 
 
 _MEMORIES: WeakKeyDictionary[Sandbox, Memory] = WeakKeyDictionary()

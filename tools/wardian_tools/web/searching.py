@@ -6,7 +6,7 @@ captchas, changed pages and being offline are results; the same search is asked 
 Does not cover: what the engine learns from the query.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -113,10 +113,11 @@ class Search:
         if (refusal := by_proxy(result.refused, address)) is not None:
             return refusal
         if (failure := by_failure(result, self._engine.kind.title, seconds)) is not None:
-            return failure
+            return replace(failure, content=self._engine.without_key(failure.content))
         facts = Facts(result.value)
         if code := facts.text("code"):
-            return failed(code, one_line(facts.text("problem"), 600))
+            problem = self._engine.without_key(facts.text("problem"))
+            return failed(code, one_line(problem, 600))
         found = [one for item in facts.items("results") if (one := self._result(item))]
         shown = [one.shown(number) for number, one in enumerate(found, 1)]
         return Output(

@@ -8,7 +8,7 @@ policy's to say.
 
 import re
 
-INVISIBLE = re.compile(
+INVISIBLE = (
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls but tab and line feed
     "\u00ad\u061c\u200b\u200e\u200f\u2060-\u2064\ufeff\u180e"  # marks without a width
     "\u202a-\u202e\u2066-\u206f"  # bidirectional controls
@@ -16,13 +16,14 @@ INVISIBLE = re.compile(
     "\ud800-\udfff]"
 )
 """Joiners (U+200C, U+200D) stay: whole scripts need them. Source: Unicode 16, 23.2 to 23.9."""
-BLANK_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
+BLANK_LINES = r"\n[ \t]*\n(?:[ \t]*\n)+"
 
 
 def visible_text(text: str) -> str:
     """The text, its line ends as one line feed, without what cannot be seen."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
-    return BLANK_LINES.sub("\n\n", INVISIBLE.sub("", text)).strip()
+    # Compiled when first used, not at each start of the program.
+    return re.sub(BLANK_LINES, "\n\n", re.sub(INVISIBLE, "", text)).strip()
 
 
 def one_line(text: str, most: int) -> str:
