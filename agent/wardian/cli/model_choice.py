@@ -10,7 +10,6 @@ from wardian.models.cards import read_card, stamp_of
 from wardian.models.catalogue import keyed_providers, local_file, resolve_model
 from wardian.models.detection import Found, FoundModel, look_around
 from wardian.models.gguf_files import model_folders
-from wardian.models.router import RoutedModel
 from wardian.settings import Settings, paths
 from wardian.types import Model
 
@@ -102,4 +101,6 @@ def configured_model(settings: Settings) -> Model:
     others = [name.strip() for name in settings.fallback_models.split(",") if name.strip()]
     if not others:
         return first
+    from wardian.models.router import RoutedModel
+
     return RoutedModel([first, *(resolved(name, None) for name in others)])

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from wardian.errors import ConfigurationError, ModelRefused, ModelUnavailable
+from wardian.models.call_style import CallStyle
 from wardian.models.chat import ChatModel
 from wardian.models.gguf_files import (
     GgufFile,
@@ -21,7 +22,6 @@ from wardian.models.gguf_files import (
 )
 from wardian.models.keys import find_key, key_variable
 from wardian.models.providers import LITELLM_PROVIDERS, LOCAL_SERVERS, OPENAI_URL, endpoint_of
-from wardian.models.styled import CallStyle, StyledModel
 from wardian.types import Model
 
 TINY_PATH = Path(__file__).parent / "tiny" / "tiny.gguf"
@@ -51,7 +51,11 @@ def resolve_model(
         spelling, base_url, os.environ if environ is None else environ, context_tokens
     )
     is_own = style is CallStyle.NATIVE or (style is CallStyle.AUTO and not _may_lack_tools(model))
-    return model if is_own else StyledModel(model, style)
+    if is_own:
+        return model
+    from wardian.models.styled import StyledModel
+
+    return StyledModel(model, style)
 
 
 def _may_lack_tools(model: Model) -> bool:

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from wardian.errors import ModelError
-from wardian.models.styled import CallStyle, StyledModel
+from wardian.models.call_style import CallStyle
+from wardian.models.styled import StyledModel
 from wardian.types import Message, Model, Reply, Request, Role, Sampling, ToolSpec
 
 TRIALS = 3
