@@ -70,7 +70,7 @@ def show(model: Spelled, *, as_json: AsJson = False) -> int:
         print_json(known)
         return ExitCode.DONE
     rows = [(key.replace("_", " "), _shown(value)) for key, value in known.items()]
-    print_table(("", ""), rows, "")
+    print_table(rows[0], rows[1:] or rows, "")
     return ExitCode.DONE
 
 

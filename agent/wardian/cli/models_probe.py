@@ -41,7 +41,7 @@ def probe_model(
     if as_json:
         print_json({**asdict(card), "measured": now, "card": str(path)})
         return ExitCode.DONE
-    print_table(("", ""), _rows(card), "")
+    print_table(("model", card.model), _rows(card), "")
     for failure in card.failures:
         say(f"not measured: {failure}")
     write(sys.stderr, f"kept in {path}\n")

@@ -13,13 +13,18 @@ URL = Kind(
     accepts=lambda value: isinstance(value, str) and value.startswith(("http://", "https://")),
 )
 
+NAMES = Kind(
+    description="models' names with commas between them, or nothing",
+    accepts=lambda value: isinstance(value, str),
+)
+
 CONFINING = ("auto", "bubblewrap", "docker", "gvisor")
 """Every choice of sandbox but none at all."""
 
 SCHEMA: dict[str, Kind] = {
     "model": text("a model's name, such as tiny or gguf:PATH"),
     "base_url": URL,
-    "fallback_models": text("models' names, with commas between them"),
+    "fallback_models": NAMES,
     "policy": text("the name of a policy or the path of a policy file"),
     "sandbox": replace(
         choice(*CONFINING),
