@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -140,7 +141,7 @@ def find_served(environ: Mapping[str, str]) -> list[FoundModel]:
     if not listening:
         return []
     with ThreadPoolExecutor(len(listening)) as pool:
-        asked = pool.map(lambda p: _asked(p, urls[p]), listening)
+        asked = pool.map(_asked, listening, [urls[provider] for provider in listening])
     return [model for models in asked for model in models]
 
 
@@ -193,8 +194,8 @@ def _asked(provider: str, base_url: str) -> list[FoundModel]:
 def _ollama(root: str) -> list[FoundModel]:
     listed = _objects(_get(root, "/api/tags").get("models"))
     with ThreadPoolExecutor(4) as pool:
-        details = pool.map(lambda m: _ollama_details(root, str(m["name"])), listed[:ASKED_MODELS])
-    known = dict(zip((str(m["name"]) for m in listed), details, strict=False))
+        names = [str(entry["name"]) for entry in listed[:ASKED_MODELS]]
+        known = dict(zip(names, pool.map(partial(_ollama_details, root), names), strict=True))
     loaded = {str(m.get("name")) for m in _objects(_get(root, "/api/ps").get("models"))}
     found: list[FoundModel] = []
     for entry in listed:

@@ -232,7 +232,8 @@ async def _answers_json(model: Model) -> bool:
     request = _request(task, schema=_CITY)
     reply, _ = await _reply(model, request)
     answer = _object(reply.message.content.strip().removeprefix("```json").strip("`\n "))
-    return Draft202012Validator(_CITY).is_valid(answer)
+    validator: Any = Draft202012Validator(_CITY)
+    return bool(validator.is_valid(answer))
 
 
 async def _uses_result(model: Model, number: int, *, is_code: bool) -> bool:

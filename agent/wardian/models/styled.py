@@ -10,10 +10,10 @@ Covers any model whose requests go over a wire. A GGUF file needs none of this: 
 """
 
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from wardian.errors import ConfigurationError, ModelError
 from wardian.models.call_style import CallStyle
@@ -207,5 +207,6 @@ def _call_in_code(call: ToolCall) -> str:
         arguments: Any = json.loads(call.arguments_text)
     except (ValueError, RecursionError):
         return call.arguments_text
-    code = arguments.get("code") if isinstance(arguments, Mapping) else None
+    given = cast("dict[str, object]", arguments) if isinstance(arguments, dict) else {}
+    code = given.get("code")
     return f"```python\n{code}\n```" if isinstance(code, str) else _call_in_text(call)
