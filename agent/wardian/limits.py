@@ -11,6 +11,8 @@ from wardian_tools.types import ResultStatus
 
 MAX_STRIKES = 3
 """Replies in a row that could not be used before the run ends; one good call resets the count."""
+DEMANDED_AFTER = 2
+"""Malformed calls in a row after which the next reply has to be a call."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,6 +25,8 @@ class Meter:
     tool_calls: int = 0
     usage: Usage = field(default_factory=Usage)
     strikes: int = 0
+    malformed_calls: int = 0
+    """Since the last usable one."""
 
     def __post_init__(self) -> None:
         self.started = self.clock()
@@ -42,6 +46,9 @@ class Meter:
             case CallFinished(result=result):
                 if result.status not in (ResultStatus.MALFORMED, ResultStatus.DISCARDED):
                     self.strikes = 0
+                self.malformed_calls += result.status is ResultStatus.MALFORMED
+                if not self.strikes:
+                    self.malformed_calls = 0
             case _:
                 pass
 
@@ -58,6 +65,11 @@ class Meter:
             if limit is not None and used is not None and used >= limit:
                 return stop
         return Stop.MALFORMED if self.strikes >= MAX_STRIKES else None
+
+    @property
+    def must_call(self) -> bool:
+        """The model means to call a tool and cannot spell it: a call is demanded of it."""
+        return self.malformed_calls >= DEMANDED_AFTER
 
     def calls_left(self, budgets: Budgets) -> int | None:
         """Tool calls that may still run; None is no limit."""

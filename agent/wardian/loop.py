@@ -117,6 +117,7 @@ async def ask(run: Run) -> Reply:
         sampling=sampling,
         output_schema=run.output_schema,
         conversation=run.id,
+        must_call=run.meter.must_call,
     )
     reply: Reply | None = None
     async with aclosing(run.model.stream(request)) as stream:

@@ -95,6 +95,7 @@ def configured_model(settings: Settings) -> Model:
             environ=os.environ,
             context_tokens=settings.context_tokens,
             call_style=settings.call_style,
+            adapter=settings.adapter,
         )
 
     first = resolved(settings.model or BUILT_IN, settings.base_url)

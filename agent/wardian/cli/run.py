@@ -13,6 +13,7 @@ from wardian.cli.approve import Person
 from wardian.cli.model_choice import configured_model, with_model
 from wardian.cli.outcome import RunBroke
 from wardian.cli.run_options import (
+    Adapter,
     AnswerFile,
     ApproveWhen,
     CallStyleName,
@@ -64,6 +65,7 @@ def run(
     model: ModelName = None,
     base_url: Url = None,
     call_style: CallStyleName = None,
+    adapter: Adapter = None,
     sandbox: SandboxName = None,
     policy: PolicyName = None,
     workspace: Workspace = Path(),
@@ -94,6 +96,7 @@ def run(
         "model": model,
         "base_url": base_url,
         "call_style": call_style.value if call_style else None,
+        "adapter": adapter,
         "sandbox": sandbox.value if sandbox else None,
         "policy": policy,
         "workspace_mode": "copy" if copy else None,

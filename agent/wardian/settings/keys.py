@@ -38,6 +38,7 @@ SCHEMA: dict[str, Kind] = {
     "max_reply_tokens": whole(),
     "context_tokens": whole(),
     "call_style": choice("auto", "native", "text", "code"),
+    "adapter": replace(NAMES, description="LoRA files, PATH or PATH@SCALE, with commas between"),
     "max_steps": or_unlimited(whole()),
     "max_tool_calls": or_unlimited(whole()),
     "max_tokens": or_unlimited(whole()),
