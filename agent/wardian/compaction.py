@@ -22,6 +22,8 @@ from wardian.types import Message, Reply, Request, Role, ToolSpec
 SMALL_WINDOW_TOKENS = 16_384
 FIRST_CHARS_PER_TOKEN = 3.0
 """Until the model has said more; English prose has 4, code and other scripts less."""
+MOST_CHARS_PER_TOKEN = 4.0
+"""What is added is not taken to be denser: some models do not read their tools' schemas at all."""
 SCHEMA_CHARS_PER_TOKEN = 4.0
 REPLY_SHARE, MAX_REPLY_TOKENS = 0.25, 4096
 """Of the window, kept free for the reply."""
@@ -74,6 +76,8 @@ class Window:
     own_reply_tokens: int | None = None
     """The model's own limit on replies"""
     chars_per_token: float = FIRST_CHARS_PER_TOKEN
+    _counted: tuple[int, int] = (0, 0)
+    """Letters and tokens of the last prompt"""
     _schema_chars: dict[int, int] = field(default_factory=dict[int, int])
 
     @property
@@ -99,10 +103,14 @@ class Window:
         counted = reply.usage.prompt_tokens
         chars = self._chars(request.messages, request.tools)
         if counted > 16 and chars / counted < 20:  # a stand-in count teaches nothing
-            self.chars_per_token = max(0.5, chars / counted)
+            self._counted = chars, counted
+            self.chars_per_token = min(MOST_CHARS_PER_TOKEN, max(0.5, chars / counted))
 
     def tokens(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
-        return int(self._chars(messages, tools) / self.chars_per_token) + 1
+        """What the model counted last, and the letters that were added or left since."""
+        chars, counted = self._counted
+        added = self._chars(messages, tools) - chars
+        return max(1, counted + int(added / self.chars_per_token) + 1)
 
     def _chars(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
         key = id(tools)

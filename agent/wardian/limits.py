@@ -27,6 +27,8 @@ IMAGE_TOKENS = 4096
 """More than any provider known to us counts for an image."""
 MESSAGE_TOKENS = 16
 """What a chat template puts around a message."""
+DEMANDED_AFTER = 2
+"""Malformed calls in a row after which the next reply has to be a call."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,6 +51,8 @@ class Meter:
     _known_messages: int = 0
     _usd_per_token: float | None = None
     """The highest price seen; None before the first reply."""
+    malformed_calls: int = 0
+    """Since the last usable one"""
 
     @property
     def seconds(self) -> float:
@@ -113,6 +117,9 @@ class Meter:
             case CallFinished(result=result):
                 if result.status not in (ResultStatus.MALFORMED, ResultStatus.DISCARDED):
                     self.strikes = 0
+                self.malformed_calls += result.status is ResultStatus.MALFORMED
+                if not self.strikes:
+                    self.malformed_calls = 0
             case _:
                 pass
 
@@ -144,6 +151,11 @@ class Meter:
             is_known = self.reply_tokens is not None and self._usd_per_token is not None
             cost = tokens * (self._usd_per_token or 0.0) if is_known else max(left, 2 * LEAST_USD)
         return Amount(steps=1, tokens=tokens, cost_usd=cost)
+
+    @property
+    def must_call(self) -> bool:
+        """The model means to call a tool and cannot spell it: a call is demanded of it."""
+        return self.malformed_calls >= DEMANDED_AFTER
 
     def _cap(self, wanted: int | None) -> int | None:
         """What is wanted, but no more than the budgets have left."""

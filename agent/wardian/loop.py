@@ -138,6 +138,7 @@ async def ask(run: Run) -> Reply:
         sampling=sampling,
         output_schema=run.output_schema,
         conversation=run.id,
+        must_call=run.meter.must_call,
     )
     reply: Reply | None = None
     async with aclosing(model_for(run).stream(request)) as stream:

@@ -2,7 +2,10 @@
 
 import importlib.util
 import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ from typing import Any
 import pytest
 
 from wardian.models.detection import Found, FoundModel, find_files, find_served, look_around
-from wardian.models.scripted_server import Answer, Received, ScriptedServer
+from wardian.models.scripted_server import Answer, Received, ScriptedServer, stream_text
 
 
 def answered(value: Any, status: int = 200) -> Answer:
@@ -167,3 +170,35 @@ def test_files_are_read_for_their_template_and_damaged_ones_passed_over(tmp_path
     (found,) = find_files([tmp_path])
     assert found.spelling == f"gguf:{tmp_path / 'good.gguf'}"
     assert (found.takes_tools, found.context_tokens) == (True, 4096)
+
+
+def chat_server(request: Received) -> Answer:
+    """An Ollama that has one model, which answers."""
+    if request.path == "/v1/chat/completions":
+        return stream_text("Hello from the server.")
+    shown = {"capabilities": ["tools"], "model_info": {"q.context_length": 8192}}
+    known = {"/api/tags": {"models": [{"name": "q:1b", "size": 9}]}, "/api/show": shown}
+    value = known.get(request.path)
+    return answered({}) if value is None else answered(value)
+
+
+def test_a_run_without_a_model_uses_what_it_finds_and_says_so(tmp_path: Path) -> None:
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    with ScriptedServer(chat_server) as server:
+        root = server.base_url.removesuffix("/v1")
+        environment = nowhere() | kept | {"OLLAMA_HOST": root, "HOME": str(tmp_path)}
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "wardian", "run", "--json", "Hello?"],
+            env=environment | {"WARDIAN_HOME": str(tmp_path / "w")},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 0, done.stderr
+    assert f"found ollama/q:1b at {root}, which does it" in done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["answer"] == "Hello from the server."
+    (sent,) = [r.json for r in server.received if r.path == "/v1/chat/completions"]
+    assert sent["model"] == "q:1b"

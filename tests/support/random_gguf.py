@@ -4,6 +4,7 @@ Qwen3's architecture (dense), Qwen3.5's (hybrid) or Mamba's (recurrent), a byte-
 of a few hundred tokens in ChatML's convention with Hermes' tool-call tokens.
 """
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -116,9 +117,27 @@ def _vocabulary(user_defined: list[str], fillers: int) -> tuple[list[str], list[
                 merges.append(f"{joined} {letter}")
                 tokens.append(joined + letter)
             joined += letter
-    tokens += [f"filler{i}" for i in range(fillers)]
+    tokens += _pseudo_words(fillers, set(tokens))
     kinds = [1] * len(tokens) + [3] * len(CONTROL) + [4] * len(user_defined)
     return tokens + CONTROL + user_defined, kinds, merges
+
+
+def _pseudo_words(count: int, taken: set[str]) -> list[str]:
+    """Distinct tokens spelled like those of a real vocabulary: words, their ends, with a blank."""
+    drawn = random.Random(0)
+    words: dict[str, None] = {}
+    while len(words) < count:
+        syllables = "".join(
+            drawn.choice("bcdfghjklmnprstvwz") + drawn.choice("aeiouy")
+            for _ in range(drawn.randrange(1, 5))
+        )
+        word = drawn.choice(["Ġ", "", ""]) + drawn.choice([syllables, syllables.title()])
+        word += drawn.choice(["", "", "n", "s", "r", "ing", "_", "1"])
+        if drawn.random() < 0.02:  # as many as in vocabularies in use
+            word += drawn.choice(['"', '":', '",', "();", "\\\\"])
+        if word not in taken:
+            words[word] = None
+    return list(words)
 
 
 def _add_attention(writer: gguf.GGUFWriter, width: int) -> None:

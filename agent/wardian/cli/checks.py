@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from wardian._version import __version__
+from wardian.cli.model_choice import BUILT_IN, with_model
 from wardian.errors import ConfigurationError, ExitCode, WardianError
 from wardian.models.catalogue import TINY_PATH, resolve_model
 from wardian.models.gguf_files import check_gguf
@@ -116,12 +117,13 @@ def is_local_file(model: str) -> bool:
 
 
 def chosen_model(settings: Settings) -> Check:
-    name = settings.model or "tiny"
+    name = with_model(settings, lambda _: None).model or BUILT_IN
+    origin = settings.origin("model") if settings.model or name == BUILT_IN else "found here"
     try:
         resolve_model(name, base_url=settings.base_url, environ=os.environ)
     except WardianError as error:
         return failing("model", error, ExitCode.MODEL)
-    return Check(name="model", state=State.OK, detail=f"{name} ({settings.origin('model')})")
+    return Check(name="model", state=State.OK, detail=f"{name} ({origin})")
 
 
 def local_engine(*, is_needed: bool) -> Check:

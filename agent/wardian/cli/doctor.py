@@ -2,7 +2,7 @@
 
 Looks at: Python, the sandbox (a box is really started), the local engine and the built-in model,
 settings, keys (by name and source, never the value), where runs are kept, free disk, Docker.
-Asks no server on the network.
+Asks no server but those that listen on this machine.
 """
 
 import asyncio

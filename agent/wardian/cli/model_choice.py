@@ -3,11 +3,13 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from wardian.models.catalogue import keyed_providers, resolve_model
+from wardian.errors import ModelError
+from wardian.models.cards import read_card, stamp_of
+from wardian.models.catalogue import keyed_providers, local_file, resolve_model
 from wardian.models.detection import Found, FoundModel, look_around
 from wardian.models.gguf_files import model_folders
-from wardian.models.router import RoutedModel
 from wardian.settings import Settings, paths
 from wardian.types import Model
 
@@ -18,14 +20,45 @@ SHOWN = 3
 
 def with_model(settings: Settings, notice: Callable[[Sequence[str]], None]) -> Settings:
     """The settings with a model, and what was found said aloud where none was named."""
-    if settings.model is not None or settings.base_url is not None:
+    if settings.base_url is not None:
         if settings.model is None:
             notice([NO_MODEL])
         return settings
+    if settings.model is not None:
+        return as_measured(settings)
     places = [paths(os.environ).models, *model_folders(os.environ)]
     found = look_around(os.environ, places, keyed_providers(os.environ))
     notice(sentences(found))
-    return replace(settings, model=found.choice.spelling if found.choice else BUILT_IN)
+    chosen = found.choice
+    if chosen is None:
+        return replace(settings, model=BUILT_IN)
+    is_served = not chosen.spelling.startswith(("gguf:", "hf:"))
+    told = chosen.context_tokens if is_served else None
+    context = settings.context_tokens or told
+    return as_measured(replace(settings, model=chosen.spelling, context_tokens=context))
+
+
+def as_measured(settings: Settings) -> Settings:
+    """Style and window as the model's card has them, where the user did not say."""
+    model = settings.model or ""
+    card = read_card(paths(os.environ).models, model, stamp_of(file_of(model)))
+    if not card:
+        return settings
+    style = settings.call_style
+    if style == "auto" and card.get("style") in ("text", "code"):
+        style = str(card["style"])
+    context = settings.context_tokens or card.get("context_tokens")
+    return replace(settings, call_style=style, context_tokens=context)
+
+
+def file_of(model: str) -> Path | None:
+    """The file of a model that is one, and is here."""
+    if model != "tiny" and not model.startswith(("gguf:", "hf:")):
+        return None
+    try:
+        return local_file(model, os.environ)
+    except ModelError:
+        return None
 
 
 def sentences(found: Found) -> list[str]:
@@ -62,10 +95,13 @@ def configured_model(settings: Settings) -> Model:
             environ=os.environ,
             context_tokens=settings.context_tokens,
             call_style=settings.call_style,
+            adapter=settings.adapter,
         )
 
     first = resolved(settings.model or BUILT_IN, settings.base_url)
     others = [name.strip() for name in settings.fallback_models.split(",") if name.strip()]
     if not others:
         return first
+    from wardian.models.router import RoutedModel
+
     return RoutedModel([first, *(resolved(name, None) for name in others)])

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wardian.cli import models_hub
+from wardian.cli import models_hub, models_probe
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.models_hub import say
 from wardian.errors import ConfigurationError, ExitCode, ModelUnavailable
@@ -32,6 +32,7 @@ def register(app: typer.Typer) -> None:
     group.command("use", epilog="Example: agent models use tiny")(use)
     group.command("show", epilog="Example: agent models show tiny")(show)
     group.command("rm", epilog="Example: agent models rm hf:Qwen/Qwen3-4B-GGUF:Q4_K_M")(remove)
+    group.command("probe", epilog="Example: agent models probe tiny")(models_probe.probe_model)
     app.add_typer(group, name="models")
 
 
@@ -69,7 +70,7 @@ def show(model: Spelled, *, as_json: AsJson = False) -> int:
         print_json(known)
         return ExitCode.DONE
     rows = [(key.replace("_", " "), _shown(value)) for key, value in known.items()]
-    print_table(("", ""), rows, "")
+    print_table(rows[0], rows[1:] or rows, "")
     return ExitCode.DONE
 
 
@@ -131,6 +132,7 @@ def _described(model: str) -> dict[str, object]:
         "trained_context_tokens": header.trained_context_tokens,
         "takes_tools": calls,
         "writes_calls_as": family_of(header.template).name if calls else "told in words",
+        **models_probe.measured(model),
     }
 
 

@@ -16,6 +16,7 @@ from wardian.cli.approve import Person
 from wardian.cli.model_choice import configured_model, with_model
 from wardian.cli.outcome import RunBroke
 from wardian.cli.run_options import (
+    Adapter,
     AnswerFile,
     ApproveWhen,
     CallStyleName,
@@ -78,6 +79,7 @@ def run(
     private_model: PrivateModel = None,
     local: Local = False,
     call_style: CallStyleName = None,
+    adapter: Adapter = None,
     sandbox: SandboxName = None,
     policy: PolicyName = None,
     workspace: Workspace = Path(),
@@ -110,6 +112,7 @@ def run(
         "private_model": private_model,
         "local": local or None,
         "call_style": call_style.value if call_style else None,
+        "adapter": adapter,
         "sandbox": sandbox.value if sandbox else None,
         "policy": policy,
         "workspace_mode": "copy" if copy else None,

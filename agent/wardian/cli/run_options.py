@@ -62,6 +62,10 @@ CallStyleName = Annotated[
     StyleChoice | None,
     typer.Option("--call-style", help="How the model calls tools; code: by writing Python."),
 ]
+Adapter = Annotated[
+    str | None,
+    typer.Option(metavar="FILE[@SCALE]", help="A LoRA adapter for a model loaded here."),
+]
 Url = Annotated[
     str | None,
     typer.Option("--base-url", metavar="URL", help="An OpenAI-compatible server to ask."),

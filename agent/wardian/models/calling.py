@@ -83,7 +83,7 @@ class ReplyParser:
     def _reply(self, thinking: bool) -> Reading:
         """Blocks of reasoning and of calls, text between them."""
         family, source = self._family, self._source
-        if family.read_reply and self.schemas:
+        if family.read_reply:
             yield from family.read_reply(source, self, thinking)
             return
         pairs = dict(family.reasoning)

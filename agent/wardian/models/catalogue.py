@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from wardian.errors import ConfigurationError, ModelRefused, ModelUnavailable
+from wardian.models.call_style import CallStyle
 from wardian.models.chat import ChatModel
 from wardian.models.gguf_files import (
     GgufFile,
@@ -21,7 +22,6 @@ from wardian.models.gguf_files import (
 )
 from wardian.models.keys import find_key, key_variable
 from wardian.models.providers import LITELLM_PROVIDERS, LOCAL_SERVERS, OPENAI_URL, endpoint_of
-from wardian.models.styled import CallStyle, StyledModel
 from wardian.types import Model
 
 TINY_PATH = Path(__file__).parent / "tiny" / "tiny.gguf"
@@ -39,19 +39,24 @@ def resolve_model(
     environ: Mapping[str, str] | None = None,
     context_tokens: int | None = None,
     call_style: str = CallStyle.AUTO,
+    adapter: str = "",
 ) -> Model:
     """The model so spelled. Nothing is loaded or asked over the network yet.
 
     `base_url` replaces the address of a provider; with it, a bare NAME is that server's model.
-    `context_tokens` is for models loaded here. `call_style` is how it is told to call tools.
+    `context_tokens` and `adapter` (LoRA files: PATH or PATH@SCALE, with commas between) are for
+    models loaded here. `call_style` is how it is told to call tools.
     Raises: ModelUnavailable, ModelRefused (no key), ConfigurationError.
     """
     style = CallStyle(call_style)
-    model = _resolved(
-        spelling, base_url, os.environ if environ is None else environ, context_tokens
-    )
+    given = os.environ if environ is None else environ
+    model = _resolved(spelling, base_url, given, context_tokens, adapters_named(adapter))
     is_own = style is CallStyle.NATIVE or (style is CallStyle.AUTO and not _may_lack_tools(model))
-    return model if is_own else StyledModel(model, style)
+    if is_own:
+        return model
+    from wardian.models.styled import StyledModel
+
+    return StyledModel(model, style)
 
 
 def _may_lack_tools(model: Model) -> bool:
@@ -59,8 +64,26 @@ def _may_lack_tools(model: Model) -> bool:
     return isinstance(model, ChatModel) and not model.identity["endpoint"].startswith(OPENAI_URL)
 
 
+def adapters_named(text: str) -> list[tuple[Path, float]]:
+    """LoRA files and their scales. Raises: ConfigurationError."""
+    found: list[tuple[Path, float]] = []
+    for name in filter(None, (part.strip() for part in text.split(","))):
+        path, _, scale = name.rpartition("@")
+        try:
+            found.append((Path(path).expanduser(), float(scale)) if path else (Path(name), 1.0))
+        except ValueError as e:
+            raise ConfigurationError(
+                f"{scale!r} is no scale for the adapter {path}.", "Write PATH, or PATH@0.5."
+            ) from e
+    return found
+
+
 def _resolved(
-    spelling: str, base_url: str | None, environ: Mapping[str, str], context_tokens: int | None
+    spelling: str,
+    base_url: str | None,
+    environ: Mapping[str, str],
+    context_tokens: int | None,
+    adapters: Sequence[tuple[Path, float]],
 ) -> Model:
     spelling = spelling.strip()
     if spelling == "tiny" or spelling.startswith(("gguf:", "hf:")):
@@ -75,7 +98,13 @@ def _resolved(
             local_file(spelling, environ),
             name=spelling,
             context_tokens=context_tokens,
+            adapters=adapters,
             reply_tokens=TINY_REPLY_TOKENS if spelling == "tiny" else None,
+        )
+    if adapters:
+        raise ConfigurationError(
+            f"An adapter is named, but {spelling!r} is not loaded here.",
+            "Name a GGUF file with gguf:PATH, or leave out the adapter.",
         )
     provider, _, model_id = spelling.partition("/")
     if model_id and (provider == "openai" or provider in LOCAL_SERVERS):

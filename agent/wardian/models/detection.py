@@ -8,7 +8,6 @@ where programs keep them, and only their headers are read.
 A model of a provider that costs money or leaves the machine is never chosen here, only named.
 """
 
-import http.client
 import json
 import os
 import select
@@ -18,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -141,7 +141,7 @@ def find_served(environ: Mapping[str, str]) -> list[FoundModel]:
     if not listening:
         return []
     with ThreadPoolExecutor(len(listening)) as pool:
-        asked = pool.map(lambda p: _asked(p, urls[p]), listening)
+        asked = pool.map(_asked, listening, [urls[provider] for provider in listening])
     return [model for models in asked for model in models]
 
 
@@ -187,15 +187,15 @@ def _asked(provider: str, base_url: str) -> list[FoundModel]:
     root = base_url.removesuffix("/v1")
     try:
         return _ASKING[provider](root)
-    except (OSError, http.client.HTTPException, ValueError, RecursionError, TypeError, KeyError):
+    except (OSError, ValueError, RecursionError, TypeError, KeyError):
         return []
 
 
 def _ollama(root: str) -> list[FoundModel]:
     listed = _objects(_get(root, "/api/tags").get("models"))
     with ThreadPoolExecutor(4) as pool:
-        details = pool.map(lambda m: _ollama_details(root, str(m["name"])), listed[:ASKED_MODELS])
-    known = dict(zip((str(m["name"]) for m in listed), details, strict=False))
+        names = [str(entry["name"]) for entry in listed[:ASKED_MODELS]]
+        known = dict(zip(names, pool.map(partial(_ollama_details, root), names), strict=True))
     loaded = {str(m.get("name")) for m in _objects(_get(root, "/api/ps").get("models"))}
     found: list[FoundModel] = []
     for entry in listed:
@@ -217,7 +217,7 @@ def _ollama(root: str) -> list[FoundModel]:
 def _ollama_details(root: str, name: str) -> tuple[bool | None, int | None]:
     try:
         shown = _get(root, "/api/show", {"model": name})
-    except (OSError, http.client.HTTPException, ValueError):
+    except (OSError, ValueError):
         return None, None
     info = shown.get("model_info")
     lengths = (
@@ -288,21 +288,24 @@ _ASKING: Mapping[str, Callable[[str], list[FoundModel]]] = {
 
 
 def _get(root: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A JSON object. Raises: OSError, http.client.HTTPException, ValueError."""
+    """A JSON object. Raises: OSError, ValueError, TypeError."""
+    import http.client  # most machines have none of these servers, and need none of this
+
     parts = urlsplit(root)
     server = http.client.HTTPConnection(
         parts.hostname or "", parts.port or 80, timeout=ANSWER_SECONDS
     )
+    sent = None if body is None else json.dumps(body).encode()
     with closing(server):
-        method = "GET" if body is None else "POST"
-        sent = None if body is None else json.dumps(body).encode()
-        server.request(
-            method, parts.path + path, sent, {"content-type": "application/json"} if sent else {}
-        )
-        answer = server.getresponse()
-        if answer.status != 200:
-            raise ValueError(f"{path} answered {answer.status}")
-        value: Any = json.loads(answer.read(ANSWER_LIMIT_BYTES))
+        try:
+            server.request("GET" if sent is None else "POST", parts.path + path, sent)
+            answer = server.getresponse()
+            text = answer.read(ANSWER_LIMIT_BYTES)
+        except http.client.HTTPException as e:
+            raise ValueError(f"{path} did not answer in HTTP") from e
+    if answer.status != 200:
+        raise ValueError(f"{path} answered {answer.status}")
+    value: Any = json.loads(text)
     if not isinstance(value, dict):
         raise TypeError(f"{path} is no JSON object")
     return cast("dict[str, Any]", value)

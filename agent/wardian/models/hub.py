@@ -66,7 +66,7 @@ class Hub:
         os.environ.setdefault(_TELL, "1")
         import huggingface_hub
 
-        self._hub = huggingface_hub
+        self._hub: Any = huggingface_hub  # its own types are partly unknown
         self._endpoint = self._environ.get("HF_ENDPOINT") or None
         self._token = self._environ.get("HF_TOKEN") or None
         self._api = huggingface_hub.HfApi(endpoint=self._endpoint, token=self._token)
@@ -102,8 +102,8 @@ class Hub:
         name = str(sibling.rfilename)
         if not name.lower().endswith(".gguf") or Path(name).name.lower().startswith("mmproj"):
             return None
-        lfs = sibling.lfs
-        sha256 = lfs.get("sha256") if isinstance(lfs, Mapping) else getattr(lfs, "sha256", None)
+        lfs: Any = sibling.lfs  # an object of the client's, in some versions a mapping too
+        sha256 = getattr(lfs, "sha256", None)
         return HubFile(
             repo=repo, commit=commit, name=name, size_bytes=int(sibling.size or 0), sha256=sha256
         )

@@ -10,13 +10,13 @@ Covers any model whose requests go over a wire. A GGUF file needs none of this: 
 """
 
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from wardian.errors import ConfigurationError, ModelError
+from wardian.models.call_style import CallStyle
 from wardian.models.calling import ReplyParser
 from wardian.models.families import HERMES, WrittenCall
 from wardian.models.families.hermes import HERMES_HOW, TOOLS_TEXT
@@ -50,15 +50,6 @@ Write one block at a time and wait for its result. When the task is done, answer
 without a block."""
 _NO_TOOLS = ("does not support tool", "tools are not supported", "tool use", "--jinja")
 """How Ollama, vLLM and llama-server say that a model takes no tools."""
-
-
-class CallStyle(StrEnum):
-    """How a model is told to call tools."""
-
-    AUTO = "auto"
-    NATIVE = "native"
-    TEXT = "text"
-    CODE = "code"
 
 
 class Parser(Protocol):
@@ -216,5 +207,6 @@ def _call_in_code(call: ToolCall) -> str:
         arguments: Any = json.loads(call.arguments_text)
     except (ValueError, RecursionError):
         return call.arguments_text
-    code = arguments.get("code") if isinstance(arguments, Mapping) else None
+    given = cast("dict[str, object]", arguments) if isinstance(arguments, dict) else {}
+    code = given.get("code")
     return f"```python\n{code}\n```" if isinstance(code, str) else _call_in_text(call)

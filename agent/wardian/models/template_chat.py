@@ -111,11 +111,12 @@ def own_ids(chat: Chat, family: Family) -> Chat:
     for message in chat:
         named = dict(message)
         if "tool_calls" in message:
-            named["tool_calls"] = []
+            calls: Chat = []
             for call in message["tool_calls"]:
                 renamed[call["id"]] = family.call_id(call["function"]["name"], number)
-                named["tool_calls"].append({**call, "id": renamed[call["id"]]})
+                calls.append({**call, "id": renamed[call["id"]]})
                 number += 1
+            named["tool_calls"] = calls
         elif message["role"] == "tool":
             named["tool_call_id"] = renamed.get(message["tool_call_id"], message["tool_call_id"])
         made.append(named)

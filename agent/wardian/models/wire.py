@@ -97,6 +97,7 @@ def sampling_as_json(sampling: Sampling, max_tokens_name: str = "max_tokens") ->
         "top_p": sampling.top_p,
         max_tokens_name: sampling.max_tokens,
         "seed": sampling.seed,
+        "stop": list(sampling.stop) or None,
     }
     return {name: value for name, value in chosen.items() if value is not None}
 

@@ -29,6 +29,11 @@ def truth(text: str) -> bool | None:
     return {"true": True, "false": False, "1": True, "0": False}.get(text.strip().lower())
 
 
+NAMES = Kind(
+    description="models' names with commas between them, or nothing",
+    accepts=lambda value: isinstance(value, str),
+)
+
 CONFINING = ("auto", "bubblewrap", "docker", "gvisor")
 """Every choice of sandbox but none at all."""
 
@@ -37,7 +42,7 @@ SCHEMA: dict[str, Kind] = {
     "base_url": URL,
     "private_model": text("a local model's name, such as tiny or gguf:PATH"),
     "local": replace(boolean(), from_text=truth),
-    "fallback_models": text("models' names, with commas between them"),
+    "fallback_models": NAMES,
     "policy": text("the name of a policy or the path of a policy file"),
     "sandbox": replace(
         choice(*CONFINING),
@@ -51,6 +56,7 @@ SCHEMA: dict[str, Kind] = {
     "max_reply_tokens": whole(),
     "context_tokens": whole(),
     "call_style": choice("auto", "native", "text", "code"),
+    "adapter": replace(NAMES, description="LoRA files, PATH or PATH@SCALE, with commas between"),
     "max_steps": or_unlimited(whole()),
     "max_tool_calls": or_unlimited(whole()),
     "max_tokens": or_unlimited(whole()),

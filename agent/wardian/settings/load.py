@@ -59,6 +59,8 @@ class Settings:
     context_tokens: int | None = None
     call_style: str = "auto"
     """How the model is told to call tools."""
+    adapter: str = ""
+    """LoRA files for a model loaded here, with commas between them: PATH, or PATH@SCALE."""
     max_steps: int | None = None
     """This and the following: see `budgets`."""
     max_tool_calls: int | None = None

@@ -146,7 +146,7 @@ def test_two_calls_of_one_message_come_back_in_order(name: str) -> None:
 def test_where_a_message_holds_one_call_two_are_told_one_after_the_other(name: str) -> None:
     template = ChatTemplate(TEMPLATES[name])
     calls = [call(1, "python", {"code": "1"}), call(2, "read_file", {"path": "a"})]
-    messages = [
+    messages: list[Mapping[str, Any]] = [
         {"role": "user", "content": "Do it."},
         {"role": "assistant", "content": "", "reasoning": "I think.", "calls": calls},
         {"role": "tool", "content": "FIRST", "call_id": "call_1", "name": "python"},
@@ -172,7 +172,35 @@ def test_reasoning_comes_back_apart_from_calls(name: str) -> None:
     assert found(parser) == [("read_file", {"path": "a"})]
 
 
-TEXTS = st.text(st.sampled_from("ab é☃\n\t\"'\\{}[]<>/|=,:`1-."), max_size=20)
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize("tools", [SCHEMAS, {}], ids=["tools", "no tools"])
+def test_harmonys_channels_are_told_apart_with_and_without_tools(
+    tools: dict[str, dict[str, Any]], size: int
+) -> None:
+    text = (
+        "<|channel|>analysis<|message|>I think.<|end|><|start|>assistant<|channel|>commentary"
+        "<|message|>I look.<|end|><|start|>assistant<|channel|>final<|message|>assistants say 42."
+    )
+    parser = ReplyParser(tools, family=family_named("harmony"))
+    for at in range(0, len(text), size):
+        parser.feed(text[at : at + size])
+    parser.finish()
+    assert (parser.reasoning, parser.text, parser.calls) == (
+        "I think.",
+        "I look.\n\nassistants say 42.",
+        [],
+    )
+
+
+def test_a_model_that_forgets_its_channels_is_still_heard() -> None:
+    assert parsed("assistants say 42.", family_named("harmony")).text == "assistants say 42."
+
+
+GEMMAS_QUOTE = '<|"|>'
+"""Which its own notation cannot say."""
+TEXTS = st.text(st.sampled_from("ab é☃\n\t\"'\\{}[]<>/|=,:`1-."), max_size=20).filter(
+    lambda text: GEMMAS_QUOTE not in text
+)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-99, 99) | TEXTS,
     lambda inner: (

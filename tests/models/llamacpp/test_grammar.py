@@ -95,10 +95,9 @@ def written(
     for _ in range(tokens):
         for work in engine.step([work for work, *_ in open_.values()]):
             _, constraint, sampler, text = open_[id(work)]
-            allowed, logits = constraint.allowed(), engine.logits(work)
-            assert allowed is not None
-            allowed[vocabulary.named("<think>") or 0] = False
-            logits[~allowed] = -np.inf
+            logits = engine.logits(work)
+            assert constraint.mask(logits)
+            logits[vocabulary.named("<think>") or 0] = -np.inf
             token = sampler.choose(logits).token
             if must_call and token in vocabulary.ends:
                 found.append(text.decode())
@@ -188,11 +187,10 @@ def test_the_training_format_is_what_the_constraint_allows(
     text = f'<tool_call>\n{{"name": "python", "arguments": {arguments}}}\n</tool_call>'
     constraint = Constraint(lambda: maker, engine.vocabulary, tools=[PYTHON])
     for token in engine.vocabulary.encode([text], first=True):
-        allowed = constraint.allowed()
-        assert allowed is None or allowed[token]
+        assert constraint.allows(token)
         assert constraint.take(token)
     assert not constraint.in_force
-    assert constraint.allowed() is None
+    assert not constraint.mask(np.zeros(engine.vocabulary.size, np.float32))
 
 
 @pytest.mark.parametrize(
@@ -216,9 +214,7 @@ def test_what_is_no_valid_call_is_not_allowed(
     assert constraint.take(engine.vocabulary.named("<tool_call>") or -1)
     refused = False
     for token in engine.vocabulary.encode([wrong], first=False):
-        allowed = constraint.allowed()
-        assert allowed is not None
-        if not allowed[token]:
+        if not constraint.allows(token):
             refused = True
             break
         constraint.take(token)
@@ -230,7 +226,7 @@ def test_prose_and_reasoning_are_free(engine: Engine, maker: GrammarMaker) -> No
     text = 'I {"say": <tool_cal l>.\n<think>perhaps <tool_call>x</tool_call></think> so'
     for token in engine.vocabulary.encode([text], first=True):
         assert constraint.take(token)
-        assert constraint.allowed() is None
+        assert not constraint.mask(np.zeros(engine.vocabulary.size, np.float32))
 
 
 def test_a_marker_in_letters_opens_a_call_too(engine: Engine, maker: GrammarMaker) -> None:
@@ -263,10 +259,9 @@ def test_an_answer_schema_leaves_calls_or_that_answer(engine: Engine, maker: Gra
         sampler, text = Sampler(temperature=1.0, seed=seed), ""
         for _ in range(MAX_TOKENS):
             engine.step([work])
-            allowed, logits = constraint.allowed(), engine.logits(work)
-            assert allowed is not None
-            allowed[engine.vocabulary.named("<think>") or 0] = False
-            logits[~allowed] = -np.inf
+            logits = engine.logits(work)
+            assert constraint.mask(logits)
+            logits[engine.vocabulary.named("<think>") or 0] = -np.inf
             token = sampler.choose(logits).token
             if token in engine.vocabulary.ends:
                 seen.add("call" if "<tool_call>" in text else "answer")
@@ -286,13 +281,10 @@ def test_reasoning_may_come_before_a_constrained_answer(
     constraint = Constraint(lambda: maker, engine.vocabulary, schema={"type": "boolean"})
     assert constraint.in_force
     for token in engine.vocabulary.encode(["<think>well, a</think>"], first=True):
-        allowed = constraint.allowed()
-        assert allowed is None or allowed[token]
+        assert constraint.allows(token)
         assert constraint.take(token)
     assert constraint.in_force
-    allowed = constraint.allowed()
-    assert allowed is not None
-    assert not allowed[engine.vocabulary.named("<think>") or 0]
+    assert not constraint.allows(engine.vocabulary.named("<think>") or 0)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -304,7 +296,7 @@ def test_a_schema_that_cannot_be_enforced_is_named_and_the_rest_still_holds(
     constraint = Constraint(lambda: maker, engine.vocabulary, tools=tools)
     constraint.take(engine.vocabulary.named("<tool_call>") or -1)
     assert constraint.in_force
-    assert constraint.allowed() is not None
+    assert not constraint.allows(engine.vocabulary.named("<think>") or 0)
     assert set(maker.refused) == {"odd"}
     assert "\n" not in maker.refused["odd"]
 

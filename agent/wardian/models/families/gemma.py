@@ -7,7 +7,7 @@ Not covered: a text that holds the quote itself, which the notation cannot say.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -49,7 +49,7 @@ class Notation:
             return
         heard.end_call(name, json.dumps(values, ensure_ascii=False))
 
-    def _call_text(self, source: Source) -> Any:
+    def _call_text(self, source: Source) -> Generator[None, None, str]:
         """Up to the closing marker that stands in no quotes."""
         parts: list[str] = []
         while True:

@@ -21,10 +21,10 @@ _CLOSES = (END, CALL, RETURN, START)
 def read_reply(source: Source, heard: Heard, thinking: bool) -> Reading:
     """Message by message: analysis is reasoning, commentary to a tool is a call, else text."""
     while source.pending or not source.is_over:
-        start = yield from source.begins(CHANNEL, START, RECIPIENT, " to=", "assistant", *_CLOSES)
+        start = yield from source.begins(CHANNEL, START, RECIPIENT, *_CLOSES)
         if not start and source.pending:
             yield from source.up_to(*_CLOSES, CHANNEL, passing=heard.say)
-        elif start in (CHANNEL, RECIPIENT, " to=", START):
+        elif start in (CHANNEL, RECIPIENT, START):
             yield from _read_message(source, heard, start)
         elif not source.pending and not source.is_over:
             yield
@@ -45,6 +45,7 @@ def _read_message(source: Source, heard: Heard, start: str) -> Reading:
         heard.end_call(recipient[1], body.strip())
     elif found == MESSAGE:
         passing = heard.reason if f"{CHANNEL}analysis" in head else heard.say
+        passing("\n\n")  # between messages; at the beginning it is passed over
         yield from source.up_to(*_CLOSES, passing=passing)
 
 

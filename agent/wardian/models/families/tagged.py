@@ -70,8 +70,11 @@ def _united(schemas: list[Any], root: Mapping[str, Any], depth: int) -> set[str]
 def resolved(schema: Any, root: Mapping[str, Any]) -> Any:
     """The schema that a reference stands for; itself where it is none, or one to nothing."""
     seen = 0
-    while isinstance(schema, dict) and isinstance(schema.get("$ref"), str) and seen < 8:
-        seen, schema = seen + 1, _resolved(cast("str", schema["$ref"]), root)
+    while isinstance(schema, dict) and seen < 8:
+        reference = cast("dict[str, Any]", schema).get("$ref")
+        if not isinstance(reference, str):
+            break
+        seen, schema = seen + 1, _resolved(reference, root)
     return cast("Any", schema)
 
 
@@ -85,7 +88,7 @@ def _resolved(reference: str, root: Mapping[str, Any]) -> Any:
 
 
 def parameters_of(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    properties = schema.get("properties")
+    properties: object = schema.get("properties")
     return cast("dict[str, Any]", properties) if isinstance(properties, dict) else {}
 
 

@@ -78,9 +78,7 @@ class Generation:
 
     def _choose(self, engine: Engine) -> int:
         logits = engine.logits(self.work)
-        allowed = self.constraint.allowed()
-        if allowed is not None:
-            np.copyto(logits, -np.inf, where=~allowed)
+        masked = self.constraint.mask(logits)
         while True:
             try:
                 chosen = self._sampler.choose(logits)
@@ -91,7 +89,7 @@ class Generation:
             logits[chosen.token] = -np.inf
         self.draft.sampled.append(chosen.token)
         self.draft.logprobs.append(chosen.logprob)
-        self.draft.constrained.append(allowed is not None)
+        self.draft.constrained.append(masked)
         return chosen.token
 
 
