@@ -78,6 +78,7 @@ class Conversation:
             self._add(Role.SYSTEM, event.system_prompt)
         self.messages.extend(event.earlier)
         self._add(Role.USER, task_text(event.task))
+        self.messages.extend(event.prefix)
 
     def _add_reply(self, reply: Reply) -> None:
         if reply.finish in (Finish.LENGTH, Finish.CUT):

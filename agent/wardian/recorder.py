@@ -1,7 +1,7 @@
 """Keeps a run's events: applies them, writes them, and passes them to who listens."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from wardian.events import (
     CallDecided,
@@ -37,6 +37,12 @@ class RunRecorder:
         self.open_question = ""
         """What a person was needed for and nobody could be asked."""
         self._text: list[str] = []
+
+    def recall(self, events: Iterable[Recorded]) -> None:
+        """Apply what the log holds already."""
+        for event in events:
+            self.conversation.apply(event)
+            self.meter.apply(event)
 
     async def record(self, *events: Recorded, durable: bool = True) -> None:
         """Raises: StorageError; the events then did not happen."""

@@ -91,6 +91,9 @@ class ToolContext:
     sandbox: Sandbox
     within: Confinement
     call_id: str
+    idempotency_key: str = ""
+    """The same whenever this call is run again after an interruption, and of no other call: for
+    services that take such a key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +129,11 @@ class Tool:
     @property
     def read_only(self) -> bool:
         return self.effects <= {Effect.READS}
+
+    @property
+    def may_write(self) -> bool:
+        """Can the workspace be another one after a call?"""
+        return not self.effects.isdisjoint({Effect.WRITES, Effect.EXECUTES})
 
 
 class ToolSource(Protocol):
