@@ -226,6 +226,7 @@ class Agent(Generic[T]):
             log = self._log(beginning)
             if log:
                 stack.callback(log.close)
+            beginning = await asyncio.to_thread(beginning.prepare, beginning)
             steps = beginning.branch.steps if beginning.branch else 0
             meter = Meter(ledger=beginning.ledger, steps=steps)
             stack.callback(meter.close)
@@ -246,7 +247,8 @@ class Agent(Generic[T]):
         if not self.store or not beginning.keep:
             return None
         if beginning.resumption:
-            return RunLog.reopen(self.store.root / beginning.run_id)
+            lines = beginning.resumption.continuation.lines
+            return RunLog.reopen(self.store.root / beginning.run_id, lines=lines)
         return self.store.create(beginning.run_id)
 
     async def _begin(

@@ -191,7 +191,7 @@ class Settlement(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallSettled:
-    """How a call that was cut off goes on: as the user decided, or of itself if it is repeatable."""
+    """How a call that was cut off goes on: as the user decided, or again if it is repeatable."""
 
     kind: ClassVar[str] = "call_settled"
     step: int

@@ -97,9 +97,7 @@ class Keeping:
         """The present state, kept, unless it is the one kept last. Raises: StorageError."""
         return await asyncio.to_thread(self._look, step, when, sandbox)
 
-    def _look(
-        self, step: int, when: Moment, sandbox: Sandbox | None
-    ) -> tuple[WorkspaceSaved, ...]:
+    def _look(self, step: int, when: Moment, sandbox: Sandbox | None) -> tuple[WorkspaceSaved, ...]:
         place: Path = self._workspace
         mounts: tuple[Mount, ...] = ()
         if isinstance(sandbox, SupervisedSandbox):

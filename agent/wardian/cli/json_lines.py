@@ -13,13 +13,12 @@ from wardian.events import (
     CallDecided,
     CallFinished,
     CallStarted,
-    ChildFinished,
-    ChildStarted,
     EgressDecided,
     Event,
     ModelAsked,
     ModelReplied,
     Noted,
+    Recorded,
     RunFinished,
     RunStarted,
     SandboxOpened,
@@ -79,19 +78,7 @@ def event_line(event: Event) -> str | None:
             return line(event.kind, **recorded_fields(event))
 
 
-def recorded_fields(
-    event: RunStarted
-    | ModelAsked
-    | ModelReplied
-    | CallDecided
-    | SandboxOpened
-    | CallStarted
-    | CallFinished
-    | EgressDecided
-    | ChildStarted
-    | ChildFinished
-    | Noted,
-) -> dict[str, Any]:
+def recorded_fields(event: Recorded) -> dict[str, Any]:
     match event:
         case RunStarted():
             return {
@@ -132,10 +119,10 @@ def recorded_fields(
             return {"step": event.step, **asdict(egress), "seconds": round(egress.seconds, 6)}
         case SandboxOpened():
             return {"step": event.step, "sandbox": event.sandbox}
-        case ChildStarted() | ChildFinished():
-            return asdict(event)
         case Noted():
             return {"step": event.step, "text": event.text}
+        case _:
+            return asdict(event)
 
 
 def call_fields(call: ToolCall) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from wardian.events import (
     Event,
     ModelReplied,
     Noted,
+    RunResumed,
     RunStarted,
 )
 from wardian.types import Message
@@ -77,6 +78,10 @@ class PlainRenderer(QuietRenderer):
 
     def on(self, event: Event) -> None:
         match event:
+            case RunResumed():
+                self.say(resumed_facts(event))
+                for sentence in event.changed:
+                    self.say(f"agent: {visible(sentence)}")
             case RunStarted():
                 self.say(f"agent: run {event.run_id}, {run_facts(event)}")
             case ModelReplied(reply=reply, step=step):
@@ -86,8 +91,10 @@ class PlainRenderer(QuietRenderer):
                 self._show_call(self.calls[call_id], step)
             case CallFinished(result=result, step=step):
                 self._show_result(result, step)
-            case CallDecided() if text := unanswered(event):
-                self.say(text)
+            case CallDecided(call=call):
+                self.calls[call.id] = call
+                if text := unanswered(event):
+                    self.say(text)
             case EgressDecided(step=step) if text := self.refusals.line(event):
                 self.say(f"[{step}] {text}")
             case Noted(text=text, step=step):
@@ -128,6 +135,11 @@ def run_facts(event: RunStarted) -> str:
     sandbox = "NO SANDBOX: calls run with your rights" if backend == "none" else backend
     policy = str(event.policy.get("name", ""))
     return visible(f"{event.model.get('name')} ({where}), {sandbox}, policy {policy}")
+
+
+def resumed_facts(event: RunResumed) -> str:
+    where = "local" if event.model.get("is_local") else "remote"
+    return visible(f"agent: resumed after step {event.step}, {event.model.get('name')} ({where})")
 
 
 class Refusals:

@@ -4,7 +4,7 @@ The one thing that moves is the last line, which says what is being waited for.
 """
 
 from wardian.cli import preview
-from wardian.cli.render import Refusals, never_ran, run_facts, unanswered
+from wardian.cli.render import Refusals, never_ran, resumed_facts, run_facts, unanswered
 from wardian.cli.sanitise import VisibleStream, one_line, visible
 from wardian.cli.terminal import Terminal
 from wardian.events import (
@@ -17,6 +17,7 @@ from wardian.events import (
     ModelReplied,
     Noted,
     RunFinished,
+    RunResumed,
     RunStarted,
     SandboxOpened,
 )
@@ -61,6 +62,11 @@ class LiveRenderer:
 
     def on(self, event: Event) -> None:
         match event:
+            case RunResumed():
+                self.model = one_line(str(event.model.get("name")), 40)
+                self.say(resumed_facts(event), "dim")
+                for sentence in event.changed:
+                    self.say(f"agent: {visible(sentence)}", "yellow")
             case RunStarted():
                 self.model = one_line(str(event.model.get("name")), 40)
                 self.say(f"run {event.run_id} {self.dot} {run_facts(event)}", "dim")
@@ -81,6 +87,7 @@ class LiveRenderer:
             case CallFinished(result=result):
                 self._show_result(result)
             case CallDecided():
+                self.calls[event.call.id] = event.call
                 if event.answer is not None:
                     self.asked.add(event.call.id)
                 if text := unanswered(event):

@@ -84,10 +84,11 @@ class RunLog:
         return log
 
     @classmethod
-    def reopen(cls, folder: Path) -> "RunLog":
+    def reopen(cls, folder: Path, *, lines: int | None = None) -> "RunLog":
         """Go on with a stored run. A torn last line is set aside in the file `torn` first.
 
-        Raises: StorageError, also when another process holds the run.
+        `lines` is what its caller has read of it.
+        Raises: StorageError, also when another process holds the run, or went on with it since.
         """
         try:
             descriptor = os.open(folder / LOG_NAME, os.O_APPEND | os.O_RDWR | os.O_CLOEXEC)
@@ -97,6 +98,9 @@ class RunLog:
         log._lock()
         content = log.path.read_bytes()
         whole = content.rfind(b"\n") + 1
+        if lines is not None and content.count(b"\n") != lines:
+            log._release()
+            raise StorageError(f"Run {folder.name} went on meanwhile.", "Do the same again.")
         try:
             if whole < len(content):
                 with open(folder / TORN_NAME, "ab", opener=_private) as torn:
@@ -123,6 +127,12 @@ class RunLog:
             await asyncio.get_running_loop().run_in_executor(_sync_pool(), self._sync)
         elif self._flush is None:
             self._flush = asyncio.get_running_loop().call_soon(self._write_later)
+
+    def note(self, event: Recorded) -> None:
+        """Append an event after the run's end. Raises: StorageError."""
+        self._waiting.append((event.kind, encode(event, self._save_blob)))
+        self._write()
+        self._sync()
 
     def close(self) -> None:
         """Write what waits and release the run. May be called twice.
@@ -203,7 +213,7 @@ class RunLog:
         try:
             os.fdatasync(self._descriptor)
         except OSError as error:
-            # The kernel may have dropped what it could not write, and a later sync would not say so.
+            # The kernel may have dropped what it could not write; a later sync would not say so.
             self._failure = _storage_error(self.path, error)
             raise self._failure from error
 

@@ -37,6 +37,8 @@ class Continuation:
     """Where a run stopped."""
 
     run_id: str
+    lines: int
+    """Of the log, without a torn one"""
     started: RunStarted
     events: tuple[Recorded, ...]
     uncertain: tuple[Uncertain, ...]
@@ -67,6 +69,7 @@ class Continuation:
         saved = [event.state for event in events if isinstance(event, WorkspaceSaved)]
         return cls(
             run_id=trajectory.run_id,
+            lines=trajectory.lines,
             started=started,
             events=events,
             uncertain=tuple(uncertain_calls(trajectory)),

@@ -18,7 +18,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ from wardian.errors import StorageError
 from wardian_sandbox.carrying import CREATE, READ, Owner, Tree, fill, put, remove
 from wardian_sandbox.checkpoints import without_placeholders
 from wardian_sandbox.protecting import Mount
-from wardian_sandbox.snapshot import Entry, Snapshot, take_snapshot
+from wardian_sandbox.snapshot import Entry, Snapshot, entry_of, take_snapshot
 
 STATES_NAME = "states"
 FILES_NAME = "files"
@@ -101,7 +101,7 @@ class States:
     ) -> int:
         """The number of the workspace's present state, kept if it is not the latest one.
 
-        Where `alike` has a file, by everything the file system tells of it, it is linked from there.
+        Where `alike` has a file, by all that the file system tells of it, it is linked from there.
         Raises: StorageError, SandboxError when there is too much to look at.
         """
         began = time.time_ns()
@@ -200,9 +200,9 @@ class States:
                 ref = "" if path in left_out else self._keep(tree, path, entry, alike)
                 if ref is None:
                     continue  # gone meanwhile
-                if entry.changed_ns > began - TICK_NS:  # it may yet change and look the same
-                    entry = entry._replace(changed_ns=0)
-                now[path] = Kept(entry, ref)
+                # It may yet change and look the same.
+                is_fresh = entry.changed_ns > began - TICK_NS
+                now[path] = Kept(entry._replace(changed_ns=0) if is_fresh else entry, ref)
                 if not now[path].is_same(before):
                     differing.append(path)
         return differing, now
@@ -293,6 +293,34 @@ class States:
         return True
 
 
+def present(workspace: Path, paths: Iterable[str]) -> dict[str, Kept | None]:
+    """What these paths are now, None for not there; nothing is kept by it."""
+    found: dict[str, Kept | None] = {}
+    with Tree(workspace) as tree:
+        for path in paths:
+            try:
+                status = tree.status(path)
+            except OSError:  # a link stands where a folder on the way was
+                status = None
+            entry = entry_of(status) if status else None
+            if entry is None:
+                found[path] = None
+            elif stat.S_ISDIR(entry.kind):
+                found[path] = Kept(entry, "")
+            else:
+                found[path] = Kept(entry, content_ref(tree, path, entry))
+    return found
+
+
+def take_along(workspace: Path, place: Path, path: str, kept: Kept) -> bool:
+    """Copy a file that was not kept from the workspace, if it is as it was. Raises: OSError."""
+    with Tree(workspace) as source, Tree(place) as target:
+        status = source.status(path)
+        if status is None or not _is_untouched(kept.entry, entry_of(status)):
+            return False
+        return put(source, target, path, (os.geteuid(), os.getegid()), keep_mode=False) is not None
+
+
 def last_states(runs: Path, workspace: Path) -> States | None:
     """Those of the last run that kept states of this workspace."""
     with suppress(OSError, StorageError):
@@ -374,8 +402,10 @@ def _is_there(tree: Tree, path: str, kept: Kept, now: Snapshot) -> bool:
         if entry.size != kept.entry.size:
             return False
         if entry.modified_ns == kept.entry.modified_ns and entry.inode == kept.entry.inode:
-            return kept.entry.changed_ns in (0, entry.changed_ns) or not kept.ref or (
-                content_ref(tree, path, entry) == kept.ref
+            return (
+                kept.entry.changed_ns in (0, entry.changed_ns)
+                or not kept.ref
+                or (content_ref(tree, path, entry) == kept.ref)
             )
     return content_ref(tree, path, entry) == kept.ref if kept.ref else False
 

@@ -90,6 +90,11 @@ class Trajectory:
     def events(self) -> tuple[Recorded, ...]:
         return tuple(record.event for record in self.records if record.event is not None)
 
+    @property
+    def lines(self) -> int:
+        """Of the log, without a torn one."""
+        return len(self.records) + sum(not d.problem.startswith("torn") for d in self.damage)
+
     @cached_property
     def started(self) -> RunStarted | None:
         return next((e for e in self.events if isinstance(e, RunStarted)), None)
