@@ -56,7 +56,7 @@ class RunRecorder:
                 self._text.clear()
             if isinstance(event, CallDecided):
                 self._note_question(event)
-            if durable:
+            if durable or not self._log:
                 self._listener(event)
             else:
                 # After the log's own late write, so that nobody is shown what may yet be lost.

@@ -40,7 +40,7 @@ from wardian.cli.run_options import (
     read_schema,
 )
 from wardian.cli.servers import tool_servers
-from wardian.cli.session import converse
+from wardian.cli.session import Open, converse, new_task
 from wardian.cli.task_input import read_task
 from wardian.cli.terminal import person_fd
 from wardian.cli.view import View
@@ -48,7 +48,7 @@ from wardian.loop import Approve
 from wardian.models.catalogue import resolve_model
 from wardian.runs import RunStore
 from wardian.settings import Settings, load_settings, paths
-from wardian.types import Sampling, Task
+from wardian.types import Sampling
 from wardian_policies import Policy
 from wardian_tools.types import ToolSource
 
@@ -121,7 +121,7 @@ def run(
     def make_agent(ask: Approve | None) -> Agent[object]:
         return configured_agent(settings, workspace, own, schema, ask, servers)
 
-    return perform(make_agent, job, view, asks(approve, as_json=as_json), workspace)
+    return perform(make_agent, new_task(job), view, asks(approve, as_json=as_json), workspace)
 
 
 def asks(approve: When | None, *, as_json: bool) -> bool:
@@ -170,17 +170,17 @@ def configured_agent(
 
 def perform(
     make_agent: Callable[[Approve | None], Agent[Any]],
-    task: Task,
+    open_: Open,
     view: View,
     may_ask: bool,
     workspace: Path,
 ) -> int:
-    """Run the task, show it, and give the exit code."""
+    """Run what is opened, show it, and give the exit code."""
     fd = person_fd() if may_ask else None
     person = Person(fd) if fd is not None else None
     try:
         outcome = asyncio.run(
-            converse(make_agent, task, view.renderer, person, workspace.absolute())
+            converse(make_agent, open_, view.renderer, person, workspace.absolute())
         )
     except RunBroke as broke:
         view.close(broke.outcome)

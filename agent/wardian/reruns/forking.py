@@ -87,14 +87,12 @@ def link(store: RunStore, forks: list[Fork]) -> None:
 
     Raises: StorageError when it cannot be written.
     """
-    fork_ = forks[0].rerun.beginning.branch
-    assert fork_ is not None
-    event = Forked(
-        step=fork_.fork["step"],
-        group=fork_.fork["group"],
-        run_ids=tuple(fork.run_id for fork in forks),
-    )
-    annotate(store, fork_.fork["run_id"], event)
+    branches = [fork.rerun.beginning.branch for fork in forks]
+    links = [branch.fork for branch in branches if branch]
+    if links:
+        ids = tuple(fork.run_id for fork in forks)
+        event = Forked(step=links[0]["step"], group=links[0]["group"], run_ids=ids)
+        annotate(store, links[0]["run_id"], event)
 
 
 def annotate(store: RunStore, run_id: str, event: Recorded) -> None:
