@@ -11,8 +11,8 @@ import pytest
 from wardian import Agent, FunctionModel, RunStore, Trajectory
 from wardian.beginning import Settled
 from wardian.models.replies import Answer
-from wardian.results import RunResult
 from wardian.reruns import resume
+from wardian.results import RunResult
 from wardian.types import Request, Role
 
 

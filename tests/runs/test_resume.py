@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from tests.runs.conftest import House
+
 from wardian import Budgets, Policy, ScriptedModel, tool
 from wardian.beginning import UNKNOWN, Settled
 from wardian.errors import ApprovalNeeded, ConfigurationError, ExitCode, StorageError

@@ -258,6 +258,8 @@ def _as_recorded(
     again.model = ReplayedModel(
         [e.reply for e in replies], name=str(started.model.get("name")), identity=started.model
     )
+    # Those in force at the end are the ledger's; a limit that was raised is no difference.
+    again.policy = agent.policy.with_budgets(Budgets(**started.policy.get("budgets", {})))
     again.approve = _answers(events)
     again.subagents = ()
     again.workspace_mode = "copy"

@@ -191,6 +191,8 @@ class States:
         left_out = _left_out(seen)
         now = State()
         differing: list[str] = []
+        settled: list[str] = []
+        """The same, but known better by now"""
         with Tree(workspace) as tree:
             for path, entry in seen.entries.items():
                 before = self.latest.get(path)
@@ -203,9 +205,8 @@ class States:
                 # It may yet change and look the same.
                 is_fresh = entry.changed_ns > began - TICK_NS
                 now[path] = Kept(entry._replace(changed_ns=0) if is_fresh else entry, ref)
-                if not now[path].is_same(before):
-                    differing.append(path)
-        return differing, now
+                (settled if now[path].is_same(before) else differing).append(path)
+        return differing + settled if differing else [], now
 
     def _keep(self, tree: Tree, path: str, entry: Entry, alike: "States | None") -> str | None:
         """What stands for the path's content, which is kept; None when it is gone."""
