@@ -7,8 +7,8 @@ import asyncio
 import copy
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, suppress
-from dataclasses import asdict, dataclass
+from contextlib import AsyncExitStack, aclosing, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Self
 
@@ -16,10 +16,11 @@ import wardian_sandbox
 from wardian._version import __version__
 from wardian.answers import AnswerCheck, answer_check
 from wardian.approval import Approve, Grants
+from wardian.beginning import Beginning, go_on, resumed_event
 from wardian.budget import NOTHING, Amount, Ledger
 from wardian.compaction import Window, fitting
 from wardian.ending import finish, why
-from wardian.errors import ConfigurationError, WardianError
+from wardian.errors import ConfigurationError, StorageError, WardianError
 from wardian.events import ChildFinished, ChildStarted, Event, RunFinished, RunStarted
 from wardian.limits import Meter
 from wardian.loop import Run, pursue
@@ -28,7 +29,7 @@ from wardian.privacy import Screen, Session
 from wardian.prompt import Conversation, system_prompt
 from wardian.recorder import RunRecorder
 from wardian.results import RunResult, T
-from wardian.run_box import RunBox
+from wardian.run_box import Keeping, RunBox
 from wardian.runs import RunLog, RunStore, new_run_id
 from wardian.screens import screen_for
 from wardian.settings import guarded, paths, policy_in_force, workspace_of
@@ -191,8 +192,7 @@ class Agent(Generic[T]):
         Raises: ModelError, StorageError, SandboxError; the run is stored up to there. When the
             task of the caller is cancelled the run is recorded as cancelled first.
         """
-        ledger = Ledger(self.policy.budgets, parent=within, spent=spent)
-        return await self.perform(task, earlier, ledger, lambda _: None)
+        return await self.perform(self.beginning(task, earlier=earlier, spent=spent, within=within))
 
     def run_sync(self, task: str | Task) -> RunResult[T]:
         """`run` for programs without an event loop; closes the model afterwards."""
@@ -210,12 +210,31 @@ class Agent(Generic[T]):
 
         Closing the iterator cancels the run. Raises: as `run`, after the events so far.
         """
+        beginning = self.beginning(task, earlier=earlier, spent=spent)
+        async with aclosing(self.follow(beginning)) as events:
+            async for event in events:
+                yield event
+
+    def beginning(
+        self,
+        task: str | Task,
+        *,
+        earlier: Sequence[Message] = (),
+        spent: Amount = NOTHING,
+        within: Ledger | None = None,
+    ) -> Beginning:
+        """A new run of this agent."""
+        task = Task(prompt=task) if isinstance(task, str) else task
+        ledger = Ledger(self.policy.budgets, parent=within, spent=spent)
+        return Beginning(task=task, ledger=ledger, earlier=earlier)
+
+    async def follow(self, beginning: Beginning) -> AsyncGenerator[Event, None]:
+        """`perform`, as `stream` gives a task's events. Raises: as `run`."""
         events: asyncio.Queue[Event | None] = asyncio.Queue()
 
         async def follow() -> None:
             try:
-                ledger = Ledger(self.policy.budgets, spent=spent)
-                await self.perform(task, earlier, ledger, events.put_nowait)
+                await self.perform(replace(beginning, listener=events.put_nowait))
             finally:
                 events.put_nowait(None)
 
@@ -242,47 +261,80 @@ class Agent(Generic[T]):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def perform(
-        self,
-        task: str | Task,
-        earlier: Sequence[Message],
-        ledger: Ledger,
-        listener: Callable[[Event], None],
-        run_id: str = "",
-    ) -> RunResult[T]:
-        """`run` with what a sub-agent brings along: a ledger on its caller's, and its own id."""
-        task = Task(prompt=task) if isinstance(task, str) else task
-        if task.output_schema is not None and self.check.schema is None:
+    async def perform(self, beginning: Beginning) -> RunResult[T]:
+        """Do what `beginning` says. Raises: as `run`."""
+        schema = beginning.task.output_schema
+        if schema is not None and self.check.schema is None:
             typed = copy.copy(self)
-            typed.check = answer_check(None, task.output_schema)
-            return await typed.perform(task, earlier, ledger, listener, run_id)
+            typed.check = answer_check(None, schema)
+            return await typed.perform(beginning)
         if not self.workspace.is_dir() or not os.access(self.workspace, os.R_OK | os.X_OK):
             raise ConfigurationError(
                 f"The workspace {self.workspace} is not a folder that can be read.",
                 "Name one with --workspace.",
             )
-        run_id = run_id or new_run_id()
+        beginning = replace(beginning, run_id=beginning.run_id or new_run_id())
         choice = await self._choose_sandbox()
         if isinstance(self.model, Startable):
             await self.model.start()
         async with AsyncExitStack() as stack:
-            log = self.store.create(run_id) if self.store else None
+            log = self._log(beginning)
             if log:
                 stack.callback(log.close)
-            meter = Meter(ledger=ledger)
+            beginning = await asyncio.to_thread(beginning.prepare, beginning)
+            steps = beginning.branch.steps if beginning.branch else 0
+            meter = Meter(ledger=beginning.ledger, steps=steps)
             stack.callback(meter.close)
             screen = self._screen(log)
-            recorder = RunRecorder(log, Conversation(), meter, listener, screen)
-            box = self._box(run_id, choice.backend, recorder)
+            recorder = RunRecorder(log, Conversation(), meter, beginning.listener, screen)
+            box = self._box(beginning, choice.backend, recorder, log)
             stack.push_async_callback(box.close)
-            run = self._assemble(run_id, recorder, box)
+            run = self._assemble(beginning.run_id, recorder, box)
             try:
-                await run.recorder.record(self._started(run, task, earlier, choice))
-                finished = await self._supervise(run)
+                finished = await self._supervise(
+                    run, await self._begun(run, recorder, beginning, choice, log)
+                )
             except BaseException as error:
                 screen.cleaned(error)
                 raise
         return self._result(run, screen.shown(finished), log)
+
+    async def _begun(
+        self,
+        run: Run,
+        recorder: RunRecorder,
+        beginning: Beginning,
+        choice: Choice,
+        log: RunLog | None,
+    ) -> Callable[[Run], Awaitable[Stop]]:
+        """`_begin`; a new run whose first event cannot be kept leaves nothing in the store."""
+        try:
+            return await self._begin(run, recorder, beginning, choice)
+        except StorageError:
+            if log and not beginning.resumption:
+                log.discard()
+            raise
+
+    def _log(self, beginning: Beginning) -> RunLog | None:
+        if not self.store or not beginning.keep:
+            return None
+        if beginning.resumption:
+            lines = beginning.resumption.continuation.lines
+            return RunLog.reopen(self.store.root / beginning.run_id, lines=lines)
+        return self.store.create(beginning.run_id)
+
+    async def _begin(
+        self, run: Run, recorder: RunRecorder, beginning: Beginning, choice: Choice
+    ) -> Callable[[Run], Awaitable[Stop]]:
+        """Record that it begins; gives what then does the work. Raises: StorageError."""
+        resumption = beginning.resumption
+        if resumption is None:
+            await recorder.record(self._started(run, beginning, choice))
+            return pursue
+        recorder.recall(resumption.continuation.events)
+        run.meter.strikes = 0  # the user says go on
+        await recorder.record(resumed_event(resumption, run, asdict(choice)))
+        return lambda run: go_on(run, resumption)
 
     async def _choose_sandbox(self) -> Choice:
         """Which sandbox the calls will run in: what is lacking is said before the model is asked.
@@ -295,7 +347,9 @@ class Agent(Generic[T]):
         reaches_hosts = bool(self.policy.confinement.egress.hosts)
         return await choose(self.sandbox, self.sandbox_image, reaches_hosts=reaches_hosts)
 
-    def _box(self, run_id: str, backend: str, recorder: RunRecorder) -> RunBox:
+    def _box(
+        self, beginning: Beginning, backend: str, recorder: RunRecorder, log: RunLog | None
+    ) -> RunBox:
         theirs = self.caller.call.sandbox if self.caller else None
         if self.workspace_mode == "copy" and isinstance(theirs, SupervisedSandbox):
 
@@ -304,18 +358,21 @@ class Agent(Generic[T]):
 
             return RunBox(lent, recorder.record, bring_back=True)
 
+        workspace = beginning.place or self.workspace
+
         def opening() -> Awaitable[Sandbox]:
             return wardian_sandbox.open_sandbox(
                 backend,
-                self.workspace,
+                workspace,
                 self.policy.confinement,
-                mode=self.workspace_mode,
+                mode="mount" if beginning.place else self.workspace_mode,
                 image=self.sandbox_image,
-                run=run_id,
+                run=beginning.run_id,
                 on_egress=recorder.note_egress,
             )
 
-        return RunBox(opening, recorder.record)
+        keeping = Keeping(log.folder, workspace) if log else None
+        return RunBox(opening, recorder.record, keeping=keeping)
 
     def _screen(self, log: RunLog | None) -> Screen:
         """What this run hides. Raises: ConfigurationError for a key that is none."""
@@ -421,7 +478,8 @@ class Agent(Generic[T]):
         started = ChildStarted(step=step, call_id=call_id, run_id=run_id, name=caller.name)
         await run.recorder.record(started, durable=False)
         try:
-            result = await self.perform(task, (), ledger, lambda _: None, run_id)
+            work = Beginning(task=Task(prompt=task), ledger=ledger, run_id=run_id)
+            result = await self.perform(work)
             stop = result.stop
         except asyncio.CancelledError:
             stop = Stop.CANCELLED
@@ -456,12 +514,11 @@ class Agent(Generic[T]):
             self.child_models[definition.model] = resolve_model(definition.model)
         return self.child_models[definition.model]
 
-    def _started(
-        self, run: Run, task: Task, earlier: Sequence[Message], choice: Choice
-    ) -> RunStarted:
+    def _started(self, run: Run, beginning: Beginning, choice: Choice) -> RunStarted:
+        branch = beginning.branch
         return RunStarted(
             run_id=run.id,
-            task=task,
+            task=beginning.task,
             system_prompt=system_prompt(
                 self.instructions,
                 output_schema=self.check.schema,
@@ -481,20 +538,38 @@ class Agent(Generic[T]):
             sandbox=asdict(choice),
             workspace=str(self.workspace),
             wardian_version=__version__,
-            earlier=tuple(m for m in earlier if m.role is not Role.SYSTEM),
+            earlier=tuple(m for m in beginning.earlier if m.role is not Role.SYSTEM),
             tags=self.tags,
             parent=self.caller.as_json() if self.caller else {},
             group=self.group,
             spent=run.meter.ledger.before.as_json(),
             flow=self.caller.run.labels.state.as_json() if self.caller else {},
+            settings=self.settings_json(beginning.place),
+            fork=branch.fork if branch else {},
+            prefix=branch.prefix if branch else (),
         )
 
-    async def _supervise(self, run: Run) -> RunFinished:
+    def settings_json(self, place: Path | None = None) -> dict[str, Any]:
+        """What a run can be resumed, replayed or forked with, where no other event says it."""
+        chosen: dict[str, Any] = {
+            "sampling": {k: v for k, v in asdict(self.sampling).items() if v is not None},
+            "workspace_mode": self.workspace_mode,
+            "sandbox": self.sandbox,
+            "sandbox_image": self.sandbox_image,
+            "instructions": self.instructions,
+            "output_schema": self.check.schema,
+            "place": str(place) if place else None,
+        }
+        return {key: value for key, value in chosen.items() if value}
+
+    async def _supervise(
+        self, run: Run, pursuit: Callable[[Run], Awaitable[Stop]] = pursue
+    ) -> RunFinished:
         """Run the loop under the clock and record how it ended, whatever that was."""
         seconds = run.meter.ledger.left(Stop.TIME)
         try:
             async with asyncio.timeout(seconds):
-                stop = await pursue(run)
+                stop = await pursuit(run)
         except TimeoutError:
             stop = Stop.TIME
         except asyncio.CancelledError:

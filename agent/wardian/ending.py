@@ -9,6 +9,7 @@ from wardian.types import Message, Role, Stop
 
 async def finish(run: Run, stop: Stop, error: str) -> RunFinished:
     """Record the run's end: its last text, its changes to the workspace, what it consumed."""
+    left = await run.box.left(run.meter.steps) if stop is not Stop.FAILED else ()
     changes = await run.box.diff() if stop is not Stop.FAILED else ()
     finished = RunFinished(
         stop=stop,
@@ -21,7 +22,7 @@ async def finish(run: Run, stop: Stop, error: str) -> RunFinished:
         changes=tuple(asdict(change) for change in changes),
         spent=run.meter.ledger.spent.as_json(),
     )
-    await run.recorder.record(finished)
+    await run.recorder.record(*left, finished)
     return finished
 
 

@@ -5,6 +5,7 @@ listeners and not recorded: the `ModelReplied` that follows holds the same text.
 """
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from wardian.types import CallDelta, Message, ReasoningDelta, Reply, Stop, Task, TextDelta, Usage
@@ -42,6 +43,12 @@ class RunStarted:
     """What counts against its budgets from before, when it goes on from another run"""
     flow: dict[str, Any] = field(default_factory=dict[str, Any])
     """Labels it begins with, each with its first source: of a sub-agent, its caller's"""
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What it takes to run it again, beside the rest: sampling, how the workspace is used, …"""
+    fork: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Of a fork: run_id and step it restarts from, the group of its siblings, its index in it"""
+    prefix: tuple[Message, ...] = ()
+    """Of a fork: the messages after the task that it goes on from"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +150,99 @@ class ChildFinished:
     """steps, tool_calls, tokens, cost_usd, seconds; with those of its own sub-agents"""
 
 
+class Moment(StrEnum):
+    """When a workspace's state was looked at."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkspaceSaved:
+    """What the workspace was before or after the calls of a step that could change it."""
+
+    kind: ClassVar[str] = "workspace_saved"
+    step: int
+    when: Moment
+    state: int
+    """Its number in the run's folder; the same one again when nothing changed"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResumed:
+    """A run goes on that had stopped or been killed."""
+
+    kind: ClassVar[str] = "run_resumed"
+    step: int
+    """The last that had a reply"""
+    model: dict[str, Any]
+    """As in `RunStarted`; it may be another one, or have changed"""
+    policy: dict[str, Any]
+    """name and sha256 of what is in force from here; never wider than at the start"""
+    sandbox: dict[str, Any]
+    changed: tuple[str, ...] = ()
+    """Sentences for the user: what is not as the run left it"""
+    told: str = ""
+    """What the model is told, as a note after the results it still waits for"""
+
+
+class Settlement(StrEnum):
+    """What the user decided of a call of which nobody knows whether it took effect."""
+
+    AGAIN = "again"
+    """Run it once more."""
+    FAILED = "failed"
+    """Tell the model that its outcome is not known."""
+    SUPPLIED = "supplied"
+    """The user says what it gave."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSettled:
+    """How a call that was cut off goes on: as the user decided, or again if it is repeatable."""
+
+    kind: ClassVar[str] = "call_settled"
+    step: int
+    call_id: str
+    settlement: Settlement
+    by_user: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangesUndone:
+    """The user took back what steps had done to files. After the run's end, like what follows."""
+
+    kind: ClassVar[str] = "changes_undone"
+    step: int
+    """The last step taken back"""
+    steps: tuple[int, ...]
+    paths: tuple[str, ...]
+    conflicts: tuple[str, ...] = ()
+    """Left alone: changed since, or not kept"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forked:
+    """Other runs restarted from a step of this one."""
+
+    kind: ClassVar[str] = "forked"
+    step: int
+    """The first that they did anew"""
+    group: str
+    run_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rated:
+    """What the user thinks of a run, or of one step of it."""
+
+    kind: ClassVar[str] = "rated"
+    step: int
+    """0 for the whole run"""
+    good: bool
+    note: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
     """Something the runtime told the model in a user message (a cut reply, a schema not met)."""
@@ -202,8 +302,14 @@ Recorded = (
     | EgressDecided
     | ChildStarted
     | ChildFinished
+    | WorkspaceSaved
+    | RunResumed
+    | CallSettled
     | Noted
     | Compacted
     | RunFinished
+    | ChangesUndone
+    | Forked
+    | Rated
 )
 Event = Recorded | TextDelta | ReasoningDelta | CallDelta

@@ -5,6 +5,7 @@ raised to `Agent`, the one boundary that records it.
 """
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
@@ -59,6 +60,10 @@ class Opening(Protocol):
 
     async def opened_for(self, tools: Iterable[Tool], step: int) -> Sandbox: ...
 
+    async def left(self, step: int) -> Sequence[Recorded]:
+        """What is to be recorded of the workspace once the step's calls are over."""
+        ...
+
     async def diff(self) -> tuple[FileChange, ...]: ...
 
 
@@ -100,16 +105,22 @@ class Run:
 async def pursue(run: Run) -> Stop:
     """Ask, decide, run, record, until the model has answered or a limit is reached."""
     while (stop := await room(run)) is None:
-        reply = await ask(run)
-        if problem := what_is_wrong(reply, run.check_answer):
-            await run.recorder.record(Noted(step=run.meter.steps, text=problem))
-        elif not reply.message.calls:
-            return Stop.DONE
-        elif (verdicts := await decide(run, reply.message.calls)) is None:
-            return Stop.APPROVAL
-        else:
-            await act(run, verdicts)
+        if stop := await follow(run, await ask(run)):
+            return stop
     return stop
+
+
+async def follow(run: Run, reply: Reply) -> Stop | None:
+    """Do what the reply asks for; why the run ends, if it does."""
+    if problem := what_is_wrong(reply, run.check_answer):
+        await run.recorder.record(Noted(step=run.meter.steps, text=problem))
+    elif not reply.message.calls:
+        return Stop.DONE
+    elif (verdicts := await decide(run, reply.message.calls)) is None:
+        return Stop.APPROVAL
+    else:
+        await act(run, verdicts)
+    return None
 
 
 async def room(run: Run) -> Stop | None:
@@ -214,8 +225,8 @@ async def act(run: Run, verdicts: Sequence[Verdict]) -> None:
 
 async def run_together(run: Run, verdicts: Sequence[Verdict]) -> None:
     """Record the intents, run the calls at once, record the results in the calls' order."""
-    step = run.meter.steps
-    sandbox = await run.box.opened_for((v.tool for v in verdicts if v.tool), step)
+    step, tools = run.meter.steps, [verdict.tool for verdict in verdicts if verdict.tool]
+    sandbox = await run.box.opened_for(tools, step)
     await run.recorder.record(
         *(
             CallStarted(
@@ -234,7 +245,9 @@ async def run_together(run: Run, verdicts: Sequence[Verdict]) -> None:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(outcome(run, sandbox, verdict)) for verdict in verdicts]
         results = [task.result() for task in tasks]
-    await run.recorder.record(*(CallFinished(step=step, result=result) for result in results))
+    left = await run.box.left(step)
+    finished = (CallFinished(step=step, result=result) for result in results)
+    await run.recorder.record(*left, *finished)
 
 
 async def outcome(run: Run, sandbox: Sandbox, verdict: Verdict) -> ToolResult:
@@ -244,8 +257,17 @@ async def outcome(run: Run, sandbox: Sandbox, verdict: Verdict) -> ToolResult:
     assert verdict.tool is not None
     assert verdict.allow is not None
     context = ToolContext(
-        sandbox=sandbox, within=verdict.allow.within, call_id=verdict.call.id, ask=run.ask_user
+        sandbox=sandbox,
+        within=verdict.allow.within,
+        call_id=verdict.call.id,
+        idempotency_key=key_of(run, verdict.call),
+        ask=run.ask_user,
     )
     result = with_edit(await run_call(verdict.tool, verdict.call, context), verdict)
     result = labelled(result, verdict.call, verdict.tool, run.policy.flow, context.within)
     return withheld(result) if not (run.stays_here or verdict.was_asked) else result
+
+
+def key_of(run: Run, call: ToolCall) -> str:
+    """The same whenever this call is run again after an interruption, and of no other call."""
+    return hashlib.sha256(f"{run.id}/{run.meter.steps}/{call.id}".encode()).hexdigest()[:32]

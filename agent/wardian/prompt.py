@@ -98,6 +98,7 @@ class Conversation:
         text, images = task_text(event.task), event.task.images
         self.task, self.asked = len(self.messages), text
         self.messages.append(Message(role=Role.USER, content=text, images=images))
+        self.messages.extend(event.prefix)
 
     def _add_reply(self, reply: Reply) -> None:
         if reply.finish in (Finish.LENGTH, Finish.CUT):

@@ -1,7 +1,7 @@
 """Keeps a run's events: applies them, writes them, and passes them to who listens."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from wardian.errors import StorageError
 from wardian.events import (
@@ -48,6 +48,13 @@ class RunRecorder:
         """What a person was needed for and nobody could be asked."""
         self._text: list[str] = []
 
+    def recall(self, events: Iterable[Recorded]) -> None:
+        """Apply what the log holds already."""
+        for event in events:
+            self.conversation.apply(event)
+            self.meter.apply(event)
+            self.labels.apply(event)
+
     async def record(self, *events: Recorded, durable: bool = True) -> None:
         """Raises: StorageError; the events then did not happen."""
         events = self._hidden(events)
@@ -64,7 +71,7 @@ class RunRecorder:
             if isinstance(event, CallDecided):
                 self._note_question(event)
             shown = self.screen.shown(event)
-            if durable:
+            if durable or not self._log:
                 self._listener(shown)
             else:
                 # After the log's own late write, so that nobody is shown what may yet be lost.

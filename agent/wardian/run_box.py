@@ -1,11 +1,15 @@
 """The sandbox of a run, opened at the first call that needs one: many runs call nothing."""
 
-from collections.abc import Awaitable, Callable, Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from wardian.events import Recorded, SandboxOpened
+from wardian.events import Moment, Recorded, SandboxOpened, WorkspaceSaved
+from wardian.runs.states import States, last_states, remember
 from wardian_sandbox.errors import SandboxError
+from wardian_sandbox.protecting import Mount
 from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import (
     Confinement,
@@ -29,25 +33,44 @@ class RunBox:
         open_sandbox: Callable[[], Awaitable[Sandbox]],
         record: Callable[[Recorded], Awaitable[None]],
         *,
+        keeping: "Keeping | None" = None,
         bring_back: bool = False,
     ) -> None:
         """`bring_back`: the box has a copy of what another one works on; take the changes there."""
         self._open = open_sandbox
         self._record = record
+        self._keeping = keeping
         self._bring_back = bring_back
         self._sandbox: Sandbox | None = None
+        self._may_write = False
+        """Calls that may change the workspace go on."""
 
     async def opened_for(self, tools: Iterable[Tool], step: int) -> Sandbox:
         """Where these tools' calls run. Not to be called twice at once.
 
         Raises: SandboxError, before any of the calls had an effect; StorageError.
         """
-        if not any(tool.uses_sandbox for tool in tools):
-            return Unused()
-        if self._sandbox is None:
+        tools = list(tools)
+        if self._sandbox is None and any(tool.uses_sandbox for tool in tools):
             self._sandbox = await self._open()
             await self._record(SandboxOpened(step=step, sandbox=asdict(self._sandbox.identity)))
-        return self._sandbox
+        self._may_write = any(tool.may_write for tool in tools)
+        if self._may_write and self._keeping:
+            for event in await self._keeping.look(step, Moment.BEFORE, self._sandbox):
+                await self._record(event)
+        is_used = any(tool.uses_sandbox for tool in tools)
+        return self._sandbox if self._sandbox and is_used else Unused()
+
+    async def left(self, step: int) -> Sequence[Recorded]:
+        """The state that calls of the step left the workspace in, if they changed it.
+
+        Raises: SandboxError, StorageError.
+        """
+        if not self._may_write or not self._keeping:
+            return ()
+        events = await self._keeping.look(step, Moment.AFTER, self._sandbox)
+        self._may_write = False
+        return events
 
     async def diff(self) -> tuple[FileChange, ...]:
         """What changed in the workspace since the sandbox was opened."""
@@ -58,6 +81,37 @@ class RunBox:
             await self._sandbox.apply()
         if self._sandbox:
             await self._sandbox.close()
+
+
+class Keeping:
+    """Keeps the states of a run's workspace, for resuming, forking and undoing."""
+
+    def __init__(self, run_folder: Path, workspace: Path) -> None:
+        self._run_folder = run_folder
+        self._workspace = workspace
+        self._states: States | None = None
+
+    async def look(
+        self, step: int, when: Moment, sandbox: Sandbox | None
+    ) -> tuple[WorkspaceSaved, ...]:
+        """The present state, kept, unless it is the one kept last. Raises: StorageError."""
+        return await asyncio.to_thread(self._look, step, when, sandbox)
+
+    def _look(self, step: int, when: Moment, sandbox: Sandbox | None) -> tuple[WorkspaceSaved, ...]:
+        place: Path = self._workspace
+        mounts: tuple[Mount, ...] = ()
+        if isinstance(sandbox, SupervisedSandbox):
+            place, mounts = sandbox.truth
+        states = self._states or States(self._run_folder)
+        count, alike = states.count, None
+        if not count and place == self._workspace:
+            alike = last_states(self._run_folder.parent, self._workspace)
+        state = states.save(place, mounts, alike=alike)
+        if not count and place == self._workspace:
+            remember(self._run_folder.parent, self._workspace, self._run_folder.name)
+        self._states = states
+        is_new = states.count > count
+        return (WorkspaceSaved(step=step, when=when, state=state),) if is_new else ()
 
 
 class Unused:

@@ -201,19 +201,19 @@ class Policy:
 
 
 def layer_as_json(layer: Layer, with_sources: bool) -> dict[str, Any]:
-    def item(text: str, source: str) -> str | dict[str, str]:
-        return {"text": text, "source": source} if with_sources else text
+    def item(text: str, source: str, **more: str) -> str | dict[str, str]:
+        return {"text": text, "source": source, **more} if with_sources else text
 
     commands = layer.rules.commands
     rules = [
-        *(one.rule for one in layer.rules.rules),
-        *(one.rule for one in commands.rules),
-        *([commands.shell_rule] if commands.shell_rule else []),
-        layer.rules.default_rule,
+        *(("tools", one.rule) for one in layer.rules.rules),
+        *(("commands", one.rule) for one in commands.rules),
+        *([("shell", commands.shell_rule)] if commands.shell_rule else []),
+        ("default", layer.rules.default_rule),
     ]
     paths = layer.paths
     return {
-        "rules": [item(rule.text, rule.source) for rule in rules],
+        "rules": [item(rule.text, rule.source, table=table) for table, rule in rules],
         "readable": [item(path.glob, path.source) for path in paths.readable],
         "writable": [item(path.glob, path.source) for path in paths.writable],
         "protected": [item(path.glob, path.source) for path in paths.protected],

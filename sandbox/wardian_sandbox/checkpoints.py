@@ -40,7 +40,7 @@ class Checkpoints:
 
     def save(self, workspace: Path, mounts: tuple[Mount, ...] = ()) -> Checkpoint:
         """The present state. Raises: SandboxError."""
-        seen = _without_placeholders(take_snapshot(workspace), mounts)
+        seen = without_placeholders(take_snapshot(workspace), mounts)
         tree = Path(tempfile.mkdtemp(prefix="state-", dir=self._folder))
         latest = self._latest
         paths, _ = differences(Snapshot(), seen)
@@ -63,7 +63,7 @@ class Checkpoints:
 
         What is mounted to protect it is left as it is: it has not changed.
         """
-        now = _without_placeholders(take_snapshot(workspace), mounts)
+        now = without_placeholders(take_snapshot(workspace), mounts)
         paths, gone = differences(now, checkpoint.seen)
         status = workspace.stat()
         owner = (status.st_uid, status.st_gid)
@@ -113,7 +113,7 @@ def _is_mounted(path: str, mounts: tuple[Mount, ...]) -> bool:
     )
 
 
-def _without_placeholders(snapshot: Snapshot, mounts: tuple[Mount, ...]) -> Snapshot:
+def without_placeholders(snapshot: Snapshot, mounts: tuple[Mount, ...]) -> Snapshot:
     """Without what is there only to be mounted over, unless something is in it."""
     entries = dict(snapshot.entries)
     for mount in sorted(mounts, key=lambda mount: mount.path, reverse=True):

@@ -15,6 +15,7 @@ from wardian_sandbox.errors import SandboxError, SandboxUnavailable
 from wardian_sandbox.guard import Guard
 from wardian_sandbox.installing import install_packages
 from wardian_sandbox.process import BoxProcess
+from wardian_sandbox.protecting import Mount
 from wardian_sandbox.results import file_result
 from wardian_sandbox.types import (
     Artefact,
@@ -235,6 +236,12 @@ class SupervisedSandbox:
         Raises: SandboxError.
         """
         await self._workspace.renew()
+
+    @property
+    def truth(self) -> tuple[Path, tuple[Mount, ...]]:
+        """The host's folder that has the workspace's state once a call is over, and what of it is
+        mounted on its own place."""
+        return self._workspace.truth, self._workspace.mounts
 
     async def checkpoint(self) -> Checkpoint:
         """The workspace as it is now, kept until the box is closed. Raises: SandboxError."""

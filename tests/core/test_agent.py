@@ -79,7 +79,7 @@ def test_a_run_asks_decides_runs_and_records_in_that_order(box: Box) -> None:
     assert (run.answer, run.stop, run.ok, run.value) == ("It is 42.", Stop.DONE, True, "It is 42.")
     kinds = [event.kind for event in box.events(run)]
     step = ["model_asked", "model_replied"]
-    call = ["call_decided", "sandbox_opened", "call_started", "call_finished"]
+    call = ["call_decided", "sandbox_opened", "workspace_saved", "call_started", "call_finished"]
     assert kinds == ["run_started", *step, *call, *step, "run_finished"]
     opened = next(event for event in box.events(run) if event.kind == "sandbox_opened")
     assert opened.sandbox["backend"] == "bubblewrap"

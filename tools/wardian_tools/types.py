@@ -111,6 +111,9 @@ class ToolContext:
     call_id: str
     ask: AskUser | None = None
     """None where nobody can be asked."""
+    idempotency_key: str = ""
+    """The same whenever this call is run again after an interruption, and of no other call: for
+    services that take such a key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +149,11 @@ class Tool:
     @property
     def read_only(self) -> bool:
         return self.effects <= {Effect.READS}
+
+    @property
+    def may_write(self) -> bool:
+        """Can the workspace be another one after a call?"""
+        return not self.effects.isdisjoint({Effect.WRITES, Effect.EXECUTES})
 
 
 class ToolSource(Protocol):

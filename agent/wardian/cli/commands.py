@@ -5,6 +5,10 @@ Nothing is imported here, so that `agent --help` and completion of a command's n
 
 COMMANDS = {
     "run": ("wardian.cli.run", "Give the agent a task."),
+    "resume": ("wardian.cli.resume", "Go on with a run where it stopped."),
+    "replay": ("wardian.cli.replay", "Do a recorded run again and find the first difference."),
+    "fork": ("wardian.cli.fork", "Restart a run from one of its steps, in a copy."),
+    "undo": ("wardian.cli.undo", "Take back what a run did to files."),
     "runs": ("wardian.cli.runs", "List, show and remove recorded runs."),
     "models": ("wardian.cli.models", "List, get, choose and measure models."),
     "tools": ("wardian.cli.tools", "List the tools a model can call, and show one."),

@@ -84,7 +84,7 @@ def unknown_command(name: str) -> int:
 
 def is_json_run(argv: list[str]) -> bool:
     end = argv.index("--") if "--" in argv else len(argv)
-    return argv[:1] == ["run"] and "--json" in argv[:end]
+    return argv[:1] in (["run"], ["resume"]) and "--json" in argv[:end]
 
 
 def understood(error: Exception, argv: list[str]) -> Failure:

@@ -13,14 +13,12 @@ from wardian.events import (
     CallDecided,
     CallFinished,
     CallStarted,
-    ChildFinished,
-    ChildStarted,
-    Compacted,
     EgressDecided,
     Event,
     ModelAsked,
     ModelReplied,
     Noted,
+    Recorded,
     RunFinished,
     RunStarted,
     SandboxOpened,
@@ -85,20 +83,7 @@ def event_line(event: Event) -> str | None:
             return line(event.kind, **recorded_fields(event))
 
 
-def recorded_fields(
-    event: RunStarted
-    | ModelAsked
-    | ModelReplied
-    | CallDecided
-    | SandboxOpened
-    | CallStarted
-    | CallFinished
-    | EgressDecided
-    | ChildStarted
-    | ChildFinished
-    | Noted
-    | Compacted,
-) -> dict[str, Any]:
+def recorded_fields(event: Recorded) -> dict[str, Any]:
     match event:
         case RunStarted():
             return {
@@ -139,11 +124,9 @@ def recorded_fields(
             return {"step": event.step, **asdict(egress), "seconds": round(egress.seconds, 6)}
         case SandboxOpened():
             return {"step": event.step, "sandbox": event.sandbox}
-        case ChildStarted() | ChildFinished():
-            return asdict(event)
         case Noted():
             return {"step": event.step, "text": event.text}
-        case Compacted():
+        case _:
             return asdict(event)
 
 

@@ -18,6 +18,7 @@ from wardian.events import (
     Event,
     ModelReplied,
     Noted,
+    RunResumed,
     RunStarted,
 )
 from wardian.types import Message
@@ -80,6 +81,10 @@ class PlainRenderer(QuietRenderer):
 
     def on(self, event: Event) -> None:
         match event:
+            case RunResumed():
+                self.say(resumed_facts(event))
+                for sentence in event.changed:
+                    self.say(f"agent: {visible(sentence)}")
             case RunStarted():
                 self.say(f"agent: run {event.run_id}, {run_facts(event)}")
             case ModelReplied(reply=reply, step=step):
@@ -152,6 +157,11 @@ def run_facts(event: RunStarted) -> str:
 def child_started(event: ChildStarted) -> str:
     """That a sub-agent has begun, and under what id its run is kept."""
     return visible(f"sub-agent {event.name}: run {event.run_id}")
+
+
+def resumed_facts(event: RunResumed) -> str:
+    where = "local" if event.model.get("is_local") else "remote"
+    return visible(f"agent: resumed after step {event.step}, {event.model.get('name')} ({where})")
 
 
 class Refusals:

@@ -9,6 +9,7 @@ from wardian.cli.render import (
     Refusals,
     child_started,
     never_ran,
+    resumed_facts,
     run_facts,
     shortened,
     unanswered,
@@ -28,6 +29,7 @@ from wardian.events import (
     ModelReplied,
     Noted,
     RunFinished,
+    RunResumed,
     RunStarted,
     SandboxOpened,
 )
@@ -72,6 +74,11 @@ class LiveRenderer:
 
     def on(self, event: Event) -> None:
         match event:
+            case RunResumed():
+                self.model = one_line(str(event.model.get("name")), 40)
+                self.say(resumed_facts(event), "dim")
+                for sentence in event.changed:
+                    self.say(f"agent: {visible(sentence)}", "yellow")
             case RunStarted():
                 self.model = one_line(str(event.model.get("name")), 40)
                 self.say(f"run {event.run_id} {self.dot} {run_facts(event)}", "dim")

@@ -49,7 +49,7 @@ from wardian.cli.run_options import (
     read_schema,
 )
 from wardian.cli.servers import tool_servers
-from wardian.cli.session import converse
+from wardian.cli.session import Open, converse, new_task
 from wardian.cli.task_input import read_task
 from wardian.cli.terminal import person_fd
 from wardian.cli.view import View
@@ -58,7 +58,7 @@ from wardian.local_only import check_local, forbid_leaving, narrowed
 from wardian.runs import RunStore
 from wardian.settings import Settings, load_settings, paths, policy_in_force, workspace_of
 from wardian.settings.saving import RulePlace, rule_place
-from wardian.types import Sampling, Task
+from wardian.types import Sampling
 from wardian_policies import Policy
 from wardian_tools import own_tools
 from wardian_tools.types import ToolSource
@@ -149,7 +149,8 @@ def run(
     def make_agent(ask: Approve | None) -> Agent[object]:
         return configured_agent(settings, rules, workspace, more, schema, ask, servers)
 
-    return perform(make_agent, job, view, may_ask, workspace, rule_place(settings, os.environ))
+    place = rule_place(settings, os.environ)
+    return perform(make_agent, new_task(job), view, may_ask, workspace, place)
 
 
 def asks(approve: When | None, *, as_json: bool) -> bool:
@@ -202,18 +203,18 @@ def configured_agent(
 
 def perform(
     make_agent: Callable[[Approve | None], Agent[Any]],
-    task: Task,
+    open_: Open,
     view: View,
     may_ask: bool,
     workspace: Path,
     place: RulePlace | None = None,
 ) -> int:
-    """Run the task, show it, and give the exit code."""
+    """Run what is opened, show it, and give the exit code."""
     fd = person_fd() if may_ask else None
     person = Person(fd) if fd is not None else None
     try:
         outcome = asyncio.run(
-            converse(make_agent, task, view.renderer, person, workspace.absolute(), place)
+            converse(make_agent, open_, view.renderer, person, workspace.absolute(), place)
         )
     except RunBroke as broke:
         view.close(broke.outcome)

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,30 @@ from wardian.cli.outcome import Outcome, RunBroke
 from wardian.cli.questions import Questions
 from wardian.cli.render import Renderer
 from wardian.errors import WardianError
-from wardian.events import RunStarted
+from wardian.events import Event, RunStarted
 from wardian.settings.saving import RulePlace, save_rule
 from wardian.types import Message, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What is done first, and what is known of it before it begins."""
+
+    events: AsyncGenerator[Event, None]
+    started: RunStarted | None = None
+    """Of a run that goes on"""
+
+
+Open = Callable[[Agent[Any], Person | None, Renderer, Interrupts], Awaitable[Opening]]
+
+
+def new_task(task: Task) -> Open:
+    """A run of its own."""
+
+    async def open_(agent: Agent[Any], *_: object) -> Opening:
+        return Opening(agent.stream(task))
+
+    return open_
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +54,13 @@ class Before:
 
 async def converse(
     make_agent: Callable[[Approve | None], Agent[Any]],
-    task: Task,
+    open_: Open,
     renderer: Renderer,
     person: Person | None,
     workspace: Path,
     place: RulePlace | None = None,
 ) -> Outcome:
-    """Run the task; after a Ctrl-C, what the person wants instead, until it ends by itself.
+    """Run what is opened; after a Ctrl-C, what the person wants instead, until it ends by itself.
 
     An "always" is saved at `place`. Raises: RunBroke.
     """
@@ -54,32 +75,31 @@ async def converse(
         async with make_agent(approve) as agent:
             if person:
                 agent.ask_user = Questions(person, renderer, interrupts)
-            before = Before()
+            opening = await open_(agent, person, renderer, interrupts)
             while True:
-                outcome = await attempt(agent, task, before, renderer, interrupts)
+                outcome = await attempt(agent, opening, renderer, interrupts)
                 if outcome.signal != signal.SIGINT or not person or not outcome.started:
                     return outcome
                 prompt = await ask_for_direction(person, renderer, interrupts)
                 if not prompt:
                     return outcome
                 interrupts.forget()
-                task = Task(prompt=prompt, output_schema=task.output_schema)
+                task = Task(prompt=prompt, output_schema=outcome.started.task.output_schema)
                 before = stored(agent, outcome)
+                going = agent.stream(task, earlier=before.messages, spent=before.spent)
+                opening = Opening(going)
 
 
 async def attempt(
-    agent: Agent[Any],
-    task: Task,
-    before: Before,
-    renderer: Renderer,
-    interrupts: Interrupts,
+    agent: Agent[Any], opening: Opening, renderer: Renderer, interrupts: Interrupts
 ) -> Outcome:
     """One run of the agent, shown as it goes. A signal ends it and is part of the outcome."""
-    outcome = Outcome()
+    outcome = Outcome(started=opening.started)
+    if opening.started and agent.store:
+        outcome.path = agent.store.path(opening.started.run_id)
 
     async def follow() -> None:
-        going = agent.stream(task, earlier=before.messages, spent=before.spent)
-        async with aclosing(going) as events:
+        async with aclosing(opening.events) as events:
             async for event in events:
                 outcome.note(event)
                 if isinstance(event, RunStarted) and agent.store:

@@ -9,9 +9,13 @@ import asyncio
 import fcntl
 import hashlib
 import os
+import re
+import shutil
+import socket
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -24,6 +28,10 @@ from wardian.runs.encode import BLOB_CHARS, SCHEMA, dumps, encode, line
 LOG_NAME = "trajectory.jsonl"
 TORN_NAME = "torn"
 BLOBS_NAME = "blobs"
+OWNER_NAME = "owner"
+"""Says for people which process holds the run; the lock on the log is what holds it."""
+
+OWNER = re.compile(r"process \d+ on [\w.-]+")
 
 SYNC_THREADS = 16
 # A sync waits for the disk, not for the processor, and syncs of several files share one journal
@@ -56,25 +64,31 @@ class RunLog:
         Raises: StorageError.
         """
         try:
-            folder.mkdir(mode=0o700, parents=True)
+            _make_private(folder.parent)
+            folder.mkdir(mode=0o700)
             flags = os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_RDWR | os.O_CLOEXEC
             descriptor = os.open(folder / LOG_NAME, flags, 0o600)
         except OSError as error:
             raise _storage_error(folder, error) from error
         log = cls(folder, descriptor)
-        log._lock()
-        log._waiting.append(("header", dumps({"schema": SCHEMA})))
-        log._write()
-        log._sync()
-        _sync_folder(folder)
-        _sync_folder(folder.parent)
+        try:
+            log._lock()
+            log._waiting.append(("header", dumps({"schema": SCHEMA})))
+            log._write()
+            log._sync()
+            _sync_folder(folder)
+            _sync_folder(folder.parent)
+        except BaseException:
+            log.discard()
+            raise
         return log
 
     @classmethod
-    def reopen(cls, folder: Path) -> "RunLog":
+    def reopen(cls, folder: Path, *, lines: int | None = None) -> "RunLog":
         """Go on with a stored run. A torn last line is set aside in the file `torn` first.
 
-        Raises: StorageError, also when another process holds the run.
+        `lines` is what its caller has read of it.
+        Raises: StorageError, also when another process holds the run, or went on with it since.
         """
         try:
             descriptor = os.open(folder / LOG_NAME, os.O_APPEND | os.O_RDWR | os.O_CLOEXEC)
@@ -84,11 +98,20 @@ class RunLog:
         log._lock()
         content = log.path.read_bytes()
         whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            with (folder / TORN_NAME).open("ab") as torn:
-                torn.write(content[whole:] + b"\n")
-            os.ftruncate(descriptor, whole)
+        if lines is not None and content.count(b"\n") != lines:
+            log._release()
+            raise StorageError(f"Run {folder.name} went on meanwhile.", "Do the same again.")
+        try:
+            if whole < len(content):
+                with open(folder / TORN_NAME, "ab", opener=_private) as torn:
+                    torn.write(content[whole:] + b"\n")
+                os.ftruncate(descriptor, whole)
+        except OSError as error:
+            log._release()
+            raise _storage_error(folder, error) from error
         log._size, log._seq = whole, content[:whole].count(b"\n")
+        if not whole:
+            log._waiting.append(("header", dumps({"schema": SCHEMA})))
         return log
 
     async def append(self, events: Sequence[Recorded], *, durable: bool = True) -> None:
@@ -105,13 +128,33 @@ class RunLog:
         elif self._flush is None:
             self._flush = asyncio.get_running_loop().call_soon(self._write_later)
 
+    def note(self, event: Recorded) -> None:
+        """Append an event after the run's end. Raises: StorageError."""
+        self._waiting.append((event.kind, encode(event, self._save_blob)))
+        self._write()
+        self._sync()
+
     def close(self) -> None:
         """Write what waits and release the run. May be called twice.
 
         Raises: StorageError.
         """
         if self._descriptor >= 0:
-            self._write()
+            try:
+                self._write()
+            finally:
+                self._release()
+
+    def discard(self) -> None:
+        """Release the run and leave nothing of it: it never began."""
+        self._waiting.clear()
+        self._failure = None
+        self._release()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _release(self) -> None:
+        if self._descriptor >= 0:
+            (self.folder / OWNER_NAME).unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = -1
 
@@ -119,11 +162,15 @@ class RunLog:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            self.close()
+            os.close(self._descriptor)
+            self._descriptor = -1
             raise StorageError(
-                f"Run {self.folder.name} is in use by another process.",
+                f"Run {self.folder.name} is in use by {_owner(self.folder)}.",
                 "Wait until it ends, or stop it.",
             ) from error
+        text = f"process {os.getpid()} on {socket.gethostname()}"
+        with suppress(OSError), open(self.folder / OWNER_NAME, "w", opener=_private) as stream:
+            stream.write(text)
 
     def _write_later(self) -> None:
         try:
@@ -153,8 +200,12 @@ class RunLog:
                 # A short write means that the disk is about to say no; ask it.
                 written += os.write(self._descriptor, content[written:])
         except OSError as error:
-            os.ftruncate(self._descriptor, self._size)
-            raise _storage_error(self.path, error) from error
+            failure = _storage_error(self.path, error)
+            try:
+                os.ftruncate(self._descriptor, self._size)
+            except OSError:
+                self._failure = failure  # what stands there now is torn; nothing may follow it
+            raise failure from error
         self._size += len(content)
         self._seq += count
 
@@ -162,7 +213,9 @@ class RunLog:
         try:
             os.fdatasync(self._descriptor)
         except OSError as error:
-            raise _storage_error(self.path, error) from error
+            # The kernel may have dropped what it could not write; a later sync would not say so.
+            self._failure = _storage_error(self.path, error)
+            raise self._failure from error
 
     def _save_blob(self, text: str) -> dict[str, Any]:
         assert len(text) > BLOB_CHARS
@@ -175,6 +228,25 @@ class RunLog:
             except OSError as error:
                 raise _storage_error(target, error) from error
         return {"$blob": digest, "bytes": len(content)}
+
+
+def _make_private(folder: Path) -> None:
+    """The folder and those above it, where they are missing: 0700 whatever the umask."""
+    if not folder.is_dir():
+        _make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _owner(folder: Path) -> str:
+    try:
+        text = (folder / OWNER_NAME).read_text(errors="replace")[:100]
+    except OSError:
+        text = ""
+    return text if OWNER.fullmatch(text) else "another process"
 
 
 def _write_whole(target: Path, content: bytes) -> None:

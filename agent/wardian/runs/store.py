@@ -14,7 +14,10 @@ from wardian.runs.log import LOG_NAME, RunLog
 from wardian.runs.trajectory import Trajectory
 
 TAIL_BYTES = 65_536
+TAIL_LINES = 64
 HEAD_BYTES = 262_144
+AFTERWARDS = {"changes_undone", "forked", "rated"}
+"""Kinds that may stand behind a run's end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +51,11 @@ class RunStore:
         """Run ids, newest first (they are ULIDs, so names sort by time)."""
         if not self.root.is_dir():
             return []
-        return sorted((p.parent.name for p in self.root.glob(f"*/{LOG_NAME}")), reverse=True)
+        return sorted((p.parent.name for p in self.root.glob(f"[!.]*/{LOG_NAME}")), reverse=True)
 
     def list(self) -> Iterator[RunSummary]:
-        """Summaries, newest first."""
-        return (self._summary(run_id) for run_id in self.ids())
+        """Summaries, newest first, of what has begun."""
+        return (self._summary(run_id) for run_id in self.ids() if self._has_begun(run_id))
 
     def find(self, name: str) -> str:
         """The id that `name` means: an id, an unambiguous beginning or end of one, or `last`.
@@ -60,9 +63,9 @@ class RunStore:
         Raises: RunNotFound.
         """
         ids = self.ids()
-        if name == "last" and ids:
+        if name == "last" and (begun := [one for one in ids if self._has_begun(one)]):
             # Of the runs a person asked for: a sub-agent's began after its caller's.
-            return next((i for i in ids if not self._summary(i).parent), ids[0])
+            return next((one for one in begun if not self._summary(one).parent), begun[0])
         if name in ids:
             return name
         wanted = name.upper()
@@ -100,6 +103,15 @@ class RunStore:
             raise StorageError(f"Run {run_id} cannot be removed: {error.strerror}.") from error
         return run_id
 
+    def _has_begun(self, run_id: str) -> bool:
+        """Did its process live long enough to write what the run is?"""
+        try:
+            with (self.root / run_id / LOG_NAME).open("rb") as stream:
+                stream.readline()
+                return bool(stream.read(1)) or not _is_header(self.root / run_id / LOG_NAME)
+        except OSError:
+            return False
+
     def _summary(self, run_id: str) -> RunSummary:
         path = self.root / run_id / LOG_NAME
         started, finished = _ends(path)
@@ -123,8 +135,26 @@ def _ends(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     with path.open("rb") as stream:
         head = stream.read(HEAD_BYTES).split(b"\n")[:3]
         stream.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        tail = stream.read().rstrip(b"\n").split(b"\n")[-1:]
-    return _first_of(head, "run_started"), _first_of(tail, "run_finished")
+        tail = stream.read().rstrip(b"\n").split(b"\n")[-TAIL_LINES:]
+    return _first_of(head, "run_started"), _end_of(tail)
+
+
+def _end_of(lines: list[bytes]) -> dict[str, Any]:
+    """The `run_finished` record, behind which stands what the user did with the run later."""
+    for raw in reversed(lines):
+        try:
+            record = parse_line(raw)
+        except BadLine:
+            continue
+        if record["kind"] in AFTERWARDS:
+            continue
+        return record if record["kind"] == "run_finished" else {}
+    return {}
+
+
+def _is_header(path: Path) -> bool:
+    content = path.read_bytes()
+    return not content or bool(_first_of([content], "header"))
 
 
 def _first_of(lines: list[bytes], kind: str) -> dict[str, Any]:

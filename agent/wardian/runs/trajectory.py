@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from wardian.events import (
     ModelReplied,
     Recorded,
     RunFinished,
+    RunResumed,
     RunStarted,
 )
 from wardian.limits import consumed
@@ -88,14 +90,21 @@ class Trajectory:
     def events(self) -> tuple[Recorded, ...]:
         return tuple(record.event for record in self.records if record.event is not None)
 
+    @property
+    def lines(self) -> int:
+        """Of the log, without a torn one."""
+        return len(self.records) + sum(not d.problem.startswith("torn") for d in self.damage)
+
     @cached_property
     def started(self) -> RunStarted | None:
         return next((e for e in self.events if isinstance(e, RunStarted)), None)
 
     @cached_property
     def finished(self) -> RunFinished | None:
-        """None while the run goes on, or when it was killed."""
-        return next((e for e in reversed(self.events) if isinstance(e, RunFinished)), None)
+        """None while the run goes on, also for the second time, or when it was killed."""
+        ends = (e for e in reversed(self.events) if isinstance(e, RunFinished | RunResumed))
+        last = next(ends, None)
+        return last if isinstance(last, RunFinished) else None
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -108,15 +117,24 @@ class Trajectory:
     @property
     def uncertain(self) -> tuple[CallStarted, ...]:
         """Calls that began and have no result: whether they took effect is not known."""
-        done = {e.result.call_id for e in self.events if isinstance(e, CallFinished)}
-        began = (e for e in self.events if isinstance(e, CallStarted))
-        return tuple(e for e in began if e.call_id not in done)
+        began: dict[str, CallStarted] = {}
+        for event in self.events:  # in order: ids may repeat from step to step
+            if isinstance(event, CallStarted):
+                began[event.call_id] = event
+            elif isinstance(event, CallFinished):
+                began.pop(event.result.call_id, None)
+        return tuple(began.values())
 
     @property
     def consumed(self) -> Amount:
         """What counts against the budgets of a run that goes on from this one."""
-        seconds = self.records[-1].mono if self.records else 0.0
-        return consumed(self.events) + Amount(seconds=seconds)
+        until_resumed = (
+            before.mono
+            for before, record in pairwise(self.records)
+            if record.mono < before.mono  # the clock of a log starts anew whenever it is opened
+        )
+        last = self.records[-1].mono if self.records else 0.0
+        return consumed(self.events) + Amount(seconds=sum(until_resumed, last))
 
     @property
     def children(self) -> tuple[ChildStarted, ...]:

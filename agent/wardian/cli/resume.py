@@ -1,0 +1,175 @@
+"""`agent resume`: go on with a run where it stopped."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from wardian.agent import Agent
+from wardian.approval import Approve
+from wardian.beginning import Settled
+from wardian.cli.approve import Person
+from wardian.cli.interrupts import Interrupts
+from wardian.cli.preview import whole
+from wardian.cli.render import Renderer
+from wardian.cli.run import asks, perform
+from wardian.cli.run_options import (
+    AnswerFile,
+    ApproveWhen,
+    Json,
+    MaxCost,
+    MaxSteps,
+    MaxTokens,
+    MaxToolCalls,
+    ModelName,
+    Plain,
+    Quiet,
+    SandboxName,
+    Timeout,
+    Url,
+    check_writable,
+)
+from wardian.cli.sanitise import visible
+from wardian.cli.session import Opening
+from wardian.cli.stored import Chosen, only, store, stored_agent
+from wardian.cli.task_input import UsageError
+from wardian.cli.view import View
+from wardian.events import Settlement
+from wardian.reruns.resuming import resume as resume_run
+from wardian.runs.log import RunLog
+from wardian.runs.resume import Continuation, Uncertain
+
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's id, its beginning or end, or `last`.")
+]
+Settle = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CALL=HOW",
+        help="Of a call that may have taken effect: again, failed, or result:TEXT.",
+    ),
+]
+CHOICES = "a = run it again   f = its outcome is not known   r TEXT = it gave TEXT   Enter = stop"
+
+
+def register(app: typer.Typer) -> None:
+    app.command("resume", epilog="Example: agent resume last")(resume)
+
+
+def resume(
+    run: RunName,
+    *,
+    settle: Settle = None,
+    model: ModelName = None,
+    base_url: Url = None,
+    sandbox: SandboxName = None,
+    max_steps: MaxSteps = None,
+    max_tool_calls: MaxToolCalls = None,
+    max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
+    timeout: Timeout = None,
+    approve: ApproveWhen = None,
+    output: AnswerFile = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    plain: Plain = False,
+) -> int:
+    """Go on with a run where it stopped: no finished step is asked or run again.
+
+    Limits count from the run's beginning. Calls that may or may not have taken effect are shown and
+    decided by you; without a terminal, by --settle, else the command ends with exit code 6.
+    """
+    check_writable(output)
+    settled = parse_settled(settle or [])
+    runs = store()
+    trajectory = runs.load(run)
+    continuation = Continuation.of(trajectory)
+    chosen = Chosen(
+        model=model,
+        base_url=base_url,
+        sandbox=sandbox.value if sandbox else None,
+        budgets=only(
+            steps=max_steps,
+            tool_calls=max_tool_calls,
+            tokens=max_tokens,
+            cost_usd=max_cost,
+            wall_seconds=timeout,
+        ),
+    )
+    RunLog.reopen(trajectory.path.parent).close()  # one that goes on is said before any question
+    stored = stored_agent(trajectory, chosen)
+    view = View(as_json=as_json, quiet=quiet, plain=plain, answer_file=output)
+    view.notices([f"run {trajectory.run_id} in {stored.started.workspace}", *stored.notices])
+
+    async def open_(
+        agent: Agent[Any], person: Person | None, renderer: Renderer, interrupts: Interrupts
+    ) -> Opening:
+        decided = dict(settled)
+        if person:
+            decided |= await ask_of(continuation.uncertain, decided, person, renderer, interrupts)
+        rerun = await resume_run(agent, trajectory.run_id, decided)
+        return Opening(rerun.follow(), stored.started)
+
+    def make_agent(ask: Approve | None) -> Agent[Any]:
+        return stored.make(ask)
+
+    may_ask = asks(approve, as_json=as_json)
+    return perform(make_agent, open_, view, may_ask, Path(stored.started.workspace))
+
+
+def parse_settled(options: Sequence[str]) -> dict[str, Settled]:
+    """`CALL=again|failed|result:TEXT` by call. Raises: UsageError."""
+    settled: dict[str, Settled] = {}
+    for option in options:
+        call_id, _, how = option.partition("=")
+        kind, colon, text = how.partition(":")
+        if kind == "result" and colon:
+            settled[call_id] = Settled(settlement=Settlement.SUPPLIED, result=text)
+        elif how in ("again", "failed"):
+            settled[call_id] = Settled(settlement=Settlement(how))
+        else:
+            raise UsageError(
+                f"--settle {option!r} does not say what becomes of a call.",
+                "Write CALL=again, CALL=failed, or CALL=result:TEXT.",
+            )
+    return settled
+
+
+async def ask_of(
+    uncertain: Sequence[Uncertain],
+    decided: dict[str, Settled],
+    person: Person,
+    renderer: Renderer,
+    interrupts: Interrupts,
+) -> dict[str, Settled]:
+    """What the person says of each call that only they can decide; none for those left open."""
+    found: dict[str, Settled] = {}
+    for one in uncertain:
+        if one.started.repeatable or one.call.id in decided:
+            continue
+        renderer.say(
+            f"? {visible(one.call.name)} was cut off; it may have taken effect or not:",
+            "bold yellow",
+        )
+        for line in whole(one.call):
+            renderer.say(f"    {line}")
+        if answer := await answered(person, renderer, interrupts):
+            found[one.call.id] = answer
+    return found
+
+
+async def answered(person: Person, renderer: Renderer, interrupts: Interrupts) -> Settled | None:
+    while True:
+        line = await person.answer(interrupts, lambda: renderer.say(f"  {CHOICES}", "bold"))
+        match (line or "").split(" ", 1):
+            case ["a"]:
+                return Settled(settlement=Settlement.AGAIN)
+            case ["f"]:
+                return Settled(settlement=Settlement.FAILED)
+            case ["r", text]:
+                return Settled(settlement=Settlement.SUPPLIED, result=text)
+            case [""]:
+                return None
+            case _:
+                renderer.say("  Please answer a, f, or r and a text.")

@@ -1,0 +1,202 @@
+"""`agent resume`, `replay`, `fork` and `undo` as a user types them, around runs that were killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wardian.models.scripted_server import Answer, ScriptedServer, stream_calls, stream_text
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+COMMAND = [sys.executable, "-P", "-m", "wardian"]
+
+
+class Scene:
+    """A server that stops answering at one request, and the commands around it."""
+
+    def __init__(self, agent: Command, env: dict[str, str], workspace: Path) -> None:
+        self.agent = agent
+        self.env = env
+        self.workspace = workspace
+        self.answers: list[Answer] = []
+        self.server: ScriptedServer | None = None
+
+    @property
+    def options(self) -> list[str]:
+        assert self.server
+        return ["--base-url", self.server.base_url, "-m", "scripted"]
+
+    def serve(self, *answers: Answer) -> None:
+        self.close()
+        self.server = ScriptedServer(answers).__enter__()
+
+    def close(self) -> None:
+        if self.server:
+            self.server.__exit__(None, None, None)
+            self.server = None
+
+    def stopped_by(self, number: int, marker: str) -> subprocess.CompletedProcess[bytes]:
+        """`agent run`, sent that signal once `marker` appears on its stderr."""
+        process = subprocess.Popen(
+            [*COMMAND, "run", "go", "--plain", *self.options],
+            env=self.env,
+            cwd=self.workspace,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stderr
+        seen = b""
+        alarm = threading.Timer(60, process.kill)
+        alarm.start()
+        try:
+            for line in process.stderr:
+                seen += line
+                if marker.encode() in line:
+                    process.send_signal(number)
+                    break
+            out, err = process.communicate()
+        finally:
+            alarm.cancel()
+        return subprocess.CompletedProcess([], process.returncode, out, seen + err)
+
+    def lines(self) -> list[dict[str, Any]]:
+        path = self.agent("runs", "path", "last").stdout.strip()
+        return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+@pytest.fixture
+def scene(agent: Command, environment: dict[str, str], workspace: Path) -> Iterator[Scene]:
+    scene = Scene(agent, environment, workspace)
+    yield scene
+    scene.close()
+
+
+def shell(command: str) -> Answer:
+    return stream_calls([("shell", {"command": command})])
+
+
+SLOW = shell("echo begun >> log.txt; sleep 100")
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=lambda n: n.name
+)
+def test_a_stopped_run_is_stored_and_resumed(scene: Scene, number: signal.Signals) -> None:
+    scene.serve(shell("echo one > a.txt"), SLOW)
+    done = scene.stopped_by(number, "sleep 100")
+    if number == signal.SIGKILL:
+        assert done.returncode == -number
+    else:
+        assert done.returncode == 128 + number
+        assert b"go on with: agent resume 0" in done.stderr
+    scene.serve(stream_text("Resumed."))
+    undecided = scene.agent("resume", "last", *scene.options)
+    assert undecided.returncode == 6, undecided.stderr
+    assert "--settle " in undecided.stderr
+    assert len(scene.server.received) == 0  # type: ignore[union-attr] # it was just started
+    call_id = undecided.stderr.partition("The call ")[2].split()[0]
+    resumed = scene.agent("resume", "last", "--settle", f"{call_id}=failed", *scene.options)
+    assert (resumed.returncode, resumed.stdout) == (0, "Resumed.\n"), resumed.stderr
+    assert len(scene.server.received) == 1  # type: ignore[union-attr] # it was just started
+    messages = scene.server.received[0].json["messages"]  # type: ignore[union-attr] # the same
+    assert [m["role"] for m in messages][:5] == ["system", "user", "assistant", "tool", "assistant"]
+    assert "not known" in messages[5]["content"]
+    assert (scene.workspace / "a.txt").read_text() == "one\n"
+    assert scene.lines()[-1]["data"]["steps"] == 3
+
+
+def test_a_second_resume_is_told_who_holds_the_run(scene: Scene) -> None:
+    scene.serve(SLOW)
+    scene.stopped_by(signal.SIGKILL, "sleep 100")
+    scene.serve(SLOW)
+    call_id = next(d["data"]["call_id"] for d in scene.lines() if d["kind"] == "call_started")
+    first = subprocess.Popen(
+        [*COMMAND, "resume", "last", "--settle", f"{call_id}=failed", *scene.options],
+        env=scene.env,
+        cwd=scene.workspace,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        assert first.stderr
+        for line in first.stderr:
+            if b"sleep 100" in line:
+                break
+        second = scene.agent("resume", "last", *scene.options)
+        assert second.returncode == 8
+        assert f"in use by process {first.pid} on " in second.stderr
+    finally:
+        first.kill()
+        first.communicate()
+
+
+def test_the_user_decides_at_the_terminal(scene: Scene, screen: Callable[..., Any]) -> None:
+    scene.serve(SLOW)
+    scene.stopped_by(signal.SIGKILL, "sleep 100")
+    scene.serve(stream_text("Resumed."))
+    terminal = screen("resume", "last", *scene.options)
+    terminal.wait_for("was cut off")
+    terminal.wait_for("r TEXT")
+    terminal.type("r it printed begun\n")
+    assert terminal.exit_code() == 0
+    assert "Resumed." in terminal.text
+    assert scene.server.received[0].json["messages"][-2]["content"] == "it printed begun"  # type: ignore[union-attr] # it was just started
+
+
+def test_replay_fork_and_undo(scene: Scene) -> None:
+    answers = [shell("echo one > n.txt"), shell("echo two >> n.txt"), stream_text("Done.")]
+    scene.serve(*answers)
+    assert scene.agent("run", "go", *scene.options).returncode == 0
+    same = scene.agent("replay", "last", "--live-tools")
+    assert (same.returncode, same.stdout) == (0, "the same: 9 events\n"), same.stderr
+    scene.serve(shell("cat n.txt"), stream_text("Forked."))
+    forked = scene.agent("fork", "last", "--at", "2", *scene.options)
+    assert (forked.returncode, forked.stdout) == (0, "Forked.\n"), forked.stderr
+    assert scene.server.received[1].json["messages"][-1]["content"] == "one"  # type: ignore[union-attr] # it was just started
+    assert (scene.workspace / "n.txt").read_text() == "one\ntwo\n"
+    parent = scene.agent("runs", "list", "--json")
+    run_id = json.loads(parent.stdout)[1]["run_id"]
+    assert scene.agent("undo", run_id, "--step").returncode == 0
+    assert (scene.workspace / "n.txt").read_text() == "one\n"
+    (scene.workspace / "n.txt").write_text("mine")
+    left = scene.agent("undo", run_id)
+    assert left.returncode == 1
+    assert "left alone, changed since or not kept: n.txt" in left.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["resume", "last"], 8, "no stored run"),
+        (["replay", "x"], 8, "no stored run"),
+        (["fork", "last", "--at", "1"], 8, "no stored run"),
+        (["undo"], 8, "no stored run"),
+        (["resume", "last", "--settle", "c1=maybe"], 2, "CALL=again"),
+        (["fork", "last", "--at", "0"], 2, "--at"),
+    ],
+)
+def test_wrong_usage_is_said(agent: Command, arguments: list[str], code: int, says: str) -> None:
+    done = agent(*arguments)
+    assert done.returncode == code
+    assert says in done.stderr
+
+
+def test_a_run_without_a_sandbox_is_resumed_so_only_when_that_is_said_again(scene: Scene) -> None:
+    scene.serve(shell("echo one > a.txt"))
+    done = scene.agent("run", "go", "--max-steps", "1", "--sandbox", "none", *scene.options)
+    assert done.returncode == 5
+    scene.serve(stream_text("Done."))
+    more = ["--max-steps", "2", *scene.options]
+    refused = scene.agent("resume", "last", *more)
+    assert refused.returncode == 3
+    assert "--sandbox none once more" in refused.stderr
+    assert scene.agent("resume", "last", "--sandbox", "none", *more).stdout == "Done.\n"
+    assert os.listdir(scene.workspace)

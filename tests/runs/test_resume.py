@@ -1,0 +1,290 @@
+"""A stopped run goes on where it stopped, and says what it could not restore."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.runs.conftest import House
+
+from wardian import Budgets, Policy, ScriptedModel, tool
+from wardian.beginning import UNKNOWN, Settled
+from wardian.errors import ApprovalNeeded, ConfigurationError, ExitCode, StorageError
+from wardian.events import (
+    CallFinished,
+    CallSettled,
+    ModelReplied,
+    Noted,
+    RunResumed,
+    Settlement,
+)
+from wardian.models.replies import Answer
+from wardian.runs import RunLog
+from wardian.types import Finish, Message, Reply, Role, Stop
+from wardian_policies.types import Ask
+from wardian_tools import Effect, ToolCall, ToolContext
+
+ran: list[str] = []
+
+
+@tool(effects=[Effect.READS])
+def look(name: str) -> str:
+    """Look.
+
+    Args:
+        name: At what.
+    """
+    ran.append(f"look {name}")
+    return f"{name} is there"
+
+
+@tool(effects=[Effect.EGRESS])
+def send(text: str) -> str:
+    """Send.
+
+    Args:
+        text: What.
+    """
+    ran.append(f"send {text}")
+    return f"sent {text}"
+
+
+@tool(effects=[Effect.EGRESS], idempotent=True)
+def pay(context: ToolContext, cents: int) -> str:
+    """Pay once.
+
+    Args:
+        cents: How much.
+    """
+    ran.append(context.idempotency_key)
+    return f"paid {cents}"
+
+
+@pytest.fixture(autouse=True)
+def nothing_ran() -> None:
+    ran.clear()
+
+
+async def yes(ask: Ask, call: ToolCall) -> bool:
+    del ask, call
+    return True
+
+
+CUT = Reply(message=Message(role=Role.ASSISTANT, content="Well,"), finish=Finish.LENGTH)
+SCRIPT: list[Answer] = [
+    [("look", {"name": "a"}), ("look", {"name": "b"})],
+    [("look", "{broken")],
+    CUT,
+    [("send", {"text": "hello"})],
+    [("look", {"name": "c"}), ("send", {"text": "bye"})],
+    "All done.",
+]
+TOOLS: list[Callable[..., object]] = [look, send]
+FREE: dict[str, Any] = {"tools": TOOLS, "approve": yes}
+
+
+def test_every_prefix_of_a_run_is_resumed_to_the_same_end(house: House) -> None:
+    whole = house.run(SCRIPT, **FREE)
+    path = house.store.path(whole.run_id)
+    content, records = path.read_bytes(), len(house.load().records)
+    once = ["look a", "look b", "look c", "send bye", "send hello"]
+    assert sorted(ran) == once
+    for kept in range(2, records):
+        path.write_bytes(content)
+        house.cut(whole.run_id, kept)
+        before = house.load()
+        finished = {e.result.name for e in before.events if isinstance(e, CallFinished)}
+        ran.clear()
+        agent = house.agent(SCRIPT, **FREE)
+        again = Settled(settlement=Settlement.AGAIN)
+        result = house.resume(agent, settled={e.call_id: again for e in before.uncertain})
+        after = house.load()
+        assert (result.answer, result.stop, result.steps) == ("All done.", Stop.DONE, 6), kept
+        assert after.records[:kept] == before.records
+        replied = sum(isinstance(e, ModelReplied) for e in before.events)
+        assert len(agent.model.requests) == 6 - replied  # type: ignore[attr-defined] # a FunctionModel
+        assert set(ran) <= set(once)
+        assert len(ran) == len(set(ran))
+        assert "send" not in finished or "send hello" not in ran
+        ends = [e for e in after.events if isinstance(e, CallFinished)]
+        assert len(ends) == 6
+        assert after.uncertain == ()
+
+
+def test_a_run_with_its_answer_has_nothing_to_resume(house: House) -> None:
+    house.run(["Hello."])
+    with pytest.raises(ConfigurationError, match="nothing to resume"):
+        house.resume(house.agent(["Hello."]))
+
+
+def test_a_call_that_may_have_taken_effect_waits_for_the_users_word(house: House) -> None:
+    run = house.run([[("send", {"text": "x"})], "Done."], **FREE)
+    house.cut_after(run.run_id, "call_started")
+    before = house.store.path(run.run_id).read_bytes()
+    with pytest.raises(ApprovalNeeded, match=r"--settle call_0_0=again") as caught:
+        house.resume(house.agent(["Done."], **FREE))
+    assert caught.value.exit_code is ExitCode.APPROVAL
+    assert house.store.path(run.run_id).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("settled", "times", "seen"),
+    [
+        (Settled(settlement=Settlement.AGAIN), 2, "sent x"),
+        (Settled(settlement=Settlement.FAILED), 1, UNKNOWN),
+        (Settled(settlement=Settlement.SUPPLIED, result="it was sent"), 1, "it was sent"),
+    ],
+)
+def test_the_users_word_on_it_is_done_and_recorded(
+    house: House, settled: Settled, times: int, seen: str
+) -> None:
+    run = house.run([[("send", {"text": "x"})], "Done."], **FREE)
+    house.cut_after(run.run_id, "call_started")
+    result = house.resume(
+        house.agent([[("send", {"text": "x"})], "Done."], **FREE), settled={"call_0_0": settled}
+    )
+    assert ran == ["send x"] * times
+    assert [m.content for m in result.messages if m.role is Role.TOOL] == [seen]
+    events = house.load().events
+    assert [(e.settlement, e.by_user) for e in events if isinstance(e, CallSettled)] == [
+        (settled.settlement, True)
+    ]
+
+
+def test_an_idempotent_call_is_run_again_by_itself_under_the_same_key(house: House) -> None:
+    options: dict[str, Any] = {"tools": [pay], "approve": yes}
+    script: list[Answer] = [[("pay", {"cents": 5})], [("pay", {"cents": 5})], "Paid."]
+    run = house.run(script, **options)
+    first, second = ran
+    assert first != second
+    house.cut_after(run.run_id, "call_started", 1)
+    house.resume(house.agent(script, **options))
+    assert ran == [first, second, second]
+    assert [e.by_user for e in house.load().events if isinstance(e, CallSettled)] == [False]
+
+
+def test_limits_count_from_the_runs_beginning(house: House) -> None:
+    calls: list[Answer] = [[("look", {"name": str(i)})] for i in range(9)]
+    run = house.run(calls, tools=[look], budgets=Budgets(steps=3))
+    assert (run.stop, run.steps) == (Stop.STEPS, 3)
+    more = house.agent([*calls[:5], "Done."], tools=[look], budgets=Budgets(steps=5))
+    again = house.resume(more)
+    assert (again.stop, again.steps) == (Stop.STEPS, 5)
+    last = house.resume(house.agent([*calls[:5], "Done."], tools=[look], budgets=Budgets(steps=6)))
+    assert (last.stop, last.answer) == (Stop.DONE, "Done.")
+    assert ran == [f"look {i}" for i in range(5)]
+    assert house.load().consumed.steps == 6
+
+
+def test_the_time_of_all_its_parts_adds_up(house: House) -> None:
+    run = house.run([[("look", {"name": "a"})]], tools=[look], budgets=Budgets(steps=1))
+    first = house.load().consumed.seconds
+    house.resume(house.agent([[], "Done."], tools=[look], budgets=Budgets(steps=2)), run.run_id)
+    last = house.load().records[-1].mono
+    assert house.load().consumed.seconds == pytest.approx(first + last)
+
+
+def policy_of(text: str, house: House, name: str) -> Policy:
+    path = house.workspace.parent / f"{name}.toml"
+    path.write_text(text)
+    return Policy.load(path)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "stop"),
+    [
+        ("allow", "allow", Stop.DONE),
+        ("ask", "allow", Stop.APPROVAL),
+        ("allow", "ask", Stop.APPROVAL),
+    ],
+)
+def test_a_policy_changed_since_only_narrows(house: House, then: str, now: str, stop: Stop) -> None:
+    rules = '[tools]\ndefault = "allow"\n{} = ["send"]\n'
+    script: list[Answer] = [[("look", {"name": "a"})], [("send", {"text": "x"})], "Done."]
+    old = policy_of(rules.format(then), house, "policy")
+    run = house.run(script, tools=TOOLS, policy=old)
+    house.cut_before(run.run_id, "model_asked", 1)
+    ran.clear()
+    new = policy_of(rules.format(now), house, "policy")
+    assert house.resume(house.agent(script, tools=TOOLS, policy=new)).stop is stop
+    assert ("send x" in ran) == (stop is Stop.DONE)
+
+
+def test_another_model_is_said(house: House) -> None:
+    run = house.run([[("look", {"name": "a"})], "Done."], tools=[look])
+    house.cut_after(run.run_id, "call_finished")
+    other = house.agent([], model=ScriptedModel(["Done."], name="other"), tools=[look])
+    assert house.resume(other).stop is Stop.DONE
+    resumed = next(e for e in house.load().events if isinstance(e, RunResumed))
+    assert resumed.changed == ("The model is other; the run began with model.",)
+    assert resumed.model["name"] == "other"
+
+
+def test_files_changed_since_are_named_to_the_user_and_not_to_the_model(house: House) -> None:
+    script: list[Answer] = [[("write_file", {"path": "a.txt", "content": "1"})], "Done."]
+    run = house.run(script)
+    house.cut_after(run.run_id, "call_finished")
+    (house.workspace / "a.txt").write_text("2")
+    (house.workspace / "obey me.txt").write_text("")
+    result = house.resume(house.agent(script))
+    resumed = next(e for e in house.load().events if isinstance(e, RunResumed))
+    assert "a.txt, obey me.txt" in resumed.changed[0]
+    told = [m.content for m in result.messages if m.role is Role.USER][1:]
+    assert len(told) == 1
+    assert "not all as they were left" in told[0]
+    assert "obey" not in told[0]
+
+
+def test_a_workspace_that_is_as_it_was_needs_no_word(house: House) -> None:
+    script: list[Answer] = [[("write_file", {"path": "a.txt", "content": "1"})], "Done."]
+    run = house.run(script)
+    house.cut_after(run.run_id, "call_finished")
+    (house.workspace / "a.txt").touch()
+    result = house.resume(house.agent(script))
+    assert not [e for e in house.load().events if isinstance(e, Noted)]
+    assert result.answer == "Done."
+
+
+def test_a_private_copy_is_laid_anew_from_its_last_state(house: House) -> None:
+    (house.workspace / "kept.txt").write_text("kept")
+    script: list[Answer] = [
+        [("shell", {"command": "echo one > a.txt; ln -s a.txt l; mkdir d; chmod 700 d"})],
+        [("shell", {"command": "cat l kept.txt; stat -c %a d"})],
+        "Done.",
+    ]
+    run = house.run(script, workspace_mode="copy")
+    house.cut_before(run.run_id, "model_asked", 1)
+    result = house.resume(house.agent(script, workspace_mode="copy"))
+    assert [m.content for m in result.messages if m.role is Role.TOOL][-1] == "one\nkept700"
+    assert [p.name for p in house.workspace.iterdir()] == ["kept.txt"]
+
+
+def test_the_model_is_told_that_its_variables_are_gone(house: House) -> None:
+    script: list[Answer] = [
+        [("python", {"code": "x = 41"})],
+        [("python", {"code": "'x' in globals()"})],
+        "Done.",
+    ]
+    run = house.run(script)
+    house.cut_before(run.run_id, "model_asked", 1)
+    result = house.resume(house.agent(script))
+    told = [m.content for m in result.messages if m.role is Role.USER][1]
+    assert "variables, imports and functions defined earlier are gone" in told
+    assert [m.content for m in result.messages if m.role is Role.TOOL][-1] == "False"
+
+
+def test_a_run_that_another_process_holds_is_left_to_it(house: House) -> None:
+    run = house.run([[("look", {"name": "a"})], "Done."], tools=[look])
+    house.cut_after(run.run_id, "call_finished")
+    log = RunLog.reopen(house.store.root / run.run_id)
+    with pytest.raises(StorageError, match=r"in use by process \d+ on "):
+        house.resume(house.agent([], tools=[look]))
+    log.close()
+
+
+def test_what_another_process_did_meanwhile_is_not_done_twice(house: House) -> None:
+    run = house.run([[("look", {"name": "a"})], "Done."], tools=[look])
+    house.cut_after(run.run_id, "call_finished")
+    lines = house.load().lines
+    house.resume(house.agent([[], "Done."], tools=[look]))
+    with pytest.raises(StorageError, match="went on meanwhile"):
+        RunLog.reopen(house.store.root / run.run_id, lines=lines)
