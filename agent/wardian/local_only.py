@@ -64,13 +64,13 @@ _forbidden: list[bool] = []
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
     if not event.startswith("socket."):
         return
-    host: object = None
+    host: Any = None
     if event in HOST_FIRST:
         host = arguments[0]
     elif event in ADDRESS_SECOND:
-        address = arguments[1]
+        address: Any = arguments[1]
         # Of another family an address is a path or a number, and stays here.
-        host = address[0] if isinstance(address, tuple) and address else None
+        host = address[0] if type(address) is tuple and address else None
     if isinstance(host, bytes):
         host = host.decode("ascii", "replace")
     if isinstance(host, str) and not is_here(host):
