@@ -60,7 +60,8 @@ def main(wheel: str) -> None:
 
 def converted(rule: dict[str, Any]) -> dict[str, Any] | None:
     """The rule for RE2; None for one that is left out."""
-    name, marks = rule["name"], rule.get("required_substrings") or []
+    name: str = rule["name"]
+    marks: list[str] = rule.get("required_substrings") or []
     if rule["type"] != "pattern" or name in NOT_SECRET | COVERED | GUESSES:
         return None
     if name == "Discord Bot Token":

@@ -11,7 +11,7 @@ none. Loopback and Unix sockets stay: local model servers and the Docker daemon 
 import ipaddress
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from wardian.errors import ConfigurationError
 from wardian.types import Model
@@ -67,10 +67,9 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
     host: object = None
     if event in HOST_FIRST:
         host = arguments[0]
-    elif event in ADDRESS_SECOND:
-        address = arguments[1]
+    elif event in ADDRESS_SECOND and isinstance(arguments[1], tuple):
         # Of another family an address is a path or a number, and stays here.
-        host = address[0] if isinstance(address, tuple) and address else None
+        host = next(iter(cast("tuple[object, ...]", arguments[1])), None)
     if isinstance(host, bytes):
         host = host.decode("ascii", "replace")
     if isinstance(host, str) and not is_here(host):

@@ -50,7 +50,9 @@ def setting(
         workspace=workspace.absolute(),
         protected=policy.confinement.protected,
         is_copied=is_copied,
-        given=lambda server: policy.secrets.given_to(f"mcp:{server}"),
+        given=lambda server: tuple(
+            name for name in policy.secrets.given_to(f"mcp:{server}") if name in environ
+        ),
     )
 
 

@@ -96,7 +96,7 @@ AT_FIRST = Situation()
 
 
 def source_of(facts: Mapping[str, Any]) -> Source:
-    labels = {
+    labels: dict[str, Any] = {
         "integrity": Integrity(facts["integrity"]),
         "confidentiality": Confidentiality(facts["confidentiality"]),
     }

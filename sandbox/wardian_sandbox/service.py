@@ -214,9 +214,12 @@ class Folder:
     protection: Protection | None = None
     scratch: "tempfile.TemporaryDirectory[str] | None" = None
 
-    def close(self) -> None:
+    def close_trees(self) -> None:
         while self.trees:
             os.close(self.trees.pop())
+
+    def close(self) -> None:
+        self.close_trees()
         if self.protection is not None:
             self.protection.remove()
         if self.scratch is not None:
@@ -263,12 +266,18 @@ def _fill(folder: Folder, program: Program) -> None:
     folder.readable = {path: path for path in program.readable}
     if is_root:
         # The box's user may not come through root's folders: they are mounted where it can.
-        see = mapped if writable else detached
-        folder.trees.append(see(folder.path, UNPRIVILEGED_ID))
-        folder.path = place_of(0)
-        for index, path in enumerate(program.readable, start=1):
-            folder.trees.append(detached(path.resolve(), UNPRIVILEGED_ID))
-            folder.readable[place_of(index)] = folder.readable.pop(path)
+        try:
+            see = mapped if writable else detached
+            folder.trees.append(see(folder.path, UNPRIVILEGED_ID))
+            folder.trees += [detached(path.resolve(), UNPRIVILEGED_ID) for path in program.readable]
+        except OSError:
+            if writable:
+                raise
+            folder.close_trees()  # a root that may not mount: what anybody may read can be seen
+        else:
+            folder.path = place_of(0)
+            places = enumerate(program.readable, start=1)
+            folder.readable = {place_of(index): path for index, path in places}
 
 
 async def _boxed(program: Program, streams: Streams, proxy: EgressProxy | None) -> Service:

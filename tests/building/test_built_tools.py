@@ -185,6 +185,15 @@ def test_a_damaged_list_of_tools_is_an_error_with_a_remedy(index: str, tools: Bu
         tools.all()
 
 
+def test_no_draft_is_read_from_elsewhere(tools: BuiltTools, slugify: Draft) -> None:
+    tools.keep_draft("slugify", slugify, "x")
+    tools.keep("drafts", slugify, task="x")
+    assert tools.draft("slugify") == (slugify, "x")
+    for name in ("../drafts/1", "..", "", "slugify/../slugify"):
+        with pytest.raises(ConfigurationError, match="There is no draft"):
+            tools.draft(name)
+
+
 def in_a_run(tools: BuiltTools, tmp_path: Path, script: list[Any], **options: Any) -> list[Any]:
     loaded, _ = load_built(tools)
     runs = RunStore(tmp_path / "runs")

@@ -1,14 +1,18 @@
 """Jobs: our own code on hostile bytes, in a process that can do nothing else."""
 
 import asyncio
+import os
+import select
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from wardian_sandbox import Confinement, Egress, SandboxError, SupervisedSandbox, open_sandbox
+from wardian_sandbox import Confinement, Egress, SandboxError, open_sandbox
 from wardian_sandbox.types import Job, JobFailure, JobResult
 
 HOSTILE = """
@@ -217,29 +221,65 @@ def test_many_jobs_at_once_each_get_their_own_answer(modules: Path, tmp_path: Pa
     assert [result.value["value"] for result in asyncio.run(scenario())] == [*range(20)]
 
 
+def alive(modules: Path) -> set[str]:
+    """Processes for jobs of these modules, wherever in the system."""
+    found: set[str] = set()
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"wardian_sandbox.jobs" in words and str(modules).encode() in words:
+            found.add(entry.name)
+    return found
+
+
 def test_closing_the_box_ends_its_jobs_and_what_they_left(modules: Path, tmp_path: Path) -> None:
-    def alive() -> set[str]:
-        names: set[str] = set()
-        for entry in Path("/proc").iterdir():
-            try:
-                if b"wardian_sandbox.jobs" in (entry / "cmdline").read_bytes():
-                    names.add(entry.name)
-            except OSError:
-                continue
-        return names
-
-    async def scenario(box: SupervisedSandbox) -> None:
+    async def scenario() -> None:
+        box = await open_sandbox("bubblewrap", tmp_path, Confinement())
         await box.job(order(modules, "linger", {}), LISTED)
-        running = asyncio.create_task(box.job(order(modules, "plain", {"value": 1}), LISTED))
+        assert alive(modules)
         await box.close()
-        await asyncio.gather(running, return_exceptions=True)
+        with pytest.raises(SandboxError):
+            await box.job(order(modules, "plain", {"value": 1}), LISTED)
 
-    async def whole() -> None:
-        await scenario(await open_sandbox("bubblewrap", tmp_path, Confinement()))
+    asyncio.run(scenario())
+    assert not alive(modules)
 
-    before = alive()
-    asyncio.run(whole())
-    assert alive() <= before
+
+CONTROLLER = """
+import asyncio, sys
+from pathlib import Path
+from wardian_sandbox import Confinement, Egress, open_sandbox
+from wardian_sandbox.types import Job
+
+async def main():
+    async with await open_sandbox(sys.argv[3], Path(sys.argv[2]), Confinement()) as box:
+        job = Job(function="hostile_jobs:plain", arguments={"value": 1}, seconds=20,
+                  modules=("hostile_jobs",), folders=(sys.argv[1],))
+        assert (await box.job(job, Egress(hosts=("a.example",)))).value
+        print("ready", flush=True)
+        await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("backend", ["bubblewrap", "none"])
+def test_jobs_end_with_the_controller_however_it_ends(
+    modules: Path, tmp_path: Path, backend: str
+) -> None:
+    command = [sys.executable, "-P", "-c", CONTROLLER, str(modules), str(tmp_path), backend]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as controller:
+        assert controller.stdout is not None
+        assert controller.stdout.readline() == b"ready\n"
+        watched = [os.pidfd_open(int(pid)) for pid in alive(modules)]
+        assert watched
+        controller.kill()
+    for descriptor in watched:
+        ended, _, _ = select.select([descriptor], [], [], 20)
+        os.close(descriptor)
+        assert ended
 
 
 def test_a_list_of_hosts_that_makes_no_sense_starts_nothing(modules: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
     tools/index.json                 what was approved: names, versions, hashes
     tools/NAME/3/tool.py             a version's code and its tests
-    tools/drafts/NAME/tool.py        built, and not approved yet
+    tools/.drafts/NAME/tool.py       built, and not approved yet
 
 Code whose hash is not the approved one is never run. Does not cover: somebody who can write the
 index itself, which takes the user's own rights.
@@ -24,7 +24,8 @@ from wardian.settings import make_folder
 from wardian.settings.replacing import replace_file
 
 INDEX = "index.json"
-DRAFTS = "drafts"
+DRAFTS = ".drafts"
+"""No tool can be called that."""
 SOURCE, TESTS = "tool.py", "test_tool.py"
 MAX_FILE_BYTES = 256 << 10
 
@@ -157,7 +158,7 @@ class BuiltTools:
     def draft(self, name: str) -> tuple[Draft, str]:
         """A draft and its task. Raises: ConfigurationError."""
         folder = self._draft_folder(name)
-        draft = read_draft(folder) if "/" not in name and name not in ("", ".", "..") else None
+        draft = read_draft(folder) if name.isidentifier() else None
         if draft is None:
             raise ConfigurationError(
                 f"There is no draft of a tool {name!r}.", "`agent tool build` makes one."

@@ -1,17 +1,17 @@
 """Patterns on a linear-time engine, so that no text, however hostile, can make a search hang."""
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 
 def compiled(pattern: str) -> Any:
     """For `matches`; RE2 takes 10 ms to import, which only a run that looks for patterns pays."""
-    import re2
-
-    options = re2.Options()
+    library: Any = import_module("re2")
+    options = library.Options()
     options.log_errors = False  # it would write them to stderr
-    options.encoding = re2.Options.Encoding.LATIN1
-    return re2.compile(pattern.encode(), options)
+    options.encoding = library.Options.Encoding.LATIN1
+    return library.compile(pattern.encode(), options)
 
 
 class Bytes:

@@ -134,7 +134,7 @@ STRUCTURES: dict[str, tuple[Maker, Callable[[str], str]]] = {
 def iban(random: Random) -> str:
     country = random.choice(["DE", "FR", "GB", "NL", "ES", "CH"])
     letters = {"GB": 4, "NL": 4}.get(country, 0)
-    length = int(IBAN_CHARS[country]) - 4 - letters
+    length = IBAN_CHARS[country] - 4 - letters
     body = chars(random, string.ascii_uppercase, letters) + chars(random, string.digits, length)
     number = int("".join(str(int(c, 36)) for c in body + country + "00"))
     text = f"{country}{98 - number % 97:02}{body}"

@@ -6,6 +6,7 @@ import io
 import json
 import sys
 import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -231,3 +232,16 @@ def test_without_the_extra_a_page_says_what_to_install(monkeypatch: pytest.Monke
             read(answer, "https://example.org/")
     plain = Answer(status=200, headers={"content-type": "text/plain"}, body=b"x", is_whole=True)
     assert read(plain, "https://example.org/").text == "x"
+
+
+def test_without_a_sandbox_the_policy_s_hosts_hold_all_the_same(
+    site: Any, support: Any, tmp_path: Path
+) -> None:
+    plain = support.Browser(tmp_path, site, site.egress("good.example"), backend="none")
+    try:
+        assert "# Red fox" in plain.fetch(site.put("/unconfined", ARTICLE)).content
+        moved = {"Location": "http://169.254.169.254/"}
+        url = site.put("/unconfined/away", support.Reply(status=302, headers=moved))
+        assert plain.fetch(url).status is ResultStatus.DENIED
+    finally:
+        plain.close()

@@ -277,10 +277,15 @@ class Connection:
             raise await self._problem(f"cannot be reached: {said}.") from error
 
     async def _end_if_it_hangs(self) -> None:
+        from mcp.shared.exceptions import MCPError
+        from mcp_types import CONNECTION_CLOSED
+
         try:
             async with asyncio.timeout(PING_SECONDS):
                 await self._client.session.list_tools()
-        except Exception:  # noqa: BLE001 - any failure means the same
+        except Exception as error:  # noqa: BLE001 - any failure to answer means the same
+            if isinstance(error, MCPError) and error.code != CONNECTION_CLOSED:
+                return  # it says no, so it lives
             async with self._turn:
                 if self._service is not None:
                     self._service.kill("stopped answering")

@@ -9,6 +9,7 @@ Does not cover: what the text wants of the model; what a host that is allowed le
 import base64
 import binascii
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -31,6 +32,8 @@ USUAL_CHARS = 8_000
 FOLDER = str(Path(__file__).parents[2])
 FUNCTION = "wardian_tools.web.inside.fetch:fetch"
 MODULES = ("wardian_tools.web.inside.fetch",)
+MAX_SITES = 10
+MAX_ROBOTS_CHARS = 500 << 10
 STATUSES = {
     401: "it wants a login",
     403: "it does not let this be seen",
@@ -104,8 +107,8 @@ def _understood(
     # What the proxy said is a fact; what the job made of it is not.
     if (refusal := by_proxy(result.refused, reached)) is not None:
         return refusal
-    for site, rules in facts.texts("robots").items():
-        memory.robots.setdefault(site, rules)
+    for site, rules in islice(facts.texts("robots").items(), MAX_SITES):
+        memory.robots.setdefault(site, rules[:MAX_ROBOTS_CHARS])
     if problem := facts.text("problem"):
         return failed(facts.text("code") or "failed", f"{address}: {one_line(problem, 600)}")
     if facts.number("status") >= 400:

@@ -105,10 +105,10 @@ class Search:
             result = await context.sandbox.job(job, only(address, egress))
         except SandboxUnavailable as problem:
             return failed("unavailable", f"The web cannot be searched safely here. {problem}")
-        return self._understood(result, address, query, seconds)
+        return self._understood(result, address, query, most, seconds)
 
     def _understood(
-        self, result: JobResult, address: WebAddress, query: str, seconds: float
+        self, result: JobResult, address: WebAddress, query: str, most: int, seconds: float
     ) -> Output:
         if (refusal := by_proxy(result.refused, address)) is not None:
             return refusal
@@ -118,7 +118,8 @@ class Search:
         if code := facts.text("code"):
             problem = self._engine.without_key(facts.text("problem"))
             return failed(code, one_line(problem, 600))
-        found = [one for item in facts.items("results") if (one := self._result(item))]
+        items = facts.items("results")[:MAX_RESULTS]
+        found = [one for item in items if (one := self._result(item))][:most]
         shown = [one.shown(number) for number, one in enumerate(found, 1)]
         return Output(
             content="\n\n".join(shown) or f"{self._engine.kind.title} finds nothing for: {query}",
