@@ -27,6 +27,8 @@ MOST_CHARS_PER_TOKEN = 4.0
 SCHEMA_CHARS_PER_TOKEN = 4.0
 REPLY_SHARE, MAX_REPLY_TOKENS = 0.25, 4096
 """Of the window, kept free for the reply."""
+LONGEST_REPLY_SHARE = 0.5
+"""Of a small window: a model that goes on and on leaves room to be told so."""
 FILL, AIM = 0.95, 0.5
 """Compact when the rest is fuller than `FILL`, to at most `AIM`."""
 DIGEST_SHARE = 0.3
@@ -85,10 +87,11 @@ class Window:
         return min(MAX_REPLY_TOKENS, int(self.context_tokens * REPLY_SHARE))
 
     def reply_limit(self, wanted: int | None) -> int | None:
-        """How long a reply may get: in a small window no longer than what is kept free for it."""
+        """How long a reply may get: in a small window no more than a share of it."""
         if not self.is_small:
             return wanted
-        return min(wanted or self.own_reply_tokens or self.reply_tokens, self.reply_tokens)
+        longest = int(self.context_tokens * LONGEST_REPLY_SHARE)
+        return min(wanted or self.own_reply_tokens or longest, longest)
 
     @property
     def prompt_tokens(self) -> int:

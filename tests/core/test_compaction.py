@@ -128,6 +128,23 @@ def test_whatever_the_results_the_prompt_fits_and_calls_keep_their_answers(
         assert current.messages[current.task].content.startswith("Do it.")
 
 
+@pytest.mark.parametrize(
+    ("context", "own", "wanted", "limit"),
+    [
+        (4096, None, None, 2048),
+        (4096, 768, None, 768),
+        (4096, 768, 100, 100),
+        (4096, None, 9000, 2048),
+        (131_072, None, None, None),
+        (131_072, None, 9000, 9000),
+    ],
+)
+def test_a_reply_in_a_small_window_leaves_room(
+    context: int, own: int | None, wanted: int | None, limit: int | None
+) -> None:
+    assert Window(context, own).reply_limit(wanted) == limit
+
+
 def test_a_conversation_computed_again_from_its_events_is_the_same() -> None:
     began = Conversation()
     started = RunStarted(

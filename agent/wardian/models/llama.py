@@ -116,6 +116,11 @@ class LlamaModel:
             "schemas_not_enforced": dict(self._refused),
         }
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process that holds the model, while there is one."""
+        return None if self._process is None else self._process.pid
+
     async def start(self) -> None:
         """Load the model now, so that the first reply need not wait. Raises: ModelError."""
         await self._running()

@@ -29,6 +29,8 @@ RECURRENT_SEQUENCES = 16
 """At most; each holds a state of its own."""
 CACHE_SHARE = 8
 """A cache for several conversations may take one part in so many of the memory there is."""
+CELL_BOOKKEEPING_BYTES = 64
+"""What llama.cpp keeps of a cell beside its keys and values."""
 _FUNCTION = re.compile(r"^(\w+: )+")
 _ALL_LAYERS = 10_000
 _held: list[object] = []
@@ -119,6 +121,8 @@ def load(api: Any, options: LoadOptions) -> Loaded:
     params = _context_params(api, model, options, offload=layers > 0, small=small)
     context_tokens: int = params.n_ctx
     keeps_state = _keeps_state(api, model)
+    if layers == 0 and not keeps_state:
+        _check_context(context_tokens, cell_bytes(api, model))
     params.n_seq_max = options.sequences or _sequences(api, model, keeps_state=keeps_state)
     params.n_outputs_max = params.n_seq_max
     params.n_ctx = _cells(api, model, context_tokens, small=small, offload=layers > 0)
@@ -259,6 +263,16 @@ def check_memory(options: LoadOptions, size_bytes: int) -> None:
     if size_bytes > left:
         raise LoadFailed(
             f"it needs {readable(size_bytes)} of memory and {readable(max(0, left))} can be had"
+        )
+
+
+def _check_context(context_tokens: int, bytes_each: int) -> None:
+    """Raises: LoadFailed. llama.cpp itself would take minutes to find out, or be killed."""
+    available, needed = available_bytes(), context_tokens * (bytes_each + CELL_BOOKKEEPING_BYTES)
+    if available is not None and needed > available - SPARE_BYTES:
+        raise LoadFailed(
+            f"a context of {context_tokens} tokens needs {readable(needed)} of memory"
+            f" and {readable(max(0, available - SPARE_BYTES))} can be had"
         )
 
 
