@@ -198,7 +198,7 @@ def policy_of(text: str, house: House, name: str) -> Policy:
     ],
 )
 def test_a_policy_changed_since_only_narrows(house: House, then: str, now: str, stop: Stop) -> None:
-    rules = '[tools]\ndefault = "allow"\n{} = ["send"]\n'
+    rules = '[tools]\ndefault = "allow"\n{} = ["send"]\n[flow]\nrule_of_two = "allow"\n'
     script: list[Answer] = [[("look", {"name": "a"})], [("send", {"text": "x"})], "Done."]
     old = policy_of(rules.format(then), house, "policy")
     run = house.run(script, tools=TOOLS, policy=old)
