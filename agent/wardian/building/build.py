@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from wardian.agent import Agent
-from wardian.budget import NOTHING
+from wardian.budget import NOTHING, Ledger
 from wardian.building.checking import Draft, Report, check
 from wardian.building.describe import Description, NotATool
 from wardian.building.running import Open
 from wardian.building.store import SOURCE, TESTS, read_draft
 from wardian.errors import WardianError
+from wardian.events import Event
 from wardian.results import RunResult
 from wardian.types import Message
 from wardian_sandbox.types import Confinement
@@ -80,16 +81,19 @@ async def build(
     *,
     taken: Collection[str],
     say: Callable[[str], None],
+    follow: Callable[[Event], None],
 ) -> Candidate:
     """Have `agent`, whose workspace is a scratch folder, write the tool.
 
-    `taken` are names it may not have. Raises: NotBuilt; as `Agent.run`.
+    `taken` are names it may not have; `follow` is told what happens.
+    Raises: NotBuilt; as `Agent.run`.
     """
     asked, earlier, spent = f"Write this tool: {task}", tuple[Message, ...](), NOTHING
     problem = ""
     # The scratch folder is gone afterwards; the runs are kept as any other.
     for attempt in range(MAX_ATTEMPTS):
-        run = await agent.run(asked, earlier=earlier, spent=spent)
+        ledger = Ledger(agent.policy.budgets, spent=spent)
+        run = await agent.perform(asked, earlier, ledger, follow)
         if not run.ok:
             raise NotBuilt(f"No tool was built: {run.error or run.stop}", remedy(run))
         try:
