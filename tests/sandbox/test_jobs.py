@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from wardian_sandbox import Confinement, Egress, SandboxError, open_sandbox
+from wardian_sandbox import Confinement, Egress, SandboxError, SandboxUnavailable, open_sandbox
 from wardian_sandbox.types import Job, JobFailure, JobResult
 
 HOSTILE = """
@@ -63,6 +63,10 @@ def die(way):
 
 def flood(way):
     return "a" * (64 << 20)
+
+def chatter(way):
+    for _ in range(100): os.write(2, b"x" * 10_000)
+    return {"said": 1}
 
 def odd(way):
     return {"text": "\\ud800"}
@@ -203,6 +207,27 @@ def test_it_can_neither_end_nor_read_what_it_was_forked_from(jobs: Doing) -> Non
     _, peeked, fine = jobs(("kill", {}), ("peek", {}), ("plain", {"value": 1}))
     assert peeked.value == {"read": False}
     assert fine.value["value"] == 1
+
+
+def test_what_a_library_prints_holds_nothing_up(jobs: Doing) -> None:
+    (result,) = jobs(("chatter", {}))
+    assert result.value == {"said": 1}
+
+
+def test_a_process_that_cannot_start_says_why_and_leaves_nothing(
+    modules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its Python is not there, as after an upgrade of the system's."""
+    before = len([*Path("/proc/self/fd").iterdir()])
+    monkeypatch.setattr(sys, "executable", "/nowhere/python3")
+
+    async def scenario() -> None:
+        async with await open_sandbox("bubblewrap", tmp_path, Confinement()) as box:
+            await box.job(order(modules, "plain", {"value": 1}), LISTED)
+
+    with pytest.raises(SandboxUnavailable, match="nowhere/python3"):
+        asyncio.run(scenario())
+    assert len([*Path("/proc/self/fd").iterdir()]) <= before + 1
 
 
 def test_an_error_in_a_job_is_its_result(jobs: Doing) -> None:

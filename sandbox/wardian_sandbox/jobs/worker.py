@@ -55,7 +55,16 @@ def main(control_name: str) -> None:
         with suppress(ImportError):  # an extra that is not installed: the job says so
             module = importlib.import_module(name)
             getattr(module, "prepare", _nothing)(way)
+    _leave_the_hosts_streams()
     _serve(control, way, as_object(settings["limits"]))
+
+
+def _leave_the_hosts_streams() -> None:
+    """What libraries print would fill a pipe that nobody reads."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)
 
 
 def _nothing(way: Way) -> None:
