@@ -104,10 +104,10 @@ async def decide(run: Court, calls: Sequence[ToolCall]) -> list[Verdict] | None:
         for one in waiting:
             answer = said.get(one.call.id)
             await record(run, one, answer)
-            found = concluded(run, one, answer)
-            if found is None:
+            outcome = concluded(run, one, answer)
+            if outcome is None:
                 return None
-            keep(found, verdicts, judged)
+            keep(outcome, verdicts, judged)
     for call in reserved:
         if verdicts[call.id].allow is None:
             run.meter.release_call()
