@@ -409,8 +409,9 @@ def test_a_sub_agent_begins_with_the_labels_of_its_caller(tmp_path: Path) -> Non
 
     replies: list[Any] = [SENDING, "sent nothing"]
     child = ScriptedModel(replies, name="child")
+    calling: list[Any] = [*BOTH, [("helper", {"task": "send the plan"})], "done"]
     agent = Agent(
-        ScriptedModel([*BOTH, [("helper", {"task": "send the plan"})], "done"]),
+        ScriptedModel(calling),
         tools=[fetch, notes, send],
         subagents=[SubAgent(name="helper", description="Helps.", tools=["send"], model=child)],
         policy=policy_of(tmp_path, POLICIES["ask"]),
