@@ -321,14 +321,15 @@ class Agent(Generic[T]):
             grants=self.grants,
             ask_user=self.ask_user,
             check_answer=self.check.problem,
-            output_schema=self.check.schema,
+            output_schema=recorder.screen.hidden(self.check.schema),
         )
         if delegates := self._delegates(run):
             run.registry = Registry([*self.registry, *delegates])
-        run.specs = tuple(
+        specs = (
             ToolSpec(name=t.name, description=t.description, parameters=t.parameters)
             for t in run.registry
         )
+        run.specs = run.screen.hidden(tuple(specs))
         return run
 
     def _delegates(self, run: Run) -> list[Tool]:
