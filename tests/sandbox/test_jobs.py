@@ -58,6 +58,19 @@ def linger(way):
         time.sleep(60)
     return {}
 
+def neighbours(way):
+    seen = {int(pid) for pid in os.listdir("/proc") if pid.isdecimal()}
+    return {"others": sorted(seen - {1, os.getpid()})}
+
+def hide(way):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.setsid()
+            time.sleep(60)
+        os._exit(0)
+    return {}
+
 def die(way):
     os.kill(os.getpid(), 11)
 
@@ -127,7 +140,7 @@ def order(modules: Path, name: str, arguments: dict[str, Any], seconds: float = 
     return Job(
         function=f"hostile_jobs:{name}",
         arguments=arguments,
-        seconds=1.0 if name in ("spin", "linger") else seconds,
+        seconds=1.0 if name in ("spin", "linger", "hide") else seconds,
         modules=("hostile_jobs",),
         folders=(str(modules),),
     )
@@ -207,6 +220,12 @@ def test_it_can_neither_end_nor_read_what_it_was_forked_from(jobs: Doing) -> Non
     _, peeked, fine = jobs(("kill", {}), ("peek", {}), ("plain", {"value": 1}))
     assert peeked.value == {"read": False}
     assert fine.value["value"] == 1
+
+
+@pytest.mark.parametrize("leaving", ["linger", "hide"])
+def test_what_a_job_leaves_running_is_ended_with_it(jobs: Doing, leaving: str) -> None:
+    _, later = jobs((leaving, {}), ("neighbours", {}))
+    assert later.value["others"] == []
 
 
 def test_what_a_library_prints_holds_nothing_up(jobs: Doing) -> None:

@@ -1,18 +1,21 @@
 """The process that jobs are forked from. Nothing of anybody else's ever reaches it.
 
 It takes descriptors from the host and forks for each: the child reads its order from the
-descriptor, does the job, writes its answer there and ends. So no job finds what another one left,
-and a parser that was taken over has its own page to lie about and nothing else.
+descriptor, does the job, writes its answer there and ends, and with it whatever it started. So no
+job finds what another one left, and a parser that was taken over has its own page to lie about.
 """
 
+import functools
 import importlib
 import json
 import math
 import os
+import select
 import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +47,7 @@ def main(control_name: str) -> None:
     children.prctl(children.PR_SET_DUMPABLE, 0)
     os.umask(0o077)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
+    children.prctl(children.PR_SET_CHILD_SUBREAPER, 1)
     control = socket.socket(fileno=int(control_name))
     settings = _settings(control)
     if settings["egress"]:
@@ -90,19 +93,48 @@ def _kept(authorities: str) -> str:
 
 
 def _serve(control: socket.socket, way: Way, limits: dict[str, object]) -> None:
+    ended = _notices()
+    jobs: set[int] = set()
     while True:
-        mark, descriptors, _, _ = socket.recv_fds(control, 1, 1)
-        if not mark:
-            return
-        with socket.socket(fileno=descriptors[0]) as channel:
-            children.fork(lambda: _attend(control, channel, way, limits))
+        ready, _, _ = select.select([control, ended], [], [])
+        if ended in ready:
+            ended.recv(READ_BYTES)
+            _sweep(jobs)
+        if control in ready:
+            mark, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+            if not mark:
+                return
+            with socket.socket(fileno=descriptors[0]) as channel:
+                body = functools.partial(_attend, (control, ended), channel, way, limits)
+                jobs.add(children.fork(body))
+
+
+def _notices() -> socket.socket:
+    """Readable whenever a child has ended."""
+    reading, writing = socket.socketpair()
+    for end in (reading, writing):
+        end.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(writing.detach(), warn_on_full_buffer=False)
+    return reading
+
+
+def _sweep(jobs: set[int]) -> None:
+    """Reap what has ended, and end what a job left running."""
+    with suppress(ChildProcessError):
+        while (pid := os.waitpid(-1, os.WNOHANG)[0]) != 0:
+            jobs.discard(pid)
+    for stray in children.strays(jobs):
+        children.kill(stray)
 
 
 def _attend(
-    control: socket.socket, channel: socket.socket, way: Way, limits: dict[str, object]
+    not_its: Sequence[socket.socket], channel: socket.socket, way: Way, limits: dict[str, object]
 ) -> None:
     """In the child: one job, then the end."""
-    control.close()
+    for sock in not_its:
+        sock.close()
+    os.close(signal.set_wakeup_fd(-1))
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     children.apply_limits(limits)
