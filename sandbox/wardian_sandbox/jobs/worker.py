@@ -14,7 +14,6 @@ import select
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -83,13 +82,12 @@ def _settings(control: socket.socket) -> dict[str, object]:
 
 
 def _kept(authorities: str) -> str:
-    """The path of a file that holds them."""
+    """The path of a file that holds them, for this process and those forked from it."""
     if not authorities:
         return ""
-    descriptor, path = tempfile.mkstemp(suffix=".pem")
-    with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123 - a descriptor
-        file.write(authorities)
-    return path
+    descriptor = os.memfd_create("authorities")  # leaves nothing on a disk
+    os.write(descriptor, authorities.encode("ascii"))
+    return f"/proc/self/fd/{descriptor}"
 
 
 def _serve(control: socket.socket, way: Way, limits: dict[str, object]) -> None:
