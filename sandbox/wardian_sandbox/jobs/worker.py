@@ -112,9 +112,13 @@ def _notices() -> socket.socket:
     reading, writing = socket.socketpair()
     for end in (reading, writing):
         end.setblocking(False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGCHLD, _wake)
     signal.set_wakeup_fd(writing.detach(), warn_on_full_buffer=False)
     return reading
+
+
+def _wake(number: int, frame: object) -> None:
+    """What the signal is for is done by the descriptor that it makes readable."""
 
 
 def _sweep(jobs: set[int]) -> None:
