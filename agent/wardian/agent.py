@@ -8,7 +8,8 @@ import copy
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Self
 
@@ -18,10 +19,11 @@ from wardian.answers import AnswerCheck, answer_check
 from wardian.approval import Approve, Grants
 from wardian.beginning import Beginning, go_on, resumed_event
 from wardian.budget import NOTHING, Amount, Ledger
+from wardian.children import Caller, Children
 from wardian.compaction import Window, fitting
 from wardian.ending import finish, why
 from wardian.errors import ConfigurationError, StorageError, WardianError
-from wardian.events import ChildFinished, ChildStarted, Event, RunFinished, RunStarted
+from wardian.events import Event, RunFinished, RunStarted
 from wardian.limits import Meter
 from wardian.loop import Run, pursue
 from wardian.models.catalogue import resolve_model
@@ -35,7 +37,6 @@ from wardian.screens import screen_for
 from wardian.settings import guarded, paths, policy_in_force, workspace_of
 from wardian.skills import SKILL, Skill, listing, skill_tool
 from wardian.subagents import (
-    ChildRun,
     SubAgent,
     chosen,
     delegate,
@@ -55,28 +56,11 @@ from wardian_tools import (
     Registry,
     SearchEngine,
     Tool,
-    ToolContext,
     select,
     tool,
     usual_tools,
 )
 from wardian_tools.types import AskUser, Question, ToolSource
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """The run and the call that a sub-agent does."""
-
-    run: Run
-    call: ToolContext
-    name: str
-    depth: int
-    """1 for a sub-agent of a run that is none"""
-
-    def as_json(self) -> dict[str, Any]:
-        """For the child's trajectory."""
-        call = {"run_id": self.run.id, "step": self.run.meter.steps, "call_id": self.call.call_id}
-        return {**call, "name": self.name, "depth": self.depth}
 
 
 class Agent(Generic[T]):
@@ -413,15 +397,15 @@ class Agent(Generic[T]):
             grants=self.grants,
             ask_user=self.ask_user,
             check_answer=self.check.problem,
-            output_schema=self.check.schema,
+            output_schema=recorder.screen.hidden(self.check.schema),
         )
         if delegates := self._delegates(run):
             run.registry = Registry([*self.registry, *delegates])
-        specs = tuple(
+        specs = (
             ToolSpec(name=t.name, description=t.description, parameters=t.parameters)
             for t in run.registry
         )
-        run.specs = fitting(specs, run.window)
+        run.specs = fitting(run.screen.hidden(tuple(specs)), run.window)
         return run
 
     def _delegates(self, run: Run) -> list[Tool]:
@@ -429,14 +413,10 @@ class Agent(Generic[T]):
         depth = self.caller.depth + 1 if self.caller else 1
         if depth > self.policy.agents.depth:
             return []
-        turns, asking = asyncio.Semaphore(self.policy.agents.parallel), asyncio.Lock()
+        children = Children(run, depth, self.policy.agents.parallel)
 
         def made(definition: SubAgent) -> Tool:
-            async def start(task: str, call: ToolContext) -> ChildRun:
-                async with turns:
-                    caller = Caller(run=run, call=call, name=definition.name, depth=depth)
-                    return await self._as_child(definition, caller, asking).run_for(caller, task)
-
+            start = partial(children.perform, definition, self._as_child)
             effects = effects_of(definition, list(self.registry))
             if self.model.is_local and not all(map(self._stays_here, with_all_below(definition))):
                 effects |= {Effect.EGRESS}
@@ -466,38 +446,6 @@ class Agent(Generic[T]):
 
             child.ask_user = one_question
         return child
-
-    async def run_for(self, caller: Caller, task: str) -> ChildRun:
-        """A task of the caller's, its beginning and end in the caller's trajectory too.
-
-        Raises: as `run`.
-        """
-        run, call_id, run_id = caller.run, caller.call.call_id, new_run_id()
-        ledger = Ledger(self.policy.budgets, parent=run.meter.ledger)
-        step, stop = run.meter.steps, Stop.FAILED
-        started = ChildStarted(step=step, call_id=call_id, run_id=run_id, name=caller.name)
-        await run.recorder.record(started, durable=False)
-        try:
-            work = Beginning(task=Task(prompt=task), ledger=ledger, run_id=run_id)
-            result = await self.perform(work)
-            stop = result.stop
-        except asyncio.CancelledError:
-            stop = Stop.CANCELLED
-            raise
-        finally:
-            ledger.close()
-            consumed = ledger.spent.as_json()
-            ended = ChildFinished(
-                step=step, call_id=call_id, run_id=run_id, stop=stop, consumed=consumed
-            )
-            await run.recorder.record(ended, durable=False)
-        return ChildRun(
-            run_id=run_id,
-            answer=result.answer,
-            stop=stop,
-            error=result.error,
-            flow=result.flow,
-        )
 
     def _stays_here(self, definition: SubAgent) -> bool:
         """Is a sub-agent's model on this machine? One that cannot be had says so when called."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from wardian.events import CallFinished, Recorded, RunStarted
 from wardian.types import Message, Role
-from wardian_policies.labels import FlowState, Source, comes_from_outside
+from wardian_policies.labels import FlowState, Situation, Source, comes_from_outside
 from wardian_tools.types import Confidentiality, Integrity, ResultStatus, ToolResult
 
 RAN = (ResultStatus.OK, ResultStatus.ERROR, ResultStatus.CANCELLED)
@@ -88,6 +88,17 @@ def withheld(result: ToolResult) -> ToolResult:
         confidentiality=Confidentiality.PUBLIC,
         seconds=result.seconds,
     )
+
+
+def situation_after(events: Iterable[Recorded]) -> Situation:
+    """What a further call of the run would be judged by."""
+    labels = FlowLabels()
+    is_local = True
+    for event in events:
+        labels.apply(event)
+        if isinstance(event, RunStarted):
+            is_local = bool(event.model.get("is_local", True))
+    return Situation(flow=labels.state, is_local=is_local)
 
 
 def path_of_taint(events: Iterable[Recorded]) -> list[tuple[Source, bool]]:

@@ -92,18 +92,22 @@ async def decide(run: Court, calls: Sequence[ToolCall]) -> list[Verdict] | None:
             why = "Not run: the budget of tool calls is used up."
             verdicts[call.id] = settled(call, ResultStatus.DISCARDED, why)
         else:
-            reserved.append(call)
-            keep(judge(run, call), verdicts, judged)
+            found = judge(run, call)
+            keep(found, verdicts, judged)
+            if isinstance(found, Verdict) or isinstance(found.decision, Deny):
+                run.meter.release_call()  # it will not run, so the next one may
+            else:
+                reserved.append(call)
     while judged:
         waiting, judged = judged, []
         said = await answers_to(run, waiting)
         for one in waiting:
             answer = said.get(one.call.id)
             await record(run, one, answer)
-            found = concluded(run, one, answer)
-            if found is None:
+            outcome = concluded(run, one, answer)
+            if outcome is None:
                 return None
-            keep(found, verdicts, judged)
+            keep(outcome, verdicts, judged)
     for call in reserved:
         if verdicts[call.id].allow is None:
             run.meter.release_call()

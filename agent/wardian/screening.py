@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 from wardian.privacy import Restored, Screen, Session, UnfitArguments
 from wardian.types import CallDelta, Delta, ReasoningDelta, Reply, TextDelta
 from wardian_policies.redaction.pseudonyms import ForgedPseudonym, Pseudonyms, PseudonymStream
-from wardian_policies.redaction.redactor import MARK, Detectors, Redactor
+from wardian_policies.redaction.redactor import MARK, NUMBERS, Detectors, Redactor
 from wardian_policies.redaction.stream import StreamFilter
 from wardian_policies.tables import RedactionRules
 from wardian_tools.types import Tool, ToolCall
@@ -127,7 +127,7 @@ def mapped(value: Any, change: Any) -> Any:
         return found if any(found[key] is not items[key] for key in items) else items
     if isinstance(value, list | tuple):
         pieces: Any = value  # pyright: ignore[reportUnknownVariableType] — JSON
-        if pieces and isinstance(pieces[0], int | float):
+        if NUMBERS.issuperset(map(type, pieces)):
             return pieces
         changed_pieces = [mapped(piece, change) for piece in pieces]
         is_same = all(one is other for one, other in zip(changed_pieces, pieces, strict=True))

@@ -113,6 +113,8 @@ class CommandRules:
         if compiled is None:
             return None
         if verdict is not Verdict.ALLOW:
+            if not line.may_name(compiled.programs):
+                return None
             return next(filter(None, map(compiled.match, line.commands)), None)
         found = compiled.match(line.argv) if line.argv else None
         if found is None or not line.must_be_literal:

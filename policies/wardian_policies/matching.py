@@ -77,6 +77,8 @@ class NamedCommand:
         self.programs = programs(map(first_word, globs))
 
     def match(self, value: object, line: Line | None) -> int | None:
+        if line and not line.may_name(self.programs):
+            return None
         text = command_text(value)
         parts = [text.strip()]
         if line is None or line.argv is None:

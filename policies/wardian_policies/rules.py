@@ -30,7 +30,7 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Any
 
-from wardian_policies.commands import CommandRules, command_line, takes_command
+from wardian_policies.commands import ARGUMENT, CommandRules, command_line, takes_command
 from wardian_policies.globs import text_regex
 from wardian_policies.matching import ArgumentPattern, argument_pattern
 from wardian_policies.shell_lines import Line
@@ -246,7 +246,7 @@ class Alternatives:
         for argument, pattern in self.patterns.items():
             if argument not in arguments:
                 return None
-            index = pattern.match(arguments[argument], line)
+            index = pattern.match(arguments[argument], line if argument == ARGUMENT else None)
             if index is None:
                 return None
         return None if index is None else self.rules[index]

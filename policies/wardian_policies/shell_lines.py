@@ -37,6 +37,7 @@ TOKEN = re.compile(
     |(?P<text>[^ \t\r\n;&|()`<>'"\\$]+|[\s\S])""",
     re.VERBOSE,
 )
+QUOTING = frozenset("'\"\\")
 UNESCAPED = re.compile(r'\\([$`"\\\n])')
 
 _KEYWORDS = "! do elif else fi done esac if in then until while time { }"
@@ -78,6 +79,15 @@ class Line:
     def commands(self) -> tuple[Argv, ...]:
         """Every program with its words that the line names, wrapped ones too."""
         return tuple(named_in(self.text) if self.argv is None else unwrapped(self.argv, 0))
+
+    def may_name(self, programs: frozenset[str] | None) -> bool:
+        """Can one of these be among the programs it names? A quick look: a yes may be wrong.
+
+        Where nothing is quoted, the name of a program stands in the text as it is.
+        """
+        if programs is None or not self.text or not QUOTING.isdisjoint(self.text):
+            return True
+        return any(program in self.text for program in programs)
 
     def end_of_word(self, count: int) -> int | None:
         """Where the first `count` words end in the text of a plain line."""

@@ -20,7 +20,7 @@ class Program:
     """Looked up in the box's own PATH; nothing in it is expanded."""
     environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     workspace: Path | None = None
-    """Where it starts; None is an empty folder that cannot be written."""
+    """Where it starts; None is an empty folder of the box's own."""
     readable: tuple[Path, ...] = ()
     """Files and folders of the host that it sees read-only, where they are."""
     within: Confinement = field(default_factory=lambda: Confinement(writable=()))

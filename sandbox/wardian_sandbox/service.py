@@ -10,7 +10,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -37,6 +36,8 @@ from wardian_sandbox.starting import start
 HOST_LIMITS = ("memory_bytes", "cpu_seconds")
 """Kept for the box as a whole only: programs with a heap of their own reserve far more address
 space than they use, and a server's processor time is not one call's."""
+SCRATCH = f"{HOME}/work"
+"""Where a program without a workspace starts: empty, and gone with it."""
 CLOSE_SECONDS = 1.0
 """For a program to end by itself once its standard input has."""
 
@@ -212,7 +213,6 @@ class Folder:
     readable: dict[Path, Path] = field(default_factory=dict[Path, Path])
     trees: list[int] = field(default_factory=list[int])
     protection: Protection | None = None
-    scratch: "tempfile.TemporaryDirectory[str] | None" = None
 
     def close_trees(self) -> None:
         while self.trees:
@@ -222,13 +222,11 @@ class Folder:
         self.close_trees()
         if self.protection is not None:
             self.protection.remove()
-        if self.scratch is not None:
-            self.scratch.cleanup()
 
 
 def _folder(program: Program) -> Folder:
     """Raises: SandboxUnavailable."""
-    folder = Folder(path=Path("/"))
+    folder = Folder(path=program.workspace.resolve() if program.workspace else Path("/"))
     try:
         _fill(folder, program)
     except OSError as problem:
@@ -245,39 +243,41 @@ def _folder(program: Program) -> Folder:
 
 def _fill(folder: Folder, program: Program) -> None:
     """Raises: OSError, SandboxUnavailable."""
-    is_root = os.geteuid() == 0
-    writable, protected = bool(program.within.writable), program.within.protected
-    if program.workspace is None:
-        folder.scratch = tempfile.TemporaryDirectory(prefix="wardian-service-")
-        folder.path = Path(folder.scratch.name)
-        folder.path.chmod(0o755)
-    else:
-        folder.path = program.workspace.resolve()
-        if writable:
-            if not can_mount(folder.path, protected):
-                raise SandboxUnavailable(
-                    f"The protected paths of {folder.path} cannot be kept by mounts.",
-                    'Give the server the workspace as "read".',
-                )
-            status = folder.path.stat()
-            owner = (status.st_uid, status.st_gid) if is_root else None
-            folder.protection = Protection(folder.path, protected, owner)
-            folder.mounts = folder.protection.mounts
-    folder.readable = {path: path for path in program.readable}
-    if is_root:
-        # The box's user may not come through root's folders: they are mounted where it can.
-        try:
+    if program.workspace is not None and program.within.writable:
+        _protect(folder, program.within.protected)
+    if os.geteuid() != 0:
+        folder.readable = {path: path for path in program.readable}
+        return
+    # The box's user may not come through root's folders: they are mounted where it can.
+    writable = bool(program.within.writable)
+    try:
+        if program.workspace is not None:
             see = mapped if writable else detached
             folder.trees.append(see(folder.path, UNPRIVILEGED_ID))
-            folder.trees += [detached(path.resolve(), UNPRIVILEGED_ID) for path in program.readable]
-        except OSError:
-            if writable:
-                raise
-            folder.close_trees()  # a root that may not mount: what anybody may read can be seen
-        else:
-            folder.path = place_of(0)
-            places = enumerate(program.readable, start=1)
-            folder.readable = {place_of(index): path for index, path in places}
+        folder.trees += [detached(path.resolve(), UNPRIVILEGED_ID) for path in program.readable]
+    except OSError:
+        if program.workspace is not None and writable:
+            raise
+        folder.close_trees()  # a root that may not mount: what anybody may read can be seen
+        folder.readable = {path: path for path in program.readable}
+        return
+    places = iter(range(len(folder.trees)))
+    if program.workspace is not None:
+        folder.path = place_of(next(places))
+    folder.readable = {place_of(next(places)): path for path in program.readable}
+
+
+def _protect(folder: Folder, protected: tuple[str, ...]) -> None:
+    """Raises: SandboxUnavailable."""
+    if not can_mount(folder.path, protected):
+        raise SandboxUnavailable(
+            f"The protected paths of {folder.path} cannot be kept by mounts.",
+            'Give the server the workspace as "read".',
+        )
+    status = folder.path.stat()
+    owner = (status.st_uid, status.st_gid) if os.geteuid() == 0 else None
+    folder.protection = Protection(folder.path, protected, owner)
+    folder.mounts = folder.protection.mounts
 
 
 async def _boxed(program: Program, streams: Streams, proxy: EgressProxy | None) -> Service:
@@ -291,7 +291,11 @@ async def _boxed(program: Program, streams: Streams, proxy: EgressProxy | None) 
     def launch(control: int) -> subprocess.Popen[bytes]:
         nonlocal group
         arguments = Arguments(
-            folder, program.within, bwrap.has_disable_userns, bwrap.has_size, folder.readable
+            None if program.workspace is None else folder,
+            program.within,
+            bwrap.has_disable_userns,
+            bwrap.has_size,
+            folder.readable,
         )
         arguments.descriptors += [os.dup(fd) for fd in streams.theirs.values()]
         names = dict(zip(streams.theirs, arguments.descriptors[-3:], strict=True))
@@ -306,7 +310,7 @@ async def _boxed(program: Program, streams: Streams, proxy: EgressProxy | None) 
         return process
 
     settings: dict[str, Any] = {
-        "root": WORKSPACE,
+        "root": SCRATCH if program.workspace is None else WORKSPACE,
         "home": HOME,
         "limits": _limits(program),
         "landlock": [HOME, WORKSPACE] if program.within.writable else [HOME],

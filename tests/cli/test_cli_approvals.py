@@ -137,7 +137,9 @@ def test_several_calls_are_asked_about_in_one_prompt(
         assert f"{number}  Should shell run" in run.text
         assert f"command: touch {name}" in run.text
     run.type("1 4" + ENTER)
-    run.wait_for("numbers from 1 to 3")
+    run.wait_for(QUESTION, times=2)
+    assert "numbers from 1 to 3" in run.text
+    assert "is writing" not in run.text.partition("calls need your yes")[2]
     run.type("1 3" + ENTER)
     assert run.exit_code() == 0
     made = {name for name in ("one", "two", "three") if (workspace / name).exists()}

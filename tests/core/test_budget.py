@@ -286,3 +286,32 @@ def test_calls_beyond_the_budget_of_one_batch_are_refused_and_the_rest_run(tmp_p
     )
     assert agent.run_sync("Note.").stop is Stop.TOOL_CALLS
     assert sorted(seen) == ["a", "b"]
+
+
+def test_a_denied_call_takes_no_room_from_the_next_one_of_its_batch(tmp_path: Path) -> None:
+    policy = tmp_path / "p.toml"
+    policy.write_text('extends = "default"\n[tools]\ndeny = ["never"]\n')
+    seen: list[str] = []
+
+    @tool(effects=())
+    def never() -> str:
+        """Never."""
+        raise AssertionError
+
+    @tool(effects=())
+    def note() -> str:
+        """Note."""
+        seen.append("x")
+        return "noted"
+
+    batch: list[Any] = [("never", {}), ("note", {}), ("note", {})]
+    agent: Agent[str] = Agent(
+        ScriptedModel([batch, "Done."]),
+        tools=[never, note],
+        policy=policy,
+        budgets=Budgets(tool_calls=1),
+        workspace=tmp_path,
+        store=False,
+    )
+    assert agent.run_sync("Note.").stop is Stop.TOOL_CALLS
+    assert seen == ["x"]

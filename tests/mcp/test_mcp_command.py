@@ -158,10 +158,10 @@ def test_a_run_calls_a_servers_tools_and_hides_what_they_were_given(
 
 
 @pytest.mark.usefixtures("listed")
-def test_a_tool_that_no_server_has_is_said(agent: Agent) -> None:
-    done = agent("run", "x", "-m", "tiny", "--tools", "raw__ad")
+def test_a_run_that_stays_on_this_machine_has_no_servers(agent: Agent) -> None:
+    done = agent("run", "x", "-m", "tiny", "--local", "--tools", "raw__say")
     assert done.returncode == 3
-    assert "No tool is named 'raw__ad'" in done.stderr
+    assert "No tool is named 'raw__say'" in done.stderr
 
 
 @pytest.mark.usefixtures("listed")

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from wardian import Agent
+from wardian.cli.servers import tool_servers, tools_of_servers
 from wardian.errors import ConfigurationError
+from wardian.local_only import narrowed
 from wardian.mcp import listed, servers_for_run, setting
 from wardian.models.scripted import ScriptedModel
-from wardian.settings import Paths, paths
+from wardian.settings import Paths, load_settings, paths
 from wardian_policies import Policy
 from wardian_tools.mcp.definitions import Definition, Offer
 from wardian_tools.mcp.entries import Entry, read_servers
@@ -89,6 +91,23 @@ def test_a_policy_may_give_a_server_more_variables(places: Paths, tmp_path: Path
     given = setting(environ, Path(), rules).environment(listed(places)["boxed"])
     assert given == {"TOKEN": "t0k"}
     assert of_run(places, rules).secrets() == {"TOKEN of boxed": "t0k"}
+
+
+def test_what_the_command_line_asks_of_a_run_is_asked_of_its_servers(
+    places: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WARDIAN_HOME", str(places.mcp_servers.parent))
+    rules = Policy.load("default")
+    flags = {"workspace_mode": "copy"}
+    names_given = ["python", "boxed__add"]
+    found, own = tool_servers(load_settings(flags, {}), rules, Path(), names_given)
+    assert found is not None
+    assert ([tool.name for tool in found.tools], own) == (["boxed__add"], ["python"])
+    assert any("on a copy" in notice for notice in found.notices)
+    local, _ = tool_servers(load_settings({}, {}), narrowed(rules), Path(), None)
+    assert local is not None
+    assert local.tools == ()
+    assert "boxed__say" in {tool.name for tool in tools_of_servers()}
 
 
 def test_a_server_on_two_lists_is_an_error(places: Paths) -> None:

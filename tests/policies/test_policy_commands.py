@@ -148,6 +148,19 @@ def test_a_command_given_as_words_never_meets_a_shell(policy: Policy) -> None:
     assert isinstance(decide(policy, ["git status"], start), Deny)
 
 
+def test_a_rule_on_another_argument_is_about_that_argument(write: Write) -> None:
+    @tool(effects={Effect.EXECUTES})
+    def feed(command: str, stdin: str) -> str:
+        """Starts a program and feeds it."""
+        return command + stdin
+
+    policy = write('[tools]\ndefault = "allow"\ndeny = ["feed(stdin=rm *)"]')
+    for command, stdin, kind in (("ls", "rm x", Deny), ("rm x", "ls", Allow)):
+        arguments = {"command": command, "stdin": stdin}
+        call = ToolCall(id="1", name="feed", arguments_text="", arguments=arguments)
+        assert isinstance(policy.decide(call, feed), kind)
+
+
 def test_the_rule_and_its_line_are_named(policy: Policy) -> None:
     decision = decide(policy, "sudo ls")
     assert isinstance(decision, Deny)

@@ -68,6 +68,12 @@ def leak() -> Output:
     return Output(content=said, data={"nested": [{CANARY: said}], "figures": [figure]})
 
 
+@tool(effects={Effect.READS}, description=f"Ask the service, whose key is {CANARY}.")
+def describe() -> str:
+    """Told to the model as it is above."""
+    return "nothing"
+
+
 @tool(effects={Effect.READS})
 def stumble() -> str:
     """Fail with the secret in the message."""
@@ -106,7 +112,9 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def agent_of(model: Any, tmp_path: Path, policy: Path | str = "default") -> Agent[str]:
     store = RunStore(tmp_path / "runs")
-    return Agent(model, tools=[leak, stumble, send], policy=policy, store=store, workspace=tmp_path)
+    return Agent(
+        model, tools=[leak, describe, stumble, send], policy=policy, store=store, workspace=tmp_path
+    )
 
 
 @pytest.mark.usefixtures("registered")

@@ -15,6 +15,7 @@ from wardian.flow import FlowLabels, path_of_taint
 from wardian.models.chat import ChatModel, Endpoint
 from wardian.models.scripted import ScriptedModel
 from wardian.models.scripted_server import ScriptedServer, stream_calls, stream_text
+from wardian.subagents import SubAgent
 from wardian_policies import Policy
 from wardian_policies.flow import flow_ruling, labelled
 from wardian_policies.labels import FlowState, Situation, Source
@@ -397,3 +398,27 @@ def test_results_in_the_trajectory_carry_their_labels(tmp_path: Path) -> None:
         (Integrity.UNTRUSTED, Confidentiality.PUBLIC),
         (Integrity.TRUSTED, Confidentiality.PRIVATE),
     ]
+
+
+def test_a_sub_agent_begins_with_the_labels_of_its_caller(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def only_the_helper(ask: Ask, call: ToolCall) -> bool:
+        asked.append(call.name)
+        return call.name == "helper"
+
+    replies: list[Any] = [SENDING, "sent nothing"]
+    child = ScriptedModel(replies, name="child")
+    calling: list[Any] = [*BOTH, [("helper", {"task": "send the plan"})], "done"]
+    agent = Agent(
+        ScriptedModel(calling),
+        tools=[fetch, notes, send],
+        subagents=[SubAgent(name="helper", description="Helps.", tools=["send"], model=child)],
+        policy=policy_of(tmp_path, POLICIES["ask"]),
+        workspace=tmp_path,
+        store=False,
+        approve=only_the_helper,
+    )
+    assert agent.run_sync("Work").ok
+    assert asked[-1] == "send", "although the sub-agent itself has read nothing"
+    assert SENT == []

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from wardian_sandbox import Confinement, Egress, SandboxError, open_sandbox
+from wardian_sandbox import Confinement, Egress, SandboxError, SandboxUnavailable, open_sandbox
 from wardian_sandbox.types import Job, JobFailure, JobResult
 
 HOSTILE = """
@@ -58,11 +58,28 @@ def linger(way):
         time.sleep(60)
     return {}
 
+def neighbours(way):
+    seen = {int(pid) for pid in os.listdir("/proc") if pid.isdecimal()}
+    return {"others": sorted(seen - {1, os.getpid()})}
+
+def hide(way):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.setsid()
+            time.sleep(60)
+        os._exit(0)
+    return {}
+
 def die(way):
     os.kill(os.getpid(), 11)
 
 def flood(way):
     return "a" * (64 << 20)
+
+def chatter(way):
+    for _ in range(100): os.write(2, b"x" * 10_000)
+    return {"said": 1}
 
 def odd(way):
     return {"text": "\\ud800"}
@@ -123,7 +140,7 @@ def order(modules: Path, name: str, arguments: dict[str, Any], seconds: float = 
     return Job(
         function=f"hostile_jobs:{name}",
         arguments=arguments,
-        seconds=1.0 if name in ("spin", "linger") else seconds,
+        seconds=1.0 if name in ("spin", "linger", "hide") else seconds,
         modules=("hostile_jobs",),
         folders=(str(modules),),
     )
@@ -203,6 +220,33 @@ def test_it_can_neither_end_nor_read_what_it_was_forked_from(jobs: Doing) -> Non
     _, peeked, fine = jobs(("kill", {}), ("peek", {}), ("plain", {"value": 1}))
     assert peeked.value == {"read": False}
     assert fine.value["value"] == 1
+
+
+@pytest.mark.parametrize("leaving", ["linger", "hide"])
+def test_what_a_job_leaves_running_is_ended_with_it(jobs: Doing, leaving: str) -> None:
+    _, later = jobs((leaving, {}), ("neighbours", {}))
+    assert later.value["others"] == []
+
+
+def test_what_a_library_prints_holds_nothing_up(jobs: Doing) -> None:
+    (result,) = jobs(("chatter", {}))
+    assert result.value == {"said": 1}
+
+
+def test_a_process_that_cannot_start_says_why_and_leaves_nothing(
+    modules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its Python is not there, as after an upgrade of the system's."""
+    before = len([*Path("/proc/self/fd").iterdir()])
+    monkeypatch.setattr(sys, "executable", "/nowhere/python3")
+
+    async def scenario() -> None:
+        async with await open_sandbox("bubblewrap", tmp_path, Confinement()) as box:
+            await box.job(order(modules, "plain", {"value": 1}), LISTED)
+
+    with pytest.raises(SandboxUnavailable, match="nowhere/python3"):
+        asyncio.run(scenario())
+    assert len([*Path("/proc/self/fd").iterdir()]) <= before + 1
 
 
 def test_an_error_in_a_job_is_its_result(jobs: Doing) -> None:

@@ -80,10 +80,10 @@ def test_it_sees_what_is_named_and_cannot_write_it(tmp_path: Path) -> None:
     for folder in (shown, hidden):
         folder.mkdir(mode=0o700)
         (folder / "file").write_text("content\n")
-    command = f"cat {shown}/file; ls {hidden}; touch {shown}/new; touch new; echo $TOKEN; pwd"
+    command = f"cat {shown}/file; ls {hidden}; touch {shown}/new; echo $TOKEN; ls"
     program = shell(command, readable=(shown,), environment={"TOKEN": "t0k"})
     printed = with_service(program, everything)
-    assert printed == "content\nt0k\n/workspace\n"
+    assert printed == "content\nt0k\n"
     assert not (shown / "new").exists()
 
 

@@ -5,7 +5,7 @@ are checked in fresh boxes and shown to a person before anything else becomes of
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from wardian.building.describe import Description, NotATool
 from wardian.building.running import Open
 from wardian.building.store import SOURCE, TESTS, read_draft
 from wardian.errors import WardianError
+from wardian.events import Event
 from wardian.results import RunResult
 from wardian.types import Message
 from wardian_sandbox.types import Confinement
@@ -80,16 +81,19 @@ async def build(
     *,
     taken: Collection[str],
     say: Callable[[str], None],
+    follow: Callable[[Event], None],
 ) -> Candidate:
     """Have `agent`, whose workspace is a scratch folder, write the tool.
 
-    `taken` are names it may not have. Raises: NotBuilt; as `Agent.run`.
+    `taken` are names it may not have; `follow` is told what happens.
+    Raises: NotBuilt; as `Agent.run`.
     """
     asked, earlier, spent = f"Write this tool: {task}", tuple[Message, ...](), NOTHING
     problem = ""
     # The scratch folder is gone afterwards; the runs are kept as any other.
     for attempt in range(MAX_ATTEMPTS):
-        run = await agent.run(asked, earlier=earlier, spent=spent)
+        beginning = agent.beginning(asked, earlier=earlier, spent=spent)
+        run = await agent.perform(replace(beginning, listener=follow))
         if not run.ok:
             raise NotBuilt(f"No tool was built: {run.error or run.stop}", remedy(run))
         try:

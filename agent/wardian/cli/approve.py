@@ -25,6 +25,8 @@ from wardian_policies.types import Ask
 from wardian_tools.types import ToolCall
 
 SaveRule = Callable[[RulePlace, str], None]
+EVENT_HOPS = 5
+"""Turns of the event loop in which an event has certainly gone from the recorder to the screen"""
 PICKED = re.compile(r"[0-9]{1,3}(?:[ ,]+[0-9]{1,3})*")
 
 
@@ -103,8 +105,16 @@ class Approvals:
 
     async def several(self, pending: Sequence[Pending]) -> list[Answer]:
         """An answer to each, asked in one prompt."""
-        if len(pending) == 1:
-            return [await self.one(pending[0])]
+        await caught_up()
+        self.renderer.is_asking = True
+        try:
+            is_one = len(pending) == 1
+            return [await self.one(pending[0])] if is_one else await self.together(pending)
+        finally:
+            self.renderer.is_asking = False
+
+    async def together(self, pending: Sequence[Pending]) -> list[Answer]:
+        """The answers to several calls."""
         self.renderer.pause()
         self.renderer.say(f"? {len(pending)} calls need your yes:", "bold yellow")
         for number, one in enumerate(pending, start=1):
@@ -223,6 +233,12 @@ class Approvals:
     def say_particulars(self, ask: Ask, call: ToolCall) -> None:
         for line in particulars(ask, call, self.workspace):
             self.renderer.say(line)
+
+
+async def caught_up() -> None:
+    """Wait until what happened before is on the screen."""
+    for _ in range(EVENT_HOPS):
+        await asyncio.sleep(0)
 
 
 def scope(pending: Pending) -> Said:

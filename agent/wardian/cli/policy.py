@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,11 +14,15 @@ from wardian.cli.listing import print_json, print_table
 from wardian.cli.policy_compare import failures, read_expectations
 from wardian.cli.policy_edit import edit
 from wardian.cli.sanitise import visible
+from wardian.cli.servers import tools_of_servers
 from wardian.cli.terminal import write
 from wardian.errors import ConfigurationError, ExitCode
-from wardian.settings import load_settings, policy_in_force, workspace_of
+from wardian.flow import path_of_taint, situation_after
+from wardian.runs import RunStore
+from wardian.settings import load_settings, paths, policy_in_force, workspace_of
 from wardian_policies import Policy
 from wardian_policies.explain import Explanation, parse_call
+from wardian_policies.labels import Source
 from wardian_tools import Tool, load_entry_points, own_tools
 
 Name = Annotated[
@@ -25,6 +30,10 @@ Name = Annotated[
 ]
 Chosen = Annotated[
     str | None, typer.Option("--policy", metavar="NAME|FILE", help="Another than the one in force.")
+]
+After = Annotated[
+    str | None,
+    typer.Option("--after", metavar="RUN", help="As after what this run has read; `last` works."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -96,6 +105,7 @@ def explain(
     call: Annotated[str, typer.Argument(help="A call, as shell(git push) or write_file(path=a).")],
     *,
     policy: Chosen = None,
+    after: After = None,
     as_json: AsJson = False,
 ) -> int:
     """Say what would be decided of a call, by which rule, and what would change the answer."""
@@ -107,13 +117,28 @@ def explain(
         remedy = f"`agent tools show {tool.name}` shows its arguments."
         raise ConfigurationError(f"{call!r} is not a call: {error}", remedy) from error
     rules = chosen(policy)
-    explanation = rules.explain(parsed, tool)
+    read = RunStore(paths(os.environ).runs).load(after).events if after else ()
+    explanation = rules.explain(parsed, tool, situation_after(read))
     if as_json:
         print_json(explanation.as_json())
     else:
         print_explanation(explanation)
+        if after:
+            print_path(path_of_taint(read))
         remark(rules, tools)
     return ExitCode.DONE
+
+
+def print_path(found: Sequence[tuple[Source, bool]]) -> None:
+    """Which results brought the labels that the run holds."""
+    brought = [source for source, is_first in found if is_first]
+    lines = [
+        f"  {source}: {source.integrity}{', from outside' if source.outside else ''},"
+        f" {source.confidentiality}"
+        for source in brought
+    ]
+    heading = "What the run had read:" if lines else "The run had read nothing."
+    write(sys.stdout, "".join(f"{visible(line)}\n" for line in (heading, *lines)))
 
 
 def print_explanation(explanation: Explanation) -> None:
@@ -159,7 +184,8 @@ def compare(
 
 def known_tools() -> dict[str, Tool]:
     """The tools that come with the program and those of installed packages."""
-    return {tool.name: tool for tool in (*own_tools(), *load_entry_points().tools)}
+    tools = (*own_tools(), *load_entry_points().tools, *tools_of_servers())
+    return {tool.name: tool for tool in tools}
 
 
 def tool_named(name: str, tools: dict[str, Tool]) -> Tool:

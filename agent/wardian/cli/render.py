@@ -30,6 +30,9 @@ from wardian_tools.types import ResultStatus, ToolCall, ToolResult
 class Renderer(Protocol):
     """Is told what happens, in order."""
 
+    is_asking: bool
+    """A person is being asked: nothing may move on the screen."""
+
     @property
     def answer_shown(self) -> str:
         """The last text that stands on stderr in full; empty when it does not."""
@@ -49,6 +52,7 @@ class Renderer(Protocol):
 class QuietRenderer:
     """Shows nothing but what must be said."""
 
+    is_asking = False
     answer_shown = ""
 
     def on(self, event: Event) -> None:

@@ -60,6 +60,7 @@ class LiveRenderer:
         self.corner = screen.text("└", "`-")
         self.spinner = screen.text("dots", "line")
         self.status: Status | None = None
+        self.is_asking = False
         self.calls: dict[str, ToolCall] = {}
         self.refusals = Refusals()
         self.asked: set[str] = set()
@@ -136,6 +137,8 @@ class LiveRenderer:
     def _wait(self, text: str) -> None:
         if self.open_line and self.streamed:
             self.pause()
+        if self.is_asking:
+            return
         if self.status:
             self.status.update(text)
         elif not self.open_line:

@@ -7,9 +7,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from wardian.settings import Settings, paths, policy_in_force, workspace_of
+from wardian.settings import Settings, load_settings, paths, policy_in_force
 from wardian_policies import Policy
-from wardian_tools.types import ToolSource
+from wardian_tools.types import Tool, ToolSource
 
 
 class Servers(ToolSource):
@@ -29,10 +29,18 @@ def tool_servers(
     if not (places.mcp_servers.exists() or places.mcp_foreign.exists()):
         return None, names
     mcp = import_module("wardian.mcp")  # who has no servers does not wait for it
-    here = workspace_of(workspace, os.environ)
-    policy = policy_in_force(settings.policy, os.environ, here)
-    servers = cast("Servers", mcp.servers_for_run(places, os.environ, workspace, policy, names))
+    is_copied = settings.workspace_mode == "copy"
+    found = mcp.servers_for_run(places, os.environ, workspace, policy, names, is_copied=is_copied)
+    servers = cast("Servers", found)
     if names is None:
         return servers, None
     theirs = [tool.name for tool in servers.tools]
     return servers, [name for name in names if not fnmatch.filter(theirs, name)]
+
+
+def tools_of_servers() -> tuple[Tool, ...]:
+    """Those the user approved, under the policy of the settings. Raises: ConfigurationError."""
+    settings = load_settings({}, os.environ)
+    policy = policy_in_force(settings.policy, os.environ)
+    servers, _ = tool_servers(settings, policy, Path(), None)
+    return servers.tools if servers else ()

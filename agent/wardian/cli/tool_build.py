@@ -17,9 +17,19 @@ from wardian.building.describe import Description, NotATool
 from wardian.building.running import Open
 from wardian.building.store import SOURCE, TESTS, BuiltTools, digest, read_draft
 from wardian.cli.confirm import confirmed
-from wardian.cli.run_options import MaxCost, MaxSteps, MaxTokens, ModelName, Timeout, Url
+from wardian.cli.run_options import (
+    MaxCost,
+    MaxSteps,
+    MaxTokens,
+    ModelName,
+    Plain,
+    Quiet,
+    Timeout,
+    Url,
+)
 from wardian.cli.sanitise import one_line, visible
 from wardian.cli.terminal import write
+from wardian.cli.view import View
 from wardian.errors import ApprovalNeeded, ConfigurationError, ExitCode
 from wardian.models.catalogue import resolve_model
 from wardian.runs import RunStore
@@ -50,6 +60,8 @@ def build(
     max_tokens: MaxTokens = None,
     max_cost: MaxCost = None,
     timeout: Timeout = None,
+    quiet: Quiet = False,
+    plain: Plain = False,
 ) -> int:
     """Have an agent write a tool with tests, check it in the sandbox, and show it for approval.
 
@@ -69,12 +81,14 @@ def build(
             "The built-in model cannot write tools.", "Choose another one with -m."
         )
     store = BuiltTools(paths(os.environ).built_tools)
-    made = asyncio.run(written(task, settings))
+    view = View(as_json=False, quiet=quiet, plain=plain, answer_file=None)
+    view.notices(settings.notices)
+    made = asyncio.run(written(task, settings, view))
     store.keep_draft(made.description.name, made.draft, task)
     return ask_and_keep(store, made.draft, made.description, made.report, task, made.run_id)
 
 
-async def written(task: str, settings: Settings) -> Candidate:
+async def written(task: str, settings: Settings, view: View) -> Candidate:
     """What the agent came to. Raises: NotBuilt, as `Agent.run`."""
     places = paths(os.environ)
     policy = Policy.load(settings.policy, folder=places.policies)
@@ -102,8 +116,18 @@ async def written(task: str, settings: Settings) -> Candidate:
             tags=("tool-build",),
         )
         async with agent:
-            taken = own_names()
-            return await build_tool(task, agent, opener(settings), TESTING, taken=taken, say=say)
+            try:
+                return await build_tool(
+                    task,
+                    agent,
+                    opener(settings),
+                    TESTING,
+                    taken=own_names(),
+                    say=lambda text: view.renderer.say(f"agent: {one_line(text, 300)}"),
+                    follow=view.renderer.on,
+                )
+            finally:
+                view.renderer.pause()
 
 
 def opener(settings: Settings) -> Open:
@@ -112,10 +136,6 @@ def opener(settings: Settings) -> Open:
         return await open_sandbox(settings.sandbox, folder, within, image=settings.sandbox_image)
 
     return opened
-
-
-def say(text: str) -> None:
-    write(sys.stderr, f"agent: {one_line(text, 300)}\n")
 
 
 def approve(

@@ -10,6 +10,7 @@ import typer
 from wardian.cli.additions import built_tools
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.sanitise import visible
+from wardian.cli.servers import tools_of_servers
 from wardian.cli.terminal import write
 from wardian.errors import ExitCode
 from wardian.settings import paths
@@ -26,10 +27,10 @@ def register(app: typer.Typer) -> None:
 
 
 def list_tools(*, as_json: JsonOption = False) -> int:
-    """List the built-in tools, those an agent built, and those that installed packages offer."""
+    """List the tools: built in, built by an agent, of installed packages, of tool servers."""
     plugins = load_entry_points()
     built, notices = built_tools(paths(os.environ))
-    known = (*own_tools(), *built, *plugins.tools)
+    known = (*own_tools(), *built, *plugins.tools, *tools_of_servers())
     for notice in notices:
         write(sys.stderr, visible(f"agent: {notice}") + "\n")
     for failure in plugins.failures:
@@ -47,7 +48,8 @@ def show(
     name: Annotated[str, typer.Argument(help="The tool's name.")], *, as_json: JsonOption = False
 ) -> int:
     """Show one tool: its description, effects and the schema of its arguments."""
-    (tool,) = select([name])
+    theirs = {tool.name: tool for tool in tools_of_servers()}
+    tool = theirs[name] if name in theirs else select([name])[0]
     if as_json:
         print_json(facts(tool))
         return ExitCode.DONE

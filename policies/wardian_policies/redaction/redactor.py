@@ -26,6 +26,7 @@ from wardian_policies.tables import RedactionRules
 
 T = TypeVar("T")
 MARK = re.compile(r"\[REDACTED:[^\[\]\n]{1,100}\]")
+NUMBERS = frozenset({int, float, bool, type(None)})
 ATOMS = (int, float, bool, bytes, type(None))
 
 
@@ -136,8 +137,8 @@ class Redactor:
             return self._mapping(value)  # pyright: ignore[reportUnknownArgumentType] — JSON
         if isinstance(value, list | tuple):
             items: Any = value  # pyright: ignore[reportUnknownVariableType] — JSON
-            if items and isinstance(items[0], int | float):
-                return items  # token ids and their probabilities
+            if NUMBERS.issuperset(map(type, items)):
+                return items  # such as token ids and their probabilities
             hidden = [self._value(item) for item in items]
             is_same = all(map(is_, hidden, items))
             return items if is_same else type(items)(hidden)

@@ -29,7 +29,9 @@ class Service:
         self._control = control
         self._reader = FrameReader(any_text=True)
         self._watch = Watch()
-        self._root = os.open(str(settings["root"]), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        root = str(settings["root"])
+        os.makedirs(root, exist_ok=True)  # in the box's own home, where it has no workspace
+        self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         streams = as_object(settings["service"])
         self._streams = [as_number(streams[name]) for name in ("stdin", "stdout", "stderr")]
         self._limits = as_object(settings["limits"])

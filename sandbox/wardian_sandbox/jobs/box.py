@@ -72,38 +72,39 @@ class JobBox:
         self, modules: Sequence[str], beside: Sequence[Path], *, confined: bool
     ) -> None:
         """Raises: SandboxUnavailable."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         packages = package_folders(beside)
-        listener = None if confined else socket.create_server(("127.0.0.1", 0))
-        settings: dict[str, Any] = {
-            "proxy": f"http://127.0.0.1:{listener.getsockname()[1]}" if listener else "",
-            "authorities": authorities(),
-            "modules": list(modules),
-            # Counted per user outside a namespace, and so over everything else this user runs.
-            "limits": {
-                key: value
-                for key, value in asdict(LIMITS).items()
-                if confined or key != "processes"
-            },
-        }
+        settings = _settings(modules, "" if confined else self._listen(), confined)
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with theirs:
-                process = await asyncio.to_thread(_launch, theirs.fileno(), packages, confined)
-        except OSError as problem:
-            ours.close()
-            raise explain_failure(str(problem)) from problem
-        self._process, self._control = Process(process), ours
-        try:
+                launched = await asyncio.to_thread(_launch, theirs.fileno(), packages, confined)
+            self._process = Process(launched)
             async with asyncio.timeout(START_SECONDS):
-                await introduce(ours, settings, self._proxy if confined else None)
-                if await asyncio.get_running_loop().sock_recv(ours, len(READY)) != READY:
-                    raise SandboxLost("The process that reads web pages ended.", "Try again.")
+                await introduce(self._control, settings, self._proxy if confined else None)
+                if await asyncio.get_running_loop().sock_recv(self._control, len(READY)) != READY:
+                    raise SandboxLost("The process for jobs has ended.", "Try again.")
         except (SandboxLost, TimeoutError, OSError) as problem:
+            complaint = await self._last_words()
             await self.close()
-            raise explain_failure(self._process.complaint() or str(problem)) from problem
-        if listener is not None:
-            listener.setblocking(False)
-            self._proxy.serve(listener)
+            raise explain_failure(complaint or str(problem)) from problem
+        except BaseException:
+            await self.close()
+            raise
+
+    def _listen(self) -> str:
+        """The proxy's URL for a process that has no network of its own to listen in."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setblocking(False)
+        port = listener.getsockname()[1]
+        self._proxy.serve(listener)
+        return f"http://127.0.0.1:{port}"
+
+    async def _last_words(self) -> str:
+        if self._process is None:
+            return ""
+        self._process.kill()
+        await self._process.ended()
+        return self._process.complaint()
 
     async def run(self, job: Job) -> JobResult:
         """What came of a job. Raises: SandboxUnavailable when the process is gone."""
@@ -117,7 +118,7 @@ class JobBox:
                     socket.send_fds(self._control, [MARK], [theirs.fileno()])
                 except OSError as problem:
                     raise SandboxUnavailable(
-                        "The limited process for such work has ended.", "Try again."
+                        "The process for jobs has ended.", "Try again."
                     ) from problem
             try:
                 async with asyncio.timeout(job.seconds + GRACE_SECONDS):
@@ -150,6 +151,19 @@ class JobBox:
 
     def _since(self, count: int) -> tuple[EgressEvent, ...]:
         return tuple(self._refused[count:])
+
+
+def _settings(modules: Sequence[str], proxy: str, confined: bool) -> dict[str, Any]:
+    limits = asdict(LIMITS)
+    if not confined:
+        # Counted per user outside a namespace, and so over everything else this user runs.
+        del limits["processes"]
+    return {
+        "proxy": proxy,
+        "authorities": authorities(),
+        "modules": list(modules),
+        "limits": limits,
+    }
 
 
 def _launch(control: int, packages: Sequence[Path], confined: bool) -> subprocess.Popen[bytes]:

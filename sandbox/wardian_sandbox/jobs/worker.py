@@ -1,18 +1,20 @@
 """The process that jobs are forked from. Nothing of anybody else's ever reaches it.
 
 It takes descriptors from the host and forks for each: the child reads its order from the
-descriptor, does the job, writes its answer there and ends. So no job finds what another one left,
-and a parser that was taken over has its own page to lie about and nothing else.
+descriptor, does the job, writes its answer there and ends, and with it whatever it started. So no
+job finds what another one left, and a parser that was taken over has its own page to lie about.
 """
 
+import functools
 import importlib
 import json
 import math
 import os
+import select
 import signal
 import socket
 import sys
-import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +46,7 @@ def main(control_name: str) -> None:
     children.prctl(children.PR_SET_DUMPABLE, 0)
     os.umask(0o077)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
+    children.prctl(children.PR_SET_CHILD_SUBREAPER, 1)
     control = socket.socket(fileno=int(control_name))
     settings = _settings(control)
     if settings["egress"]:
@@ -55,7 +57,16 @@ def main(control_name: str) -> None:
         with suppress(ImportError):  # an extra that is not installed: the job says so
             module = importlib.import_module(name)
             getattr(module, "prepare", _nothing)(way)
+    _leave_the_hosts_streams()
     _serve(control, way, as_object(settings["limits"]))
+
+
+def _leave_the_hosts_streams() -> None:
+    """What libraries print would fill a pipe that nobody reads."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)
 
 
 def _nothing(way: Way) -> None:
@@ -71,29 +82,61 @@ def _settings(control: socket.socket) -> dict[str, object]:
 
 
 def _kept(authorities: str) -> str:
-    """The path of a file that holds them."""
+    """The path of a file that holds them, for this process and those forked from it."""
     if not authorities:
         return ""
-    descriptor, path = tempfile.mkstemp(suffix=".pem")
-    with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123 - a descriptor
-        file.write(authorities)
-    return path
+    descriptor = os.memfd_create("authorities")  # leaves nothing on a disk
+    os.write(descriptor, authorities.encode("ascii"))
+    return f"/proc/self/fd/{descriptor}"
 
 
 def _serve(control: socket.socket, way: Way, limits: dict[str, object]) -> None:
+    ended = _notices()
+    jobs: set[int] = set()
     while True:
-        mark, descriptors, _, _ = socket.recv_fds(control, 1, 1)
-        if not mark:
-            return
-        with socket.socket(fileno=descriptors[0]) as channel:
-            children.fork(lambda: _attend(control, channel, way, limits))
+        ready, _, _ = select.select([control, ended], [], [])
+        if ended in ready:
+            ended.recv(READ_BYTES)
+            _sweep(jobs)
+        if control in ready:
+            mark, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+            if not mark:
+                return
+            with socket.socket(fileno=descriptors[0]) as channel:
+                body = functools.partial(_attend, (control, ended), channel, way, limits)
+                jobs.add(children.fork(body))
+
+
+def _notices() -> socket.socket:
+    """Readable whenever a child has ended."""
+    reading, writing = socket.socketpair()
+    for end in (reading, writing):
+        end.setblocking(False)
+    signal.signal(signal.SIGCHLD, _wake)
+    signal.set_wakeup_fd(writing.detach(), warn_on_full_buffer=False)
+    return reading
+
+
+def _wake(number: int, frame: object) -> None:
+    """What the signal is for is done by the descriptor that it makes readable."""
+
+
+def _sweep(jobs: set[int]) -> None:
+    """Reap what has ended, and end what a job left running."""
+    with suppress(ChildProcessError):
+        while (pid := os.waitpid(-1, os.WNOHANG)[0]) != 0:
+            jobs.discard(pid)
+    for stray in children.strays(jobs):
+        children.kill(stray)
 
 
 def _attend(
-    control: socket.socket, channel: socket.socket, way: Way, limits: dict[str, object]
+    not_its: Sequence[socket.socket], channel: socket.socket, way: Way, limits: dict[str, object]
 ) -> None:
     """In the child: one job, then the end."""
-    control.close()
+    for sock in not_its:
+        sock.close()
+    os.close(signal.set_wakeup_fd(-1))
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     children.apply_limits(limits)

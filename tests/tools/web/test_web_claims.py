@@ -26,7 +26,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=75)
 @given(VALUES)
 def test_any_answer_about_a_page_is_a_result(value: Any) -> None:
     found = _understood(JobResult(value=value), ADDRESS, Memory(), 20.0, Egress())
@@ -34,7 +34,7 @@ def test_any_answer_about_a_page_is_a_result(value: Any) -> None:
     checked(output)
 
 
-@settings(max_examples=150)
+@settings(max_examples=75)
 @given(VALUES)
 def test_any_answer_about_a_search_is_a_result(value: Any) -> None:
     search = Search(SearchEngine(name="brave", key="k"))
