@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ SYSTEM = Message(
     role=Role.SYSTEM, content="You work step by step with the tools you are given. " * 12
 )
 TASK = Message(role=Role.USER, content="Find the files that mention the budget and add them up.")
-RESULT = "line 17: the budget of this quarter is 1200; line 18: see the other file. " * 2
+RESULT = "line 17: the budget of this quarter is 1200; see the other file."
 TOOLS = tuple(
     ToolSpec(
         name=name,
@@ -126,10 +126,7 @@ def high_level(path: Path, names: list[str]) -> tuple[int, int]:
         evaluate(tokens)
 
     engine.eval = counting
-    functions: Any = [
-        {"type": "function", "function": {"name": t.name, "parameters": t.parameters}}
-        for t in TOOLS
-    ]
+    functions: Any = [{"type": "function", "function": asdict(t)} for t in TOOLS]
     histories: dict[str, list[Any]] = {
         n: [
             {"role": "system", "content": SYSTEM.content},
@@ -157,7 +154,10 @@ def high_level(path: Path, names: list[str]) -> tuple[int, int]:
 def bench_prefix(folder: Path) -> None:
     print(f"Prompt tokens evaluated over {STEPS} steps, of those told")
     for architecture in ("qwen3", "qwen35", "mamba"):
-        path = make_gguf(folder / "p.gguf", architecture=architecture, context_tokens=8192)
+        # Without marker tokens: random weights would write them as often as words.
+        path = make_gguf(
+            folder / "p.gguf", architecture=architecture, context_tokens=8192, user_defined=()
+        )
         for names in (["a"], ["a", "b"]):
 
             async def ours(path: Path = path, names: list[str] = names) -> tuple[int, int]:

@@ -177,7 +177,7 @@ class Hub:
         said = " ".join(str(error).split())[:300]
         return ModelUnavailable(
             f"The hub could not give {what}: {said or kind}.",
-            "Check the connection and HF_ENDPOINT, then pull again: it goes on where it broke off.",
+            "Check the connection and HF_ENDPOINT. A pull goes on where it broke off.",
         )
 
 

@@ -186,16 +186,17 @@ class LlamaModel:
         prompt = (await self._next(process, box, PROMPT_SECONDS))["prompt"]
         assert self._origin is not None
         answers = [Answer(request, prompt, self._origin) for _ in range(count)]
-        for _ in range(count):
-            while "end" not in (message := await self._next(process, box)):
-                answer = answers[message["sample"]]
-                for delta in answer.take(message, clock() - began):
-                    yield message["sample"], delta
-            answer = answers[message["sample"]]
+        writing = count
+        while writing:
+            message = await self._next(process, box)
+            sample: int = message["sample"]
+            answer = answers[sample]
             for delta in answer.take(message, clock() - began):
-                yield message["sample"], delta
-            self._note_refused(message["end"]["refused"])
-            yield message["sample"], answer.reply(message["end"])
+                yield sample, delta
+            if "end" in message:
+                writing -= 1
+                self._note_refused(message["end"]["refused"])
+                yield sample, answer.reply(message["end"])
 
     async def _next(
         self, process: LlamaProcess, box: Box, timeout_seconds: float | None = None

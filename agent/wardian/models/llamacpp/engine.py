@@ -39,7 +39,7 @@ class Work:
     """Ids on their way into the cache."""
 
     conversation: str
-    """Empty for none: its cache serves others only for its prefix."""
+    """Empty for none: only what is the same for all conversations is kept of it."""
     ids: list[int]
     """The prompt, then what is sampled."""
     should_stop: Callable[[], bool]
@@ -133,15 +133,18 @@ class Engine:
         return row
 
     def finish(self, work: Work, *, forget: bool = False) -> None:
-        """The work is over; its cache stays for what comes next, unless `forget`."""
+        """The work is over. A conversation's cache stays for what comes next, unless `forget`;
+        what belongs to none is emptied, since attention reads every cell in use."""
         sequence, work.sequence = work.sequence, None
         if sequence is not None:
-            self.cache.release(sequence, forget=forget or not work.conversation)
+            self.cache.release(sequence, forget=forget)
+            if not work.conversation:
+                self.cache.clear(sequence)
 
     def _plan(self, works: Sequence[Work]) -> list[tuple[Work, int]]:
         """How many tokens of which work come next."""
         planned: list[tuple[Work, int]] = []
-        left = BATCH_TOKENS
+        left = int(BATCH_TOKENS)
         for work in sorted(works, key=lambda w: w.sequence is None or w.open_tokens > 1):
             if left == 0 or len(planned) == self.sequences:
                 break
