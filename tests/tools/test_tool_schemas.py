@@ -42,6 +42,34 @@ class Span:
     end: int | None = None
 
 
+@dataclass
+class Part:
+    """A part of something."""
+
+    name: Annotated[str, "What it is called."]
+    state: Literal["open", "done"] = "open"
+    count: int | None = None
+
+
+@dataclass
+class Bounded:
+    """Its bound is pydantic's."""
+
+    count: Annotated[int, Field(ge=1)]
+
+
+@dataclass
+class Untold:
+    count: int
+
+
+@dataclass
+class Whole:
+    """It has parts."""
+
+    parts: list[str]
+
+
 class Options(TypedDict, total=False):
     deep: bool
 
@@ -237,6 +265,23 @@ PLAIN: list[tuple[Any, Any]] = [
     (Annotated[int, Between(1, 9)] | None, None),
     (Annotated[int, Field(ge=2)], 5),
     (Annotated[str, Field(description="Its own text.")], ...),
+    (Literal["a", "b"], ...),
+    (Literal["a", "b"], "b"),
+    (Literal["a"], ...),
+    (Literal["a", 1], ...),
+    (list[str], ...),
+    (list[int] | None, None),
+    (list[str | None], ...),
+    (list[list[str]], ...),
+    (list[Annotated[int, Between(1)]], ...),
+    (list[Literal["a", "b"]], ...),
+    (list[Part], ...),
+    (list[Part] | None, None),
+    (list[Bounded], ...),
+    (list[Untold], ...),
+    (list[Whole], ...),
+    (list[Point], ...),
+    (list[Colour], ...),
 ]
 
 
@@ -265,6 +310,7 @@ def test_plain_parameters_have_the_schema_that_pydantic_gives_them(
         reference["properties"]["value"]
     )
     assert ("value" in shown.get("required", ())) == ("value" in reference["required"])
+    assert canonical_json(shown.get("$defs", {})) == canonical_json(reference.get("$defs", {}))
 
 
 def test_a_plain_default_that_does_not_fit_is_refused_at_the_definition() -> None:
@@ -276,7 +322,7 @@ def test_a_plain_default_that_does_not_fit_is_refused_at_the_definition() -> Non
 
 def test_the_built_in_tools_are_made_without_pydantic() -> None:
     script = (
-        "import sys; from wardian_tools import builtin_tools; builtin_tools();"
-        "sys.exit('pydantic' in sys.modules)"
+        "import sys; from wardian_tools.builtin import builtin_tools, talking_tools;"
+        "builtin_tools(), talking_tools(); sys.exit('pydantic' in sys.modules)"
     )
     subprocess.run([sys.executable, "-P", "-c", script], check=True)
