@@ -168,12 +168,12 @@ def test_any_damage_to_a_header_is_read_or_told(
     path = tmp_path / "damaged.gguf"
     path.write_bytes(bytes(damaged) + whole[header_bytes:])
     try:
-        header = read_header(path)
+        told, end = "a header", read_header(path).data_end
     except HeaderDamaged as e:
-        assert str(e)
-        assert "\n" not in str(e)
-    else:
-        assert header.data_end <= path.stat().st_size
+        told, end = str(e), 0
+    assert told
+    assert "\n" not in told
+    assert end <= path.stat().st_size
 
 
 def test_a_model_says_where_it_runs(small_gguf: Path) -> None:
