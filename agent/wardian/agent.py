@@ -31,7 +31,7 @@ from wardian.privacy import Screen, Session
 from wardian.prompt import Conversation, system_prompt
 from wardian.recorder import RunRecorder
 from wardian.results import RunResult, T
-from wardian.run_box import Keeping, RunBox
+from wardian.run_box import RunBox
 from wardian.runs import RunLog, RunStore, new_run_id
 from wardian.screens import screen_for
 from wardian.settings import guarded, paths, policy_in_force, workspace_of
@@ -49,7 +49,6 @@ from wardian_policies.narrowing import least_budgets
 from wardian_policies.types import Budgets
 from wardian_sandbox.choosing import Choice, choose
 from wardian_sandbox.errors import SandboxError
-from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import Sandbox
 from wardian_tools import (
     Effect,
@@ -335,10 +334,11 @@ class Agent(Generic[T]):
         self, beginning: Beginning, backend: str, recorder: RunRecorder, log: RunLog | None
     ) -> RunBox:
         theirs = self.caller.call.sandbox if self.caller else None
-        if self.workspace_mode == "copy" and isinstance(theirs, SupervisedSandbox):
+        if self.workspace_mode == "copy" and isinstance(theirs, wardian_sandbox.SupervisedSandbox):
+            lender = theirs
 
-            def lent() -> Awaitable[SupervisedSandbox]:
-                return theirs.fresh(mode="copy", within=self.policy.confinement)
+            def lent() -> Awaitable[Sandbox]:
+                return lender.fresh(mode="copy", within=self.policy.confinement)
 
             return RunBox(lent, recorder.record, bring_back=True)
 
@@ -355,7 +355,7 @@ class Agent(Generic[T]):
                 on_egress=recorder.note_egress,
             )
 
-        keeping = Keeping(log.folder, workspace) if log else None
+        keeping = (log.folder, workspace) if log else None
         return RunBox(opening, recorder.record, keeping=keeping)
 
     def _screen(self, log: RunLog | None) -> Screen:

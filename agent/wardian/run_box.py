@@ -1,16 +1,14 @@
 """The sandbox of a run, opened at the first call that needs one: many runs call nothing."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
-from wardian.events import Moment, Recorded, SandboxOpened, WorkspaceSaved
-from wardian.runs.states import States, last_states, remember
+import wardian_sandbox
+from wardian.events import Moment, Recorded, SandboxOpened
 from wardian_sandbox.errors import SandboxError
-from wardian_sandbox.protecting import Mount
-from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import (
     Confinement,
     Egress,
@@ -25,6 +23,14 @@ from wardian_sandbox.types import (
 from wardian_tools.types import Tool
 
 
+class Keeper(Protocol):
+    """See `wardian.keeping`."""
+
+    async def look(
+        self, step: int, when: Moment, sandbox: Sandbox | None
+    ) -> Sequence[Recorded]: ...
+
+
 class RunBox:
     """Opens a sandbox when one is needed, says so in the trajectory, and closes it."""
 
@@ -33,13 +39,15 @@ class RunBox:
         open_sandbox: Callable[[], Awaitable[Sandbox]],
         record: Callable[[Recorded], Awaitable[None]],
         *,
-        keeping: "Keeping | None" = None,
+        keeping: tuple[Path, Path] | None = None,
         bring_back: bool = False,
     ) -> None:
-        """`bring_back`: the box has a copy of what another one works on; take the changes there."""
+        """`keeping`: the folder of the run, and the workspace whose states are kept there.
+        `bring_back`: the box has a copy of what another one works on; take the changes there."""
         self._open = open_sandbox
         self._record = record
-        self._keeping = keeping
+        self._keeps = keeping
+        self._keeping: Keeper | None = None
         self._bring_back = bring_back
         self._sandbox: Sandbox | None = None
         self._may_write = False
@@ -55,6 +63,9 @@ class RunBox:
             self._sandbox = await self._open()
             await self._record(SandboxOpened(step=step, sandbox=asdict(self._sandbox.identity)))
         self._may_write = any(tool.may_write for tool in tools)
+        if self._may_write and self._keeps and not self._keeping:
+            # Many runs change nothing, and do not wait for what keeps the states.
+            self._keeping = cast("Keeper", import_module("wardian.keeping").Keeping(*self._keeps))
         if self._may_write and self._keeping:
             for event in await self._keeping.look(step, Moment.BEFORE, self._sandbox):
                 await self._record(event)
@@ -77,41 +88,10 @@ class RunBox:
         return await self._sandbox.diff() if self._sandbox else ()
 
     async def close(self) -> None:
-        if isinstance(self._sandbox, SupervisedSandbox) and self._bring_back:
+        if self._bring_back and isinstance(self._sandbox, wardian_sandbox.SupervisedSandbox):
             await self._sandbox.apply()
         if self._sandbox:
             await self._sandbox.close()
-
-
-class Keeping:
-    """Keeps the states of a run's workspace, for resuming, forking and undoing."""
-
-    def __init__(self, run_folder: Path, workspace: Path) -> None:
-        self._run_folder = run_folder
-        self._workspace = workspace
-        self._states: States | None = None
-
-    async def look(
-        self, step: int, when: Moment, sandbox: Sandbox | None
-    ) -> tuple[WorkspaceSaved, ...]:
-        """The present state, kept, unless it is the one kept last. Raises: StorageError."""
-        return await asyncio.to_thread(self._look, step, when, sandbox)
-
-    def _look(self, step: int, when: Moment, sandbox: Sandbox | None) -> tuple[WorkspaceSaved, ...]:
-        place: Path = self._workspace
-        mounts: tuple[Mount, ...] = ()
-        if isinstance(sandbox, SupervisedSandbox):
-            place, mounts = sandbox.truth
-        states = self._states or States(self._run_folder)
-        count, alike = states.count, None
-        if not count and place == self._workspace:
-            alike = last_states(self._run_folder.parent, self._workspace)
-        state = states.save(place, mounts, alike=alike)
-        if not count and place == self._workspace:
-            remember(self._run_folder.parent, self._workspace, self._run_folder.name)
-        self._states = states
-        is_new = states.count > count
-        return (WorkspaceSaved(step=step, when=when, state=state),) if is_new else ()
 
 
 class Unused:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import wardian_sandbox
 from wardian.documents import BadDocument, Shelf, read_document, text_field
 from wardian_sandbox.errors import SandboxError
-from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import FileFailure
 from wardian_tools import Effect, Integrity, Output, ResultStatus, Tool, ToolContext, tool
 
@@ -161,7 +161,7 @@ async def put(skill: Skill, context: ToolContext) -> str:
     if not skill.files:
         return ""
     sandbox = context.sandbox
-    if not isinstance(sandbox, SupervisedSandbox) or not sandbox.identity.enforced:
+    if not isinstance(sandbox, wardian_sandbox.SupervisedSandbox) or not sandbox.identity.enforced:
         return f"\n\nIts files are in {skill.shelf.root / skill.folder}: {', '.join(skill.files)}"
     place = f"{FOLDER}/{skill.name}"
     for file in skill.files:

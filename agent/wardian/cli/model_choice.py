@@ -3,19 +3,18 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from wardian.errors import ModelError
 from wardian.models.cards import read_card, stamp_of
-from wardian.models.catalogue import keyed_providers, local_file, resolve_model
-from wardian.models.detection import Found, FoundModel, look_around
-from wardian.models.gguf_files import model_folders
+from wardian.models.catalogue import local_file, resolve_model
 from wardian.settings import Settings, paths
 from wardian.types import Model
 
 BUILT_IN = "tiny"
 NO_MODEL = "no model is configured, so the built-in one does it (`agent models list`, -m)"
-SHOWN = 3
 
 
 def with_model(settings: Settings, notice: Callable[[Sequence[str]], None]) -> Settings:
@@ -26,16 +25,9 @@ def with_model(settings: Settings, notice: Callable[[Sequence[str]], None]) -> S
         return settings
     if settings.model is not None:
         return as_measured(settings)
-    places = [paths(os.environ).models, *model_folders(os.environ)]
-    found = look_around(os.environ, places, keyed_providers(os.environ))
-    notice(sentences(found))
-    chosen = found.choice
-    if chosen is None:
-        return replace(settings, model=BUILT_IN)
-    is_served = not chosen.spelling.startswith(("gguf:", "hf:"))
-    told = chosen.context_tokens if is_served else None
-    context = settings.context_tokens or told
-    return as_measured(replace(settings, model=chosen.spelling, context_tokens=context))
+    # Who names a model does not wait for what looks for one.
+    with_found = import_module("wardian.cli.model_finding").with_found
+    return as_measured(cast("Settings", with_found(settings, notice)))
 
 
 def as_measured(settings: Settings) -> Settings:
@@ -59,30 +51,6 @@ def file_of(model: str) -> Path | None:
         return local_file(model, os.environ)
     except ModelError:
         return None
-
-
-def sentences(found: Found) -> list[str]:
-    """What was found and what was chosen of it, for people."""
-    chosen = found.choice
-    others = [m for m in found.models if m is not chosen]
-    said = [NO_MODEL]
-    if chosen is not None:
-        said = [f"no model is configured; found {_named(chosen)}, which does it (-m chooses)"]
-    if others:
-        said.append(f"also found: {_listed(others)}")
-    if found.keys:
-        said.append(f"keys are set for {', '.join(found.keys)}, used only when asked (-m)")
-    return said
-
-
-def _listed(models: Sequence[FoundModel]) -> str:
-    more = f" and {len(models) - SHOWN} more" if len(models) > SHOWN else ""
-    return ", ".join(m.spelling for m in models[:SHOWN]) + more
-
-
-def _named(model: FoundModel) -> str:
-    is_file = model.spelling.startswith(("gguf:", "hf:"))
-    return model.spelling if is_file else f"{model.spelling} at {model.where}"
 
 
 def configured_model(settings: Settings) -> Model:
