@@ -46,7 +46,8 @@ def deadly(*arguments):
     return result
 
 async def main():
-    agent = Agent(ScriptedModel(json.loads(sys.argv[5])), workspace=root / "w", store=RunStore(root / "runs"))
+    model, store = ScriptedModel(json.loads(sys.argv[5])), RunStore(root / "runs")
+    agent = Agent(model, workspace=root / "w", store=store)
     async with agent:
         async for event in agent.stream("Go."):
             if "_" in getattr(event, "kind", ""):

@@ -33,7 +33,7 @@ def tree(folder: Path) -> dict[str, tuple[object, ...]]:
     for path in sorted(folder.rglob("*")):
         status = path.lstat()
         content = (
-            os.readlink(path)
+            str(path.readlink())
             if path.is_symlink()
             else path.read_bytes()
             if path.is_file()

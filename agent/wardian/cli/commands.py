@@ -9,7 +9,7 @@ COMMANDS = {
     "replay": ("wardian.cli.replay", "Do a recorded run again and find the first difference."),
     "fork": ("wardian.cli.fork", "Restart a run from one of its steps, in a copy."),
     "undo": ("wardian.cli.undo", "Take back what a run did to files."),
-    "runs": ("wardian.cli.runs", "List, show and remove recorded runs."),
+    "runs": ("wardian.cli.runs", "List, show, rate and remove recorded runs."),
     "models": ("wardian.cli.models", "List the models this machine can use."),
     "tools": ("wardian.cli.tools", "List the tools a model can call, and show one."),
     "policy": ("wardian.cli.policy", "Show what a policy allows, asks and denies."),

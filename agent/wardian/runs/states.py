@@ -337,7 +337,8 @@ def remember(runs: Path, workspace: Path, run_id: str) -> None:
     with suppress(OSError):  # without it they copy once more
         pointer.parent.mkdir(mode=0o700, exist_ok=True)
         draft = pointer.with_name(f".{os.urandom(8).hex()}")
-        draft.write_text(run_id)
+        with os.fdopen(os.open(draft, CREATE, 0o600), "w") as stream:
+            stream.write(run_id)
         draft.replace(pointer)
 
 
