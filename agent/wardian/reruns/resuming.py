@@ -7,7 +7,6 @@ Does not cover: what lived in the box, such as the interpreter's variables; the 
 """
 
 import copy
-import shutil
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from wardian.errors import StorageError
 from wardian.events import Event, RunStarted
 from wardian.results import RunResult
 from wardian.runs.resume import Continuation
-from wardian.runs.states import States
+from wardian.runs.states import States, remove_tree
 from wardian.runs.trajectory import Trajectory
 from wardian.types import Startable
 from wardian_policies.stored import stored_policy
@@ -141,8 +140,8 @@ def lay_anew(states: States, place: Path, number: int) -> list[str]:
 
     Raises: StorageError.
     """
-    shutil.rmtree(place, ignore_errors=True)
     try:
+        remove_tree(place)
         place.mkdir(mode=0o700)
         return states.lay(states.state(number), place)
     except OSError as error:

@@ -1,9 +1,9 @@
 """What the user showed to like and dislike, read off the events of runs.
 
 A judgement is about one reply: the user rated its step, allowed or refused a call of it, or took
-back what it did. A preference is a pair of replies to the very same messages, of which one is judged
-good and the other bad: those of a run and its forks at the step where they part. A fork that reached
-its answer stands as good against a reply that the user refused, took back, or rated as bad.
+back what it did. A preference is a pair of replies to the very same messages, one judged good and
+the other bad: those of a run and its forks at the step where they part. A fork that reached its
+answer stands as good against a reply that the user refused, took back, or rated as bad.
 Nothing is guessed: a reply nobody said anything about is not judged.
 """
 

@@ -107,6 +107,7 @@ class States:
         began = time.time_ns()
         seen = without_placeholders(take_snapshot(workspace), mounts)
         try:
+            self._files.mkdir(mode=0o700, exist_ok=True)
             put_, now = self._differing(workspace, seen, began, alike)
             gone = [path for path in self.latest if path not in now]
             self.latest = now
@@ -151,7 +152,8 @@ class States:
                     if not _put(source, target, path, owner):
                         lost.append(path)
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            with suppress(OSError):
+                remove_tree(draft)
         return sorted([*lost, *(p for p, kept in wanted.items() if kept and not kept.is_whole)])
 
     def lay(self, state: Mapping[str, Kept], folder: Path, *, is_part: bool = False) -> list[str]:
@@ -218,7 +220,6 @@ class States:
                 return os.readlink(name, dir_fd=folder)
             known = alike.latest.get(path) if alike else None
             if alike and known and known.ref and known.entry == entry:
-                self._files.mkdir(mode=0o700, exist_ok=True)
                 with suppress(OSError):
                     _link(alike._files / known.ref, self._files / known.ref)  # noqa: SLF001 - its own kind
                     return known.ref
@@ -233,10 +234,9 @@ class States:
             os.close(reading)
 
     def _copy(self, reading: int, size: int) -> str:
-        self._files.mkdir(mode=0o700, exist_ok=True)
         draft = self._files / f".{os.urandom(8).hex()}"
         if size <= SMALL_BYTES:
-            with os.fdopen(os.dup(reading), "rb") as stream:
+            with os.fdopen(reading, "rb", closefd=False) as stream:
                 content = stream.read(SMALL_BYTES + 1)
             digest = hashlib.sha256(content).hexdigest()
             if (self._files / digest).exists():
@@ -278,7 +278,7 @@ class States:
         except OSError:
             return False
         try:
-            with os.fdopen(os.dup(reading), "rb") as stream:
+            with os.fdopen(reading, "rb", closefd=False) as stream:
                 if hashlib.file_digest(stream, "sha256").hexdigest() != kept.ref:
                     return False
             os.lseek(reading, 0, os.SEEK_SET)
@@ -320,6 +320,14 @@ def take_along(workspace: Path, place: Path, path: str, kept: Kept) -> bool:
         if status is None or not _is_untouched(kept.entry, entry_of(status)):
             return False
         return put(source, target, path, (os.geteuid(), os.getegid()), keep_mode=False) is not None
+
+
+def remove_tree(folder: Path) -> None:
+    """Delete a folder, whatever permissions those in it have. Raises: OSError."""
+    with suppress(FileNotFoundError):
+        for inside, _, _ in os.walk(folder):
+            Path(inside).chmod(0o700)
+        shutil.rmtree(folder)
 
 
 def last_states(runs: Path, workspace: Path) -> States | None:

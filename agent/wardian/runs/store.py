@@ -1,12 +1,12 @@
 """The runs of one home, each in a folder of its own: `RUN_ID/trajectory.jsonl`, `RUN_ID/blobs/`."""
 
-import shutil
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 
 from wardian.errors import RunNotFound, StorageError
 from wardian.runs.log import LOG_NAME, RunLog
+from wardian.runs.states import remove_tree
 from wardian.runs.summary import RunSummary, summarised
 from wardian.runs.trajectory import Trajectory
 
@@ -70,7 +70,7 @@ class RunStore:
         run_id = self.find(name)
         RunLog.reopen(self.root / run_id).close()  # refused while another process holds it
         try:
-            shutil.rmtree(self.root / run_id)
+            remove_tree(self.root / run_id)
         except OSError as error:
             raise StorageError(f"Run {run_id} cannot be removed: {error.strerror}.") from error
         return run_id
