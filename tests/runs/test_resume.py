@@ -1,6 +1,5 @@
 """A stopped run goes on where it stopped, and says what it could not restore."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -79,7 +78,7 @@ SCRIPT: list[Answer] = [
     [("look", {"name": "c"}), ("send", {"text": "bye"})],
     "All done.",
 ]
-TOOLS: list[Callable[..., object]] = [look, send]
+TOOLS = [look, send]
 FREE: dict[str, Any] = {"tools": TOOLS, "approve": yes}
 
 

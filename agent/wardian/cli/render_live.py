@@ -19,7 +19,6 @@ from wardian.events import (
     RunFinished,
     RunResumed,
     RunStarted,
-    SandboxOpened,
 )
 from wardian.types import CallDelta, ReasoningDelta, Reply, TextDelta
 from wardian_tools.types import ResultStatus, ToolCall, ToolResult
@@ -99,7 +98,7 @@ class LiveRenderer:
                 self.say(f"  {one_line(text, preview.LINE_CHARS)}", "yellow")
             case RunFinished():
                 self.pause()
-            case SandboxOpened():
+            case _:
                 pass
 
     def pause(self) -> None:

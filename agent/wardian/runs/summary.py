@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from wardian.runs.encode import BadLine, parse_line
 
@@ -55,7 +55,7 @@ def summarised(path: Path) -> RunSummary | None:
 
 
 def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _first_of(lines: list[bytes], kind: str) -> dict[str, Any]:
