@@ -203,6 +203,21 @@ def test_wrong_usage_is_said(agent: Command, arguments: list[str], code: int, sa
     assert says in done.stderr
 
 
+def test_a_resumed_run_streams_json_and_can_be_rated(scene: Scene) -> None:
+    scene.serve(shell("echo one > a.txt"))
+    assert scene.agent("run", "go", "--max-steps", "1", *scene.options).returncode == 5
+    scene.serve(stream_text("Done."))
+    resumed = scene.agent("resume", "last", "--json", "--max-steps", "2", *scene.options)
+    events = [json.loads(line) for line in resumed.stdout.splitlines()]
+    assert events[0]["event"] == "run_resumed"
+    last = events[-1]
+    assert (last["event"], last["answer"], last["steps"]) == ("result", "Done.", 2)
+    done = scene.agent("runs", "rate", "last", "--bad", "--step", "2", "--note", "no")
+    assert done.returncode == 0, done.stderr
+    assert scene.lines()[-1]["data"] == {"step": 2, "good": False, "note": "no"}
+    assert scene.agent("runs", "rate", "last", "--good", "--step", "3").returncode == 2
+
+
 def test_a_run_without_a_sandbox_is_resumed_so_only_when_that_is_said_again(scene: Scene) -> None:
     scene.serve(shell("echo one > a.txt"))
     done = scene.agent("run", "go", "--max-steps", "1", "--sandbox", "none", *scene.options)

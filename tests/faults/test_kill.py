@@ -153,7 +153,7 @@ def test_a_kill_at_any_point_loses_no_acknowledged_event(
 def test_nothing_of_the_sandbox_outlives_a_killed_run(tmp_path: Path) -> None:
     run_child(tmp_path, "fdatasync", 6, "after")
     marker = str(tmp_path).encode()
-    left = []
+    left: list[bytes] = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = entry.read_bytes()

@@ -185,6 +185,23 @@ def test_of_a_large_workspace_the_largest_files_are_left_out(
     assert states.unlike(states.state(0), workspace) == []
 
 
+def test_of_a_workspace_of_many_files_the_deepest_are_left_out(
+    run: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "KEPT_FILES", 2)
+    for path in ("a.txt", "b.txt", "d/c.txt"):
+        (workspace / path).parent.mkdir(exist_ok=True)
+        (workspace / path).write_text(path)
+    states = States(run)
+    states.save(workspace)
+    again = tmp_path / "again"
+    again.mkdir()
+    state = states.state(0)
+    assert states.lay(state, again) == ["d/c.txt"]
+    assert module.take_along(workspace, again, "d/c.txt", state["d/c.txt"])
+    assert tree(again) == tree(workspace)
+
+
 names = st.sampled_from(["a", "b", "d/a", "d/b", "d/e/a"])
 actions = st.tuples(st.sampled_from(["write", "remove", "link", "mode"]), names, st.integers(0, 3))
 

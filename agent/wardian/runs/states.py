@@ -6,8 +6,9 @@ copied; contents that an earlier run in the same workspace kept are hard-linked 
 Covers: files, folders, links, permissions and times. What is restored is checked by its hash and
 put in place by descriptor, so that nobody's link leads it elsewhere.
 Does not cover: extended attributes, owners, files nobody may read, what still runs and writes
-meanwhile; and of a workspace of more than `KEPT_BYTES` its largest files. A state is not synced:
-it survives the process, not for certain a power cut.
+meanwhile; of a workspace of more than `KEPT_BYTES` its largest files, of one of more than
+`KEPT_FILES` its deepest. A state is not synced: it survives the process, not for certain a power
+cut.
 """
 
 import errno
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +35,9 @@ STATES_NAME = "states"
 FILES_NAME = "files"
 WORKSPACES_NAME = ".workspaces"
 """In the home of the runs: for each workspace the last run that kept a state of it."""
-KEPT_BYTES = 512 << 20
+KEPT_BYTES = 256 << 20
+KEPT_FILES = 5_000
+"""What can be copied in about a second, before the first call in a folder never worked in."""
 SMALL_BYTES = 1 << 20
 TICK_NS = 20_000_000
 """Two changes within one tick of the kernel's clock have the same time."""
@@ -314,10 +318,14 @@ def present(workspace: Path, paths: Iterable[str]) -> dict[str, Kept | None]:
 
 
 def take_along(workspace: Path, place: Path, path: str, kept: Kept) -> bool:
-    """Copy a file that was not kept from the workspace, if it is as it was. Raises: OSError."""
+    """Copy a file that was not kept from the workspace, if it is as it was by size and time.
+
+    Raises: OSError.
+    """
     with Tree(workspace) as source, Tree(place) as target:
         status = source.status(path)
-        if status is None or not _is_untouched(kept.entry, entry_of(status)):
+        there = status and (status.st_size, status.st_mtime_ns)
+        if there != (kept.entry.size, kept.entry.modified_ns):
             return False
         return put(source, target, path, (os.geteuid(), os.getegid()), keep_mode=False) is not None
 
@@ -389,17 +397,16 @@ def _is_untouched(before: Entry, now: Entry) -> bool:
 
 
 def _left_out(seen: Snapshot) -> set[str]:
-    """The largest files, as many as must stay away for the rest to be within bounds."""
-    excess = seen.total_bytes - KEPT_BYTES
-    files = ((entry.size, path) for path, entry in seen.entries.items() if entry.size)
-    left_out: set[str] = set()
-    for size, path in sorted(files, reverse=True) if excess > 0 else ():
-        if excess <= 0:
-            break
-        if stat.S_ISREG(seen.entries[path].kind):
-            left_out.add(path)
-            excess -= size
-    return left_out
+    """The files that must stay away for the rest to be within bounds: the deepest, where what is
+    installed lies rather than what is worked on, then the largest."""
+    if len(seen.entries) <= KEPT_FILES and seen.total_bytes <= KEPT_BYTES:
+        return set()
+    files = [path for path, entry in seen.entries.items() if stat.S_ISREG(entry.kind)]
+    files.sort(key=lambda path: (path.count("/"), path))
+    kept = sorted(files[:KEPT_FILES], key=lambda path: seen.entries[path].size)
+    sizes = accumulate(seen.entries[path].size for path in kept)
+    within = {path for path, total in zip(kept, sizes, strict=True) if total <= KEPT_BYTES}
+    return set(files) - within
 
 
 def _is_there(tree: Tree, path: str, kept: Kept, now: Snapshot) -> bool:
