@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+from wardian.beginning import Settled
+from wardian.cli.resume import parse_settled
+from wardian.cli.task_input import UsageError
+from wardian.events import Settlement
 from wardian.models.scripted_server import Answer, ScriptedServer, stream_calls, stream_text
 from wardian.runs import RunStore
 
@@ -193,7 +197,6 @@ def test_replay_fork_and_undo(scene: Scene) -> None:
         (["replay", "x"], 8, "no stored run"),
         (["fork", "last", "--at", "1"], 8, "no stored run"),
         (["undo"], 8, "no stored run"),
-        (["resume", "last", "--settle", "c1=maybe"], 2, "CALL=again"),
         (["fork", "last", "--at", "0"], 2, "--at"),
     ],
 )
@@ -201,6 +204,33 @@ def test_wrong_usage_is_said(agent: Command, arguments: list[str], code: int, sa
     done = agent(*arguments)
     assert done.returncode == code
     assert says in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "settled"),
+    [
+        (["a=again"], {"a": Settled(settlement=Settlement.AGAIN)}),
+        (["a=b=failed"], {"a=b": Settled(settlement=Settlement.FAILED)}),
+        (
+            ["all=failed", "a=result:x=1"],
+            {
+                "a": Settled(settlement=Settlement.SUPPLIED, result="x=1"),
+                "a=b": Settled(settlement=Settlement.FAILED),
+            },
+        ),
+    ],
+)
+def test_what_becomes_of_a_call_is_read_by_its_id(
+    options: list[str], settled: dict[str, Settled]
+) -> None:
+    read = parse_settled(options, ["a", "a=b"])
+    assert read | settled == read
+
+
+@pytest.mark.parametrize("option", ["c=again", "a=maybe", "a", "all=", "=again"])
+def test_a_word_on_no_call_is_wrong_usage(option: str) -> None:
+    with pytest.raises(UsageError, match="--settle"):
+        parse_settled([option], ["a"])
 
 
 def test_a_resumed_run_streams_json_and_can_be_rated(scene: Scene) -> None:
