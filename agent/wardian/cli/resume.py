@@ -126,8 +126,9 @@ def parse_settled(options: Sequence[str], call_ids: Sequence[str]) -> dict[str, 
     for option in options:
         matching = [one for one in ("all", *call_ids) if option.startswith(f"{one}=")]
         if not matching:
+            waiting = ", ".join(call_ids) or "none do"
             raise UsageError(
-                f"--settle {option!r} names no call that waits: {', '.join(call_ids) or 'none do'}.",
+                f"--settle {option!r} names no call that waits: {waiting}.",
                 "Write CALL=again, CALL=failed, CALL=result:TEXT, or all=….",
             )
         call_id = max(matching, key=len)  # ids may hold what looks like an answer
