@@ -264,7 +264,7 @@ class Agent(Generic[T]):
             log = self._log(beginning)
             if log:
                 stack.callback(log.close)
-            beginning = await asyncio.to_thread(beginning.prepare, beginning)
+            beginning = await self._prepared(beginning, log)
             steps = beginning.branch.steps if beginning.branch else 0
             meter = Meter(ledger=beginning.ledger, steps=steps)
             stack.callback(meter.close)
@@ -305,6 +305,16 @@ class Agent(Generic[T]):
             lines = beginning.resumption.continuation.lines
             return RunLog.reopen(self.store.root / beginning.run_id, lines=lines)
         return self.store.create(beginning.run_id)
+
+    async def _prepared(self, beginning: Beginning, log: RunLog | None) -> Beginning:
+        if not beginning.prepare:
+            return beginning
+        try:
+            return await asyncio.to_thread(beginning.prepare, beginning)
+        except BaseException:
+            if log and not beginning.resumption:
+                log.discard()
+            raise
 
     async def _begin(
         self, run: Run, recorder: RunRecorder, beginning: Beginning, choice: Choice

@@ -72,7 +72,7 @@ class Beginning:
     branch: Branch | None = None
     place: Path | None = None
     """A private folder that stands for the workspace"""
-    prepare: "Callable[[Beginning], Beginning]" = field(default=lambda beginning: beginning)
+    prepare: "Callable[[Beginning], Beginning] | None" = None
     """Done once the run's folder is ours, off the event loop; gives what then begins"""
     keep: bool = True
     """False stores nothing, whatever the agent's store is"""

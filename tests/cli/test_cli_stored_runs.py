@@ -1,7 +1,6 @@
-"""`agent resume`, `replay`, `fork` and `undo` as a user types them, around runs that were killed."""
+"""`agent resume`, `replay`, `fork` and `undo` as a user types them."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,7 +11,12 @@ from typing import Any
 
 import pytest
 
+from wardian.beginning import Settled
+from wardian.cli.resume import parse_settled
+from wardian.cli.task_input import UsageError
+from wardian.events import Settlement
 from wardian.models.scripted_server import Answer, ScriptedServer, stream_calls, stream_text
+from wardian.runs import RunStore
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 COMMAND = [sys.executable, "-P", "-m", "wardian"]
@@ -67,6 +71,12 @@ class Scene:
             alarm.cancel()
         return subprocess.CompletedProcess([], process.returncode, out, seen + err)
 
+    def asked(self, number: int) -> list[dict[str, Any]]:
+        """The messages of that request."""
+        assert self.server
+        messages: list[dict[str, Any]] = self.server.received[number].json["messages"]
+        return messages
+
     def lines(self) -> list[dict[str, Any]]:
         path = self.agent("runs", "path", "last").stdout.strip()
         return [json.loads(line) for line in Path(path).read_text().splitlines()]
@@ -87,30 +97,38 @@ SLOW = shell("echo begun >> log.txt; sleep 100")
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=lambda n: n.name
+    "number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=lambda number: number.name
 )
-def test_a_stopped_run_is_stored_and_resumed(scene: Scene, number: signal.Signals) -> None:
-    scene.serve(shell("echo one > a.txt"), SLOW)
+def test_a_run_stopped_by_a_signal_is_stored_and_says_how_it_goes_on(
+    scene: Scene, number: signal.Signals
+) -> None:
+    scene.serve(SLOW)
     done = scene.stopped_by(number, "sleep 100")
-    if number == signal.SIGKILL:
-        assert done.returncode == -number
-    else:
-        assert done.returncode == 128 + number
-        assert b"go on with: agent resume 0" in done.stderr
+    assert done.returncode == 128 + number
+    assert b"go on with: agent resume 0" in done.stderr
+    run = RunStore(Path(scene.env["WARDIAN_HOME"]) / "runs").load("last")
+    assert run.finished is not None
+    assert run.finished.stop == "cancelled"
+    assert len(run.uncertain) == 1
+
+
+def test_a_killed_run_is_resumed(scene: Scene) -> None:
+    scene.serve(shell("echo one > a.txt"), SLOW)
+    scene.stopped_by(signal.SIGKILL, "sleep 100")
     scene.serve(stream_text("Resumed."))
     undecided = scene.agent("resume", "last", *scene.options)
     assert undecided.returncode == 6, undecided.stderr
     assert "--settle " in undecided.stderr
-    assert len(scene.server.received) == 0  # type: ignore[union-attr] # it was just started
+    assert scene.server
+    assert scene.server.received == []
     call_id = undecided.stderr.partition("The call ")[2].split()[0]
     resumed = scene.agent("resume", "last", "--settle", f"{call_id}=failed", *scene.options)
     assert (resumed.returncode, resumed.stdout) == (0, "Resumed.\n"), resumed.stderr
-    assert len(scene.server.received) == 1  # type: ignore[union-attr] # it was just started
-    messages = scene.server.received[0].json["messages"]  # type: ignore[union-attr] # the same
+    assert len(scene.server.received) == 1
+    messages = scene.asked(0)
     assert [m["role"] for m in messages][:5] == ["system", "user", "assistant", "tool", "assistant"]
     assert "not known" in messages[5]["content"]
     assert (scene.workspace / "a.txt").read_text() == "one\n"
-    assert scene.lines()[-1]["data"]["steps"] == 3
 
 
 def test_a_second_resume_is_told_who_holds_the_run(scene: Scene) -> None:
@@ -148,7 +166,7 @@ def test_the_user_decides_at_the_terminal(scene: Scene, screen: Callable[..., An
     terminal.type("r it printed begun\n")
     assert terminal.exit_code() == 0
     assert "Resumed." in terminal.text
-    assert scene.server.received[0].json["messages"][-2]["content"] == "it printed begun"  # type: ignore[union-attr] # it was just started
+    assert scene.asked(0)[-2]["content"] == "it printed begun"
 
 
 def test_replay_fork_and_undo(scene: Scene) -> None:
@@ -160,7 +178,7 @@ def test_replay_fork_and_undo(scene: Scene) -> None:
     scene.serve(shell("cat n.txt"), stream_text("Forked."))
     forked = scene.agent("fork", "last", "--at", "2", *scene.options)
     assert (forked.returncode, forked.stdout) == (0, "Forked.\n"), forked.stderr
-    assert scene.server.received[1].json["messages"][-1]["content"] == "one"  # type: ignore[union-attr] # it was just started
+    assert scene.asked(1)[-1]["content"] == "one"
     assert (scene.workspace / "n.txt").read_text() == "one\ntwo\n"
     parent = scene.agent("runs", "list", "--json")
     run_id = json.loads(parent.stdout)[1]["run_id"]
@@ -179,7 +197,6 @@ def test_replay_fork_and_undo(scene: Scene) -> None:
         (["replay", "x"], 8, "no stored run"),
         (["fork", "last", "--at", "1"], 8, "no stored run"),
         (["undo"], 8, "no stored run"),
-        (["resume", "last", "--settle", "c1=maybe"], 2, "CALL=again"),
         (["fork", "last", "--at", "0"], 2, "--at"),
     ],
 )
@@ -187,6 +204,48 @@ def test_wrong_usage_is_said(agent: Command, arguments: list[str], code: int, sa
     done = agent(*arguments)
     assert done.returncode == code
     assert says in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "settled"),
+    [
+        (["a=again"], {"a": Settled(settlement=Settlement.AGAIN)}),
+        (["a=b=failed"], {"a=b": Settled(settlement=Settlement.FAILED)}),
+        (
+            ["all=failed", "a=result:x=1"],
+            {
+                "a": Settled(settlement=Settlement.SUPPLIED, result="x=1"),
+                "a=b": Settled(settlement=Settlement.FAILED),
+            },
+        ),
+    ],
+)
+def test_what_becomes_of_a_call_is_read_by_its_id(
+    options: list[str], settled: dict[str, Settled]
+) -> None:
+    read = parse_settled(options, ["a", "a=b"])
+    assert read | settled == read
+
+
+@pytest.mark.parametrize("option", ["c=again", "a=maybe", "a", "all=", "=again"])
+def test_a_word_on_no_call_is_wrong_usage(option: str) -> None:
+    with pytest.raises(UsageError, match="--settle"):
+        parse_settled([option], ["a"])
+
+
+def test_a_resumed_run_streams_json_and_can_be_rated(scene: Scene) -> None:
+    scene.serve(shell("echo one > a.txt"))
+    assert scene.agent("run", "go", "--max-steps", "1", *scene.options).returncode == 5
+    scene.serve(stream_text("Done."))
+    resumed = scene.agent("resume", "last", "--json", "--max-steps", "2", *scene.options)
+    events = [json.loads(line) for line in resumed.stdout.splitlines()]
+    assert events[0]["event"] == "run_resumed"
+    last = events[-1]
+    assert (last["event"], last["answer"], last["steps"]) == ("result", "Done.", 2)
+    done = scene.agent("runs", "rate", "last", "--bad", "--step", "2", "--note", "no")
+    assert done.returncode == 0, done.stderr
+    assert scene.lines()[-1]["data"] == {"step": 2, "good": False, "note": "no"}
+    assert scene.agent("runs", "rate", "last", "--good", "--step", "3").returncode == 2
 
 
 def test_a_run_without_a_sandbox_is_resumed_so_only_when_that_is_said_again(scene: Scene) -> None:
@@ -199,4 +258,4 @@ def test_a_run_without_a_sandbox_is_resumed_so_only_when_that_is_said_again(scen
     assert refused.returncode == 3
     assert "--sandbox none once more" in refused.stderr
     assert scene.agent("resume", "last", "--sandbox", "none", *more).stdout == "Done.\n"
-    assert os.listdir(scene.workspace)
+    assert (scene.workspace / "a.txt").read_text() == "one\n"

@@ -46,7 +46,8 @@ def deadly(*arguments):
     return result
 
 async def main():
-    agent = Agent(ScriptedModel(json.loads(sys.argv[5])), workspace=root / "w", store=RunStore(root / "runs"))
+    model, store = ScriptedModel(json.loads(sys.argv[5])), RunStore(root / "runs")
+    agent = Agent(model, workspace=root / "w", store=store)
     async with agent:
         async for event in agent.stream("Go."):
             if "_" in getattr(event, "kind", ""):
@@ -152,7 +153,7 @@ def test_a_kill_at_any_point_loses_no_acknowledged_event(
 def test_nothing_of_the_sandbox_outlives_a_killed_run(tmp_path: Path) -> None:
     run_child(tmp_path, "fdatasync", 6, "after")
     marker = str(tmp_path).encode()
-    left = []
+    left: list[bytes] = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = entry.read_bytes()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from wardian.errors import ConfigurationError, ModelRefused
 from wardian.models.call_style import CallStyle
 from wardian.models.fenced import FencedParser
+from wardian.models.retold import in_code, in_text
 from wardian.models.scripted import ScriptedModel
 from wardian.models.styled import StyledModel
 from wardian.types import CallDelta, Delta, Finish, Message, Model, Reply, Request, Role, ToolSpec

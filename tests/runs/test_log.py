@@ -275,3 +275,35 @@ def test_a_failure_of_a_late_write_is_raised_at_the_next_event(
 def test_no_bytes_make_the_line_parser_raise_anything_but_badline(content: bytes) -> None:
     with pytest.raises(BadLine):
         parse_line(content)
+
+
+def test_after_a_sync_that_failed_nothing_more_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel may have dropped what it could not write, and says so only once."""
+    log = RunLog.create(tmp_path / "run")
+    asyncio.run(log.append(EVENTS))
+
+    def failing(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", failing)
+        with pytest.raises(StorageError, match="cannot be written"):
+            asyncio.run(log.append([Noted(step=2, text="perhaps")]))
+    with pytest.raises(StorageError, match="cannot be written"):
+        asyncio.run(log.append([Noted(step=3, text="after")]))
+    assert Trajectory.read(tmp_path / "run").events[: len(EVENTS)] == EVENTS
+    log.discard()
+
+
+def test_a_log_that_lost_even_its_header_can_be_gone_on_with(tmp_path: Path) -> None:
+    path = write(tmp_path / "run")
+    path.write_bytes(path.read_bytes()[:20])
+    log = RunLog.reopen(tmp_path / "run")
+    asyncio.run(log.append([Noted(step=1, text="on")]))
+    log.close()
+    assert [record.kind for record in Trajectory.read(tmp_path / "run").records] == [
+        "header",
+        "noted",
+    ]

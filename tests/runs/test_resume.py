@@ -1,6 +1,5 @@
 """A stopped run goes on where it stopped, and says what it could not restore."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from wardian.events import (
 )
 from wardian.models.replies import Answer
 from wardian.runs import RunLog
+from wardian.runs.encode import dumps, line
 from wardian.types import Finish, Message, Reply, Role, Stop
 from wardian_policies.types import Ask
 from wardian_tools import Effect, ToolCall, ToolContext
@@ -78,7 +78,7 @@ SCRIPT: list[Answer] = [
     [("look", {"name": "c"}), ("send", {"text": "bye"})],
     "All done.",
 ]
-TOOLS: list[Callable[..., object]] = [look, send]
+TOOLS = [look, send]
 FREE: dict[str, Any] = {"tools": TOOLS, "approve": yes}
 
 
@@ -288,3 +288,32 @@ def test_what_another_process_did_meanwhile_is_not_done_twice(house: House) -> N
     house.resume(house.agent([[], "Done."], tools=[look]))
     with pytest.raises(StorageError, match="went on meanwhile"):
         RunLog.reopen(house.store.root / run.run_id, lines=lines)
+
+
+def test_what_a_newer_minor_version_wrote_is_kept_verbatim(house: House) -> None:
+    run = house.run([[("look", {"name": "a"})], "Done."], tools=[look])
+    house.cut_after(run.run_id, "call_finished")
+    path = house.store.path(run.run_id)
+    data = dumps({"schema": "wardian.run/1.7"})
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[0] = line(0, "2030-01-01T00:00:00Z", 0.0, "header", data)
+    lines.append(
+        line(len(lines), "2030-01-01T00:00:00Z", 9.0, "dreamt", b'{"of":[{"sheep":1.50}]}')
+    )
+    path.write_bytes(b"".join(lines))
+    before = path.read_bytes()
+    assert house.resume(house.agent([[], "Done."], tools=[look])).answer == "Done."
+    assert path.read_bytes().startswith(before)
+    assert "dreamt" in [record.kind for record in house.load().records]
+
+
+def test_a_newer_major_version_is_refused_by_the_run_and_not_by_the_store(house: House) -> None:
+    house.run(["Old."])
+    run = house.run(["New."])
+    path = house.store.path(run.run_id)
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[0] = line(0, "2030-01-01T00:00:00Z", 0.0, "header", dumps({"schema": "wardian.run/2"}))
+    path.write_bytes(b"".join(lines))
+    assert len(list(house.store.list())) == 2
+    with pytest.raises(StorageError, match="newer Wardian"):
+        house.resume(house.agent([]), run.run_id)

@@ -33,7 +33,7 @@ def tree(folder: Path) -> dict[str, tuple[object, ...]]:
     for path in sorted(folder.rglob("*")):
         status = path.lstat()
         content = (
-            os.readlink(path)
+            str(path.readlink())
             if path.is_symlink()
             else path.read_bytes()
             if path.is_file()
@@ -63,7 +63,10 @@ def test_what_was_saved_is_laid_out_again(run: Path, workspace: Path, tmp_path: 
     assert (again / "a.txt").stat().st_mtime_ns == (workspace / "a.txt").stat().st_mtime_ns
 
 
-def test_only_what_changed_is_kept_anew(run: Path, workspace: Path) -> None:
+def test_only_what_changed_is_kept_anew(
+    run: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TICK_NS", -(10**18))  # as if the files had been there for long
     for index in range(50):
         (workspace / f"{index}.txt").write_text(f"{index}\n" * 100)
     states = States(run)
@@ -183,6 +186,23 @@ def test_of_a_large_workspace_the_largest_files_are_left_out(
     assert states.lay(states.state(0), again) == ["large.txt"]
     assert (again / "small.txt").exists()
     assert states.unlike(states.state(0), workspace) == []
+
+
+def test_of_a_workspace_of_many_files_the_deepest_are_left_out(
+    run: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "KEPT_FILES", 2)
+    for path in ("a.txt", "b.txt", "d/c.txt"):
+        (workspace / path).parent.mkdir(exist_ok=True)
+        (workspace / path).write_text(path)
+    states = States(run)
+    states.save(workspace)
+    again = tmp_path / "again"
+    again.mkdir()
+    state = states.state(0)
+    assert states.lay(state, again) == ["d/c.txt"]
+    assert module.take_along(workspace, again, "d/c.txt", state["d/c.txt"])
+    assert tree(again) == tree(workspace)
 
 
 names = st.sampled_from(["a", "b", "d/a", "d/b", "d/e/a"])

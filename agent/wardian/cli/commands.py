@@ -9,7 +9,7 @@ COMMANDS = {
     "replay": ("wardian.cli.replay", "Do a recorded run again and find the first difference."),
     "fork": ("wardian.cli.fork", "Restart a run from one of its steps, in a copy."),
     "undo": ("wardian.cli.undo", "Take back what a run did to files."),
-    "runs": ("wardian.cli.runs", "List, show and remove recorded runs."),
+    "runs": ("wardian.cli.runs", "List, show, rate and remove recorded runs."),
     "models": ("wardian.cli.models", "List, get, choose and measure models."),
     "tools": ("wardian.cli.tools", "List the tools a model can call, and show one."),
     "mcp": ("wardian.cli.mcp", "Use tool servers (MCP), and be one."),

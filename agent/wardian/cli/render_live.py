@@ -20,7 +20,6 @@ from wardian.events import (
     CallDecided,
     CallFinished,
     CallStarted,
-    ChildFinished,
     ChildStarted,
     Compacted,
     EgressDecided,
@@ -31,7 +30,6 @@ from wardian.events import (
     RunFinished,
     RunResumed,
     RunStarted,
-    SandboxOpened,
 )
 from wardian.types import CallDelta, ReasoningDelta, Reply, TextDelta
 from wardian_tools.types import ResultStatus, ToolCall, ToolResult
@@ -119,7 +117,7 @@ class LiveRenderer:
                 self.say(f"  {shortened(event)}", "dim")
             case RunFinished():
                 self.pause()
-            case SandboxOpened() | ChildFinished():
+            case _:
                 pass
 
     def pause(self) -> None:

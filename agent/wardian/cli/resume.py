@@ -81,10 +81,9 @@ def resume(
     decided by you; without a terminal, by --settle, else the command ends with exit code 6.
     """
     check_writable(output)
-    settled = parse_settled(settle or [])
-    runs = store()
-    trajectory = runs.load(run)
+    trajectory = store().load(run)
     continuation = Continuation.of(trajectory)
+    settled = parse_settled(settle or [], [one.call.id for one in continuation.uncertain])
     chosen = Chosen(
         model=model,
         base_url=base_url,
@@ -118,22 +117,37 @@ def resume(
     return perform(make_agent, open_, view, may_ask, Path(stored.started.workspace))
 
 
-def parse_settled(options: Sequence[str]) -> dict[str, Settled]:
-    """`CALL=again|failed|result:TEXT` by call. Raises: UsageError."""
-    settled: dict[str, Settled] = {}
+def parse_settled(options: Sequence[str], call_ids: Sequence[str]) -> dict[str, Settled]:
+    """`CALL=again|failed|result:TEXT` by call; `all` is each that no option names.
+
+    Raises: UsageError.
+    """
+    named: dict[str, Settled] = {}
     for option in options:
-        call_id, _, how = option.partition("=")
-        kind, colon, text = how.partition(":")
-        if kind == "result" and colon:
-            settled[call_id] = Settled(settlement=Settlement.SUPPLIED, result=text)
-        elif how in ("again", "failed"):
-            settled[call_id] = Settled(settlement=Settlement(how))
-        else:
+        matching = [one for one in ("all", *call_ids) if option.startswith(f"{one}=")]
+        if not matching:
+            waiting = ", ".join(call_ids) or "none do"
             raise UsageError(
-                f"--settle {option!r} does not say what becomes of a call.",
-                "Write CALL=again, CALL=failed, or CALL=result:TEXT.",
+                f"--settle {option!r} names no call that waits: {waiting}.",
+                "Write CALL=again, CALL=failed, CALL=result:TEXT, or all=….",
             )
-    return settled
+        call_id = max(matching, key=len)  # ids may hold what looks like an answer
+        named[call_id] = settled_as(option.removeprefix(f"{call_id}="))
+    for_all = named.pop("all", None)
+    return (dict.fromkeys(call_ids, for_all) if for_all else {}) | named
+
+
+def settled_as(how: str) -> Settled:
+    """Raises: UsageError."""
+    kind, colon, text = how.partition(":")
+    if kind == "result" and colon:
+        return Settled(settlement=Settlement.SUPPLIED, result=text)
+    if how in ("again", "failed"):
+        return Settled(settlement=Settlement(how))
+    raise UsageError(
+        f"--settle …={how!r} does not say what becomes of a call.",
+        "Write CALL=again, CALL=failed, or CALL=result:TEXT.",
+    )
 
 
 async def ask_of(

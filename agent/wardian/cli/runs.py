@@ -12,6 +12,7 @@ from wardian.cli.closing import closing_lines
 from wardian.cli.json_lines import event_line, result_line
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.outcome import Outcome
+from wardian.cli.rate import rate
 from wardian.cli.reading import as_read, listed
 from wardian.cli.render import PlainRenderer
 from wardian.cli.sanitise import visible
@@ -27,10 +28,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="List, show and remove recorded runs.")
+    group = typer.Typer(no_args_is_help=True, help="List, show, rate and remove recorded runs.")
     group.command("list", epilog="Example: agent runs list --limit 5")(list_runs)
     group.command("show", epilog="Example: agent runs show last")(show)
     group.command("path", epilog="Example: agent runs path last")(path)
+    group.command("rate", epilog='Example: agent runs rate last --bad --note "too slow"')(rate)
     group.command("rm", epilog="Example: agent runs rm last")(remove)
     app.add_typer(group, name="runs")
 

@@ -25,7 +25,7 @@ from wardian.limits import consumed
 from wardian.prompt import Conversation
 from wardian.reruns.resuming import PLACE_NAME, Rerun, bound, lay_anew, sampled_as
 from wardian.runs import RunLog, RunStore, new_run_id
-from wardian.runs.states import States, take_along
+from wardian.runs.states import States
 from wardian.runs.trajectory import Trajectory
 
 
@@ -139,16 +139,14 @@ def _sibling(
 
 
 def _lay(trajectory: Trajectory, number: int, place: Path, workspace: Path) -> list[str]:
-    """Lay the state, its kept contents linked; gives what could not be had.
+    """Lay the state, its kept contents linked; gives what was not to be had.
 
-    What is too large to be kept is taken from the workspace itself where it has not changed.
     Raises: StorageError.
     """
     theirs = States(trajectory.path.parent)
     state = theirs.state(number)
-    lost = lay_anew(theirs, place, number)
+    missing = lay_anew(theirs, place, number, workspace)
     try:
-        missing = [path for path in lost if not take_along(workspace, place, path, state[path])]
         States(place.parent).adopt(theirs, state, place)
     except OSError as error:
         raise StorageError(

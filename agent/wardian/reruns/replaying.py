@@ -10,7 +10,7 @@ results and notes in their order, and the end. Not compared: times, tokens, iden
 import copy
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -191,25 +191,26 @@ def essential(event: Event) -> dict[str, Any] | None:
             return None
 
 
-def first_difference(old: Any, new: Any, path: str = "") -> tuple[str, Any, Any] | None:
+def first_difference(old: object, new: object, path: str = "") -> tuple[str, object, object] | None:
     """The first field in which two JSON values differ: its path and both values."""
+    both = (path, old, new)
     if isinstance(old, dict) and isinstance(new, dict):
-        mine, theirs = cast("dict[str, Any]", old), cast("dict[str, Any]", new)
+        mine, theirs = cast("dict[str, object]", old), cast("dict[str, object]", new)
         for key in dict.fromkeys((*mine, *theirs)):
             inner = f"{path}.{key}" if path else key
             if found := first_difference(mine.get(key), theirs.get(key), inner):
                 return found
         return None
     if isinstance(old, list | tuple) and isinstance(new, list | tuple):
-        some: list[Any] = [*old]
-        others: list[Any] = [*new]
+        some = cast("Sequence[object]", old)
+        others = cast("Sequence[object]", new)
         for index in range(max(len(some), len(others))):
             one = some[index] if index < len(some) else None
             other = others[index] if index < len(others) else None
             if found := first_difference(one, other, f"{path}[{index}]"):
                 return found
         return None
-    return None if old == new else (path, old, new)
+    return None if old == new else both
 
 
 def _message(message: Message) -> dict[str, Any]:

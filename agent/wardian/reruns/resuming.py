@@ -7,7 +7,6 @@ Does not cover: what lived in the box, such as the interpreter's variables; the 
 """
 
 import copy
-import shutil
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from wardian.errors import StorageError
 from wardian.events import Event, RunStarted
 from wardian.results import RunResult
 from wardian.runs.resume import Continuation
-from wardian.runs.states import States
+from wardian.runs.states import States, remove_tree, take_along
 from wardian.runs.trajectory import Trajectory
 from wardian.types import Startable
 from wardian_policies.stored import stored_policy
@@ -122,7 +121,7 @@ def workspace_of(
     states = States(folder)
     state = states.state(min(continuation.state, states.count - 1))
     if is_private:
-        lost = lay_anew(states, folder / PLACE_NAME, continuation.state)
+        lost = lay_anew(states, folder / PLACE_NAME, continuation.state, agent.workspace)
         sentences = [f"Not restored, because it was not kept: {named(lost)}."] if lost else []
         return folder / PLACE_NAME, sentences, bool(lost)
     if not agent.workspace.is_dir():
@@ -136,15 +135,18 @@ def workspace_of(
     return None, [sentence], True
 
 
-def lay_anew(states: States, place: Path, number: int) -> list[str]:
-    """Make a private folder what the workspace was in a state; gives what was not kept.
+def lay_anew(states: States, place: Path, number: int, workspace: Path) -> list[str]:
+    """Make a private folder what the workspace was in a state; gives what could not be had.
 
+    What is not kept is taken from the user's workspace where it has not changed.
     Raises: StorageError.
     """
-    shutil.rmtree(place, ignore_errors=True)
+    state = states.state(number)
     try:
+        remove_tree(place)
         place.mkdir(mode=0o700)
-        return states.lay(states.state(number), place)
+        lost = states.lay(state, place)
+        return [path for path in lost if not take_along(workspace, place, path, state[path])]
     except OSError as error:
         raise StorageError(
             f"The workspace cannot be restored in {place}: {error.strerror}.", "Free some space."

@@ -6,8 +6,9 @@ copied; contents that an earlier run in the same workspace kept are hard-linked 
 Covers: files, folders, links, permissions and times. What is restored is checked by its hash and
 put in place by descriptor, so that nobody's link leads it elsewhere.
 Does not cover: extended attributes, owners, files nobody may read, what still runs and writes
-meanwhile; and of a workspace of more than `KEPT_BYTES` its largest files. A state is not synced:
-it survives the process, not for certain a power cut.
+meanwhile; of a workspace of more than `KEPT_BYTES` its largest files, of one of more than
+`KEPT_FILES` its deepest. A state is not synced: it survives the process, not for certain a power
+cut.
 """
 
 import errno
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +35,9 @@ STATES_NAME = "states"
 FILES_NAME = "files"
 WORKSPACES_NAME = ".workspaces"
 """In the home of the runs: for each workspace the last run that kept a state of it."""
-KEPT_BYTES = 512 << 20
+KEPT_BYTES = 256 << 20
+KEPT_FILES = 5_000
+"""What can be copied in about a second, before the first call in a folder never worked in."""
 SMALL_BYTES = 1 << 20
 TICK_NS = 20_000_000
 """Two changes within one tick of the kernel's clock have the same time."""
@@ -107,6 +111,7 @@ class States:
         began = time.time_ns()
         seen = without_placeholders(take_snapshot(workspace), mounts)
         try:
+            self._files.mkdir(mode=0o700, exist_ok=True)
             put_, now = self._differing(workspace, seen, began, alike)
             gone = [path for path in self.latest if path not in now]
             self.latest = now
@@ -151,7 +156,8 @@ class States:
                     if not _put(source, target, path, owner):
                         lost.append(path)
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            with suppress(OSError):
+                remove_tree(draft)
         return sorted([*lost, *(p for p, kept in wanted.items() if kept and not kept.is_whole)])
 
     def lay(self, state: Mapping[str, Kept], folder: Path, *, is_part: bool = False) -> list[str]:
@@ -218,7 +224,6 @@ class States:
                 return os.readlink(name, dir_fd=folder)
             known = alike.latest.get(path) if alike else None
             if alike and known and known.ref and known.entry == entry:
-                self._files.mkdir(mode=0o700, exist_ok=True)
                 with suppress(OSError):
                     _link(alike._files / known.ref, self._files / known.ref)  # noqa: SLF001 - its own kind
                     return known.ref
@@ -233,10 +238,9 @@ class States:
             os.close(reading)
 
     def _copy(self, reading: int, size: int) -> str:
-        self._files.mkdir(mode=0o700, exist_ok=True)
         draft = self._files / f".{os.urandom(8).hex()}"
         if size <= SMALL_BYTES:
-            with os.fdopen(os.dup(reading), "rb") as stream:
+            with os.fdopen(reading, "rb", closefd=False) as stream:
                 content = stream.read(SMALL_BYTES + 1)
             digest = hashlib.sha256(content).hexdigest()
             if (self._files / digest).exists():
@@ -278,7 +282,7 @@ class States:
         except OSError:
             return False
         try:
-            with os.fdopen(os.dup(reading), "rb") as stream:
+            with os.fdopen(reading, "rb", closefd=False) as stream:
                 if hashlib.file_digest(stream, "sha256").hexdigest() != kept.ref:
                     return False
             os.lseek(reading, 0, os.SEEK_SET)
@@ -314,12 +318,24 @@ def present(workspace: Path, paths: Iterable[str]) -> dict[str, Kept | None]:
 
 
 def take_along(workspace: Path, place: Path, path: str, kept: Kept) -> bool:
-    """Copy a file that was not kept from the workspace, if it is as it was. Raises: OSError."""
+    """Copy a file that was not kept from the workspace, if it is as it was by size and time.
+
+    Raises: OSError.
+    """
     with Tree(workspace) as source, Tree(place) as target:
         status = source.status(path)
-        if status is None or not _is_untouched(kept.entry, entry_of(status)):
+        there = status and (status.st_size, status.st_mtime_ns)
+        if there != (kept.entry.size, kept.entry.modified_ns):
             return False
         return put(source, target, path, (os.geteuid(), os.getegid()), keep_mode=False) is not None
+
+
+def remove_tree(folder: Path) -> None:
+    """Delete a folder, whatever permissions those in it have. Raises: OSError."""
+    with suppress(FileNotFoundError):
+        for inside, _, _ in os.walk(folder):
+            Path(inside).chmod(0o700)
+        shutil.rmtree(folder)
 
 
 def last_states(runs: Path, workspace: Path) -> States | None:
@@ -337,7 +353,8 @@ def remember(runs: Path, workspace: Path, run_id: str) -> None:
     with suppress(OSError):  # without it they copy once more
         pointer.parent.mkdir(mode=0o700, exist_ok=True)
         draft = pointer.with_name(f".{os.urandom(8).hex()}")
-        draft.write_text(run_id)
+        with os.fdopen(os.open(draft, CREATE, 0o600), "w") as stream:
+            stream.write(run_id)
         draft.replace(pointer)
 
 
@@ -380,17 +397,16 @@ def _is_untouched(before: Entry, now: Entry) -> bool:
 
 
 def _left_out(seen: Snapshot) -> set[str]:
-    """The largest files, as many as must stay away for the rest to be within bounds."""
-    excess = seen.total_bytes - KEPT_BYTES
-    files = ((entry.size, path) for path, entry in seen.entries.items() if entry.size)
-    left_out: set[str] = set()
-    for size, path in sorted(files, reverse=True) if excess > 0 else ():
-        if excess <= 0:
-            break
-        if stat.S_ISREG(seen.entries[path].kind):
-            left_out.add(path)
-            excess -= size
-    return left_out
+    """The files that must stay away for the rest to be within bounds: the deepest, where what is
+    installed lies rather than what is worked on, then the largest."""
+    if len(seen.entries) <= KEPT_FILES and seen.total_bytes <= KEPT_BYTES:
+        return set()
+    files = [path for path, entry in seen.entries.items() if stat.S_ISREG(entry.kind)]
+    files.sort(key=lambda path: (path.count("/"), path))
+    kept = sorted(files[:KEPT_FILES], key=lambda path: seen.entries[path].size)
+    sizes = accumulate(seen.entries[path].size for path in kept)
+    within = {path for path, total in zip(kept, sizes, strict=True) if total <= KEPT_BYTES}
+    return set(files) - within
 
 
 def _is_there(tree: Tree, path: str, kept: Kept, now: Snapshot) -> bool:

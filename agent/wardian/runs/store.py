@@ -1,40 +1,20 @@
 """The runs of one home, each in a folder of its own: `RUN_ID/trajectory.jsonl`, `RUN_ID/blobs/`."""
 
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from wardian.budget import Amount
 from wardian.errors import RunNotFound, StorageError
 from wardian.events import ChildFinished
-from wardian.runs.encode import BadLine, parse_line
 from wardian.runs.log import LOG_NAME, RunLog
+from wardian.runs.states import remove_tree
+from wardian.runs.summary import RunSummary, summarised
 from wardian.runs.trajectory import Trajectory
 
-TAIL_BYTES = 65_536
-TAIL_LINES = 64
-HEAD_BYTES = 262_144
-AFTERWARDS = {"changes_undone", "forked", "rated"}
-"""Kinds that may stand behind a run's end."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSummary:
-    """A run in a list, from the first and last lines of its log alone."""
-
-    run_id: str
-    started: str
-    """UTC, ISO 8601; empty when the log's beginning is damaged"""
-    prompt: str
-    model: str
-    stop: str
-    """A `Stop` value, or `unfinished`"""
-    steps: int | None
-    path: Path
-    parent: str = ""
-    """Of a sub-agent's run: that which called it"""
+INDEX_FROM = 200
+"""With fewer runs than that, reading them takes less time than SQLite takes to load."""
 
 
 class RunStore:
@@ -51,11 +31,17 @@ class RunStore:
         """Run ids, newest first (they are ULIDs, so names sort by time)."""
         if not self.root.is_dir():
             return []
-        return sorted((p.parent.name for p in self.root.glob(f"[!.]*/{LOG_NAME}")), reverse=True)
+        found = (p.parent.name for p in self.root.glob(f"*/{LOG_NAME}"))
+        return sorted((run_id for run_id in found if not run_id.startswith(".")), reverse=True)
 
     def list(self) -> Iterator[RunSummary]:
         """Summaries, newest first, of what has begun."""
-        return (self._summary(run_id) for run_id in self.ids() if self._has_begun(run_id))
+        ids = self.ids()
+        if len(ids) < INDEX_FROM:
+            return self._summaries_one_by_one(ids)
+        index = import_module("wardian.runs.index")  # SQLite, for who has many
+        summaries: list[RunSummary] = index.RunIndex(self.root).summaries()
+        return iter(summaries)
 
     def find(self, name: str) -> str:
         """The id that `name` means: an id, an unambiguous beginning or end of one, or `last`.
@@ -63,9 +49,12 @@ class RunStore:
         Raises: RunNotFound.
         """
         ids = self.ids()
-        if name == "last" and (begun := [one for one in ids if self._has_begun(one)]):
+        if name == "last":
+            newest = next(self._summaries_one_by_one(ids), None)
             # Of the runs a person asked for: a sub-agent's began after its caller's.
-            return next((one for one in begun if not self._summary(one).parent), begun[0])
+            asked = (one for one in self._summaries_one_by_one(ids) if not one.parent)
+            if newest:
+                return next(asked, newest).run_id
         if name in ids:
             return name
         wanted = name.upper()
@@ -98,71 +87,12 @@ class RunStore:
         run_id = self.find(name)
         RunLog.reopen(self.root / run_id).close()  # refused while another process holds it
         try:
-            shutil.rmtree(self.root / run_id)
+            remove_tree(self.root / run_id)
         except OSError as error:
             raise StorageError(f"Run {run_id} cannot be removed: {error.strerror}.") from error
         return run_id
 
-    def _has_begun(self, run_id: str) -> bool:
-        """Did its process live long enough to write what the run is?"""
-        try:
-            with (self.root / run_id / LOG_NAME).open("rb") as stream:
-                stream.readline()
-                return bool(stream.read(1)) or not _is_header(self.root / run_id / LOG_NAME)
-        except OSError:
-            return False
-
-    def _summary(self, run_id: str) -> RunSummary:
-        path = self.root / run_id / LOG_NAME
-        started, finished = _ends(path)
-        data: dict[str, Any] = started.get("data", {})
-        end: dict[str, Any] = finished.get("data", {})
-        prompt = data.get("task", {}).get("prompt", "")
-        return RunSummary(
-            run_id=run_id,
-            started=str(started.get("wall", "")),
-            prompt=prompt if isinstance(prompt, str) else "(long prompt)",
-            model=str(data.get("model", {}).get("name", "")),
-            stop=str(end.get("stop", "unfinished")),
-            steps=end.get("steps"),
-            path=path,
-            parent=str(data.get("parent", {}).get("run_id", "")),
-        )
-
-
-def _ends(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The `run_started` and `run_finished` records, each empty when missing or damaged."""
-    with path.open("rb") as stream:
-        head = stream.read(HEAD_BYTES).split(b"\n")[:3]
-        stream.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        tail = stream.read().rstrip(b"\n").split(b"\n")[-TAIL_LINES:]
-    return _first_of(head, "run_started"), _end_of(tail)
-
-
-def _end_of(lines: list[bytes]) -> dict[str, Any]:
-    """The `run_finished` record, behind which stands what the user did with the run later."""
-    for raw in reversed(lines):
-        try:
-            record = parse_line(raw)
-        except BadLine:
-            continue
-        if record["kind"] in AFTERWARDS:
-            continue
-        return record if record["kind"] == "run_finished" else {}
-    return {}
-
-
-def _is_header(path: Path) -> bool:
-    content = path.read_bytes()
-    return not content or bool(_first_of([content], "header"))
-
-
-def _first_of(lines: list[bytes], kind: str) -> dict[str, Any]:
-    for raw in lines:
-        try:
-            record = parse_line(raw)
-        except BadLine:
-            continue
-        if record["kind"] == kind and isinstance(record["data"], dict):
-            return record
-    return {}
+    def _summaries_one_by_one(self, ids: Sequence[str]) -> Iterator[RunSummary]:
+        for run_id in ids:
+            if summary := summarised(self.root / run_id / LOG_NAME):
+                yield summary
