@@ -6,7 +6,7 @@ from pathlib import Path
 
 from wardian.errors import RunNotFound, StorageError
 from wardian.runs.log import LOG_NAME, RunLog
-from wardian.runs.states import remove_tree
+from wardian.runs.state import remove_tree
 from wardian.runs.summary import RunSummary, summarised
 from wardian.runs.trajectory import Trajectory
 
