@@ -152,9 +152,9 @@ def test_the_hash_is_of_the_rules_and_not_of_the_file(tmp_path: Path) -> None:
 def test_the_json_form_shows_every_rule_with_its_source(write: Write, tmp_path: Path) -> None:
     policy = write('extends = "default"\n[tools]\ndeny = ["shell(rm *)"]')
     assert policy.as_json()["layers"][0]["rules"] == [
-        {"text": "ask @egress", "source": "preset default"},
-        {"text": "deny shell(rm *)", "source": f"{tmp_path}/policy.toml:3"},
-        {"text": "default = allow", "source": "preset default"},
+        {"text": "ask @egress", "source": "preset default", "table": "tools"},
+        {"text": "deny shell(rm *)", "source": f"{tmp_path}/policy.toml:3", "table": "tools"},
+        {"text": "default = allow", "source": "preset default", "table": "default"},
     ]
 
 
