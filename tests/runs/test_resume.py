@@ -110,6 +110,42 @@ def test_every_prefix_of_a_run_is_resumed_to_the_same_end(house: House) -> None:
         assert after.uncertain == ()
 
 
+def test_a_resumption_that_is_cut_off_is_resumed_itself(house: House) -> None:
+    script: list[Answer] = [
+        [("write_note", {"text": "a"})],
+        [("send", {"text": "x"})],
+        "",
+        [("look", {"name": "b"})],
+        "Done.",
+    ]
+
+    @tool(effects=[Effect.EGRESS])
+    def write_note(text: str) -> str:
+        """Write.
+
+        Args:
+            text: What.
+        """
+        return text
+
+    options: dict[str, Any] = {"tools": [write_note, look, send], "approve": yes}
+    run = house.run(script, **options)
+    again = Settled(settlement=Settlement.AGAIN)
+    settled = {f"call_{step}_0": again for step in range(5)}
+    house.cut_after(run.run_id, "call_started", 1)
+    house.resume(house.agent(script, **options), settled=settled)
+    path = house.store.path(run.run_id)
+    content, resumed = path.read_bytes(), house.places(run.run_id, "run_resumed")[0]
+    for kept in range(resumed + 1, len(house.load().records)):
+        path.write_bytes(content)
+        house.cut(run.run_id, kept)
+        result = house.resume(house.agent(script, **options), settled=settled)
+        assert (result.answer, result.steps) == ("Done.", 5), kept
+        assert house.load().uncertain == ()
+        roles = [message.role for message in result.messages]
+        assert roles.count(Role.TOOL) == 3
+
+
 def test_a_run_with_its_answer_has_nothing_to_resume(house: House) -> None:
     house.run(["Hello."])
     with pytest.raises(ConfigurationError, match="nothing to resume"):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from wardian.errors import StorageError
 from wardian.runs import states as module
+from wardian.runs.state import take_along
 from wardian.runs.states import States, last_states, remember
 
 
@@ -201,7 +202,7 @@ def test_of_a_workspace_of_many_files_the_deepest_are_left_out(
     again.mkdir()
     state = states.state(0)
     assert states.lay(state, again) == ["d/c.txt"]
-    assert module.take_along(workspace, again, "d/c.txt", state["d/c.txt"])
+    assert take_along(workspace, again, "d/c.txt", state["d/c.txt"])
     assert tree(again) == tree(workspace)
 
 

@@ -15,7 +15,7 @@ from wardian.cli.stored import Chosen, store, stored_agent
 from wardian.cli.terminal import write
 from wardian.errors import ExitCode
 from wardian.models.replayed import ReplayedModel
-from wardian.reruns.replaying import Difference
+from wardian.reruns.comparing import Difference
 from wardian.reruns.replaying import replay as replay_run
 
 SHOWN_CHARS = 400

@@ -19,7 +19,8 @@ from wardian.errors import StorageError
 from wardian.events import Event, RunStarted
 from wardian.results import RunResult
 from wardian.runs.resume import Continuation
-from wardian.runs.states import States, remove_tree, take_along
+from wardian.runs.state import remove_tree, take_along
+from wardian.runs.states import States
 from wardian.runs.trajectory import Trajectory
 from wardian.types import Startable
 from wardian_policies.stored import stored_policy

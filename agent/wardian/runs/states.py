@@ -19,17 +19,18 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from wardian.errors import StorageError
+from wardian.runs.state import Kept, State, check_paths, is_there, is_untouched, remove_tree
 from wardian_sandbox.carrying import CREATE, READ, Owner, Tree, fill, put, remove
 from wardian_sandbox.checkpoints import without_placeholders
 from wardian_sandbox.protecting import Mount
-from wardian_sandbox.snapshot import Entry, Snapshot, entry_of, take_snapshot
+from wardian_sandbox.snapshot import Entry, Snapshot, take_snapshot
 
 STATES_NAME = "states"
 FILES_NAME = "files"
@@ -41,33 +42,6 @@ KEPT_FILES = 5_000
 SMALL_BYTES = 1 << 20
 TICK_NS = 20_000_000
 """Two changes within one tick of the kernel's clock have the same time."""
-
-
-class Kept(NamedTuple):
-    """A path in a state."""
-
-    entry: Entry
-    ref: str
-    """SHA-256 of a file's content, a link's target; empty for folders and what is not kept"""
-
-    @property
-    def is_whole(self) -> bool:
-        """Can it be put back?"""
-        return bool(self.ref) or stat.S_ISDIR(self.entry.kind)
-
-    def is_same(self, other: "Kept | None") -> bool:
-        """The same to whoever looks at content and mode."""
-        if other is None or (self.entry.kind, self.entry.mode) != (
-            other.entry.kind,
-            other.entry.mode,
-        ):
-            return False
-        if self.ref or other.ref or stat.S_ISDIR(self.entry.kind):
-            return self.ref == other.ref
-        return self.entry[:5] == other.entry[:5]
-
-
-State = dict[str, Kept]
 
 
 class States:
@@ -131,7 +105,7 @@ class States:
         now = take_snapshot(workspace)
         with Tree(workspace) as tree:
             differing = [
-                path for path, kept in state.items() if not _is_there(tree, path, kept, now)
+                path for path, kept in state.items() if not is_there(tree, path, kept, now)
             ]
         return sorted({*differing, *(path for path in now.entries if path not in state)})
 
@@ -202,7 +176,7 @@ class States:
         with Tree(workspace) as tree:
             for path, entry in seen.entries.items():
                 before = self.latest.get(path)
-                if before is not None and _is_untouched(before.entry, entry):
+                if before is not None and is_untouched(before.entry, entry):
                     now[path] = before
                     continue
                 ref = "" if path in left_out else self._keep(tree, path, entry, alike)
@@ -298,46 +272,6 @@ class States:
         return True
 
 
-def present(workspace: Path, paths: Iterable[str]) -> dict[str, Kept | None]:
-    """What these paths are now, None for not there; nothing is kept by it."""
-    found: dict[str, Kept | None] = {}
-    with Tree(workspace) as tree:
-        for path in paths:
-            try:
-                status = tree.status(path)
-            except OSError:  # a link stands where a folder on the way was
-                status = None
-            entry = entry_of(status) if status else None
-            if entry is None:
-                found[path] = None
-            elif stat.S_ISDIR(entry.kind):
-                found[path] = Kept(entry, "")
-            else:
-                found[path] = Kept(entry, content_ref(tree, path, entry))
-    return found
-
-
-def take_along(workspace: Path, place: Path, path: str, kept: Kept) -> bool:
-    """Copy a file that was not kept from the workspace, if it is as it was by size and time.
-
-    Raises: OSError.
-    """
-    with Tree(workspace) as source, Tree(place) as target:
-        status = source.status(path)
-        there = status and (status.st_size, status.st_mtime_ns)
-        if there != (kept.entry.size, kept.entry.modified_ns):
-            return False
-        return put(source, target, path, (os.geteuid(), os.getegid()), keep_mode=False) is not None
-
-
-def remove_tree(folder: Path) -> None:
-    """Delete a folder, whatever permissions those in it have. Raises: OSError."""
-    with suppress(FileNotFoundError):
-        for inside, _, _ in os.walk(folder):
-            Path(inside).chmod(0o700)
-        shutil.rmtree(folder)
-
-
 def last_states(runs: Path, workspace: Path) -> States | None:
     """Those of the last run that kept states of this workspace."""
     with suppress(OSError, StorageError):
@@ -358,21 +292,6 @@ def remember(runs: Path, workspace: Path, run_id: str) -> None:
         draft.replace(pointer)
 
 
-def check_paths(state: Mapping[str, Kept]) -> None:
-    """That each path stays below its folder and leads through no link: the file may be anybody's.
-
-    Raises: ValueError.
-    """
-    for path in state:
-        names = path.split("/")
-        if not {"", ".", ".."}.isdisjoint(names) or "\0" in path:
-            raise ValueError(f"{path!r} is not a path in a workspace")
-        for end in range(1, len(names)):
-            above = state.get("/".join(names[:end]))
-            if above is not None and not stat.S_ISDIR(above.entry.kind):
-                raise ValueError(f"{path!r} is below something that is no folder")
-
-
 def _put(source: Tree, target: Tree, path: str, owner: Owner) -> bool:
     """Raises: StorageError where there is no room."""
     try:
@@ -390,12 +309,6 @@ def _pointer(runs: Path, workspace: Path) -> Path:
     return runs / WORKSPACES_NAME / name[:32]
 
 
-def _is_untouched(before: Entry, now: Entry) -> bool:
-    if stat.S_ISDIR(now.kind):
-        return (before.kind, before.mode) == (now.kind, now.mode)
-    return before == now
-
-
 def _left_out(seen: Snapshot) -> set[str]:
     """The files that must stay away for the rest to be within bounds: the deepest, where what is
     installed lies rather than what is worked on, then the largest."""
@@ -407,36 +320,6 @@ def _left_out(seen: Snapshot) -> set[str]:
     sizes = accumulate(seen.entries[path].size for path in kept)
     within = {path for path, total in zip(kept, sizes, strict=True) if total <= KEPT_BYTES}
     return set(files) - within
-
-
-def _is_there(tree: Tree, path: str, kept: Kept, now: Snapshot) -> bool:
-    entry = now.entries.get(path)
-    if entry is None or entry.kind != kept.entry.kind or entry.mode != kept.entry.mode:
-        return False
-    if stat.S_ISDIR(entry.kind):
-        return True
-    if stat.S_ISREG(entry.kind):
-        if entry.size != kept.entry.size:
-            return False
-        if entry.modified_ns == kept.entry.modified_ns and entry.inode == kept.entry.inode:
-            return (
-                kept.entry.changed_ns in (0, entry.changed_ns)
-                or not kept.ref
-                or (content_ref(tree, path, entry) == kept.ref)
-            )
-    return content_ref(tree, path, entry) == kept.ref if kept.ref else False
-
-
-def content_ref(tree: Tree, path: str, entry: Entry) -> str:
-    """What stands for a path's content in a state; empty when it cannot be read."""
-    try:
-        folder, name = tree.parent(path)
-        if stat.S_ISLNK(entry.kind):
-            return os.readlink(name, dir_fd=folder)
-        with os.fdopen(os.open(name, READ, dir_fd=folder), "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError:
-        return ""
 
 
 def _link(source: Path, target: Path) -> None:

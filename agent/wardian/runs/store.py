@@ -9,7 +9,7 @@ from wardian.budget import Amount
 from wardian.errors import RunNotFound, StorageError
 from wardian.events import ChildFinished
 from wardian.runs.log import LOG_NAME, RunLog
-from wardian.runs.states import remove_tree
+from wardian.runs.state import remove_tree
 from wardian.runs.summary import RunSummary, summarised
 from wardian.runs.trajectory import Trajectory
 

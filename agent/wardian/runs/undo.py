@@ -12,7 +12,8 @@ from pathlib import Path
 from wardian.errors import ConfigurationError
 from wardian.events import ChangesUndone, Moment, RunStarted, WorkspaceSaved
 from wardian.runs.log import RunLog
-from wardian.runs.states import Kept, State, States, present
+from wardian.runs.state import Kept, State, present
+from wardian.runs.states import States
 from wardian.runs.store import RunStore
 from wardian.runs.trajectory import Trajectory
 
