@@ -50,7 +50,7 @@ def _advise(*, as_json: bool) -> int:
                     "memory_gb": a.memory_gb,
                     "licence": a.licence,
                     "fits": a in fitting,
-                    "source": a.source,
+                    "card": a.card,
                 }
                 for a in ADVICE
             ]

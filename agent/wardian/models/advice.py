@@ -1,8 +1,8 @@
 """A short list of models that call tools well, by the memory they need. Nothing here is fetched.
 
-Sizes are of the named file, rounded; `agent models pull` shows the hub's own figure first. Memory
-is what the file and a context of some 8,000 tokens take, on the processor or on a graphics card.
-Source: the model card under each `source`.
+Sizes are of the named file, rounded, as they were commonly given and not looked up by a program:
+each model's own card (`card`) has the figures, and `agent models pull` shows the hub's before it
+downloads. Memory is what the file and a context of some 8,000 tokens take, by reckoning.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class Advice:
     detail: str
 
     @property
-    def source(self) -> str:
+    def card(self) -> str:
         return f"https://huggingface.co/{self.spelling.split(':')[1]}"
 
 
