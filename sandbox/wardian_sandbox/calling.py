@@ -36,6 +36,8 @@ class Calls:
         channel.lost.add_done_callback(
             lambda _: process.kill() if channel.why != UNEXPECTED else None
         )
+        if guard is not None:
+            guard.watch(channel.end)
 
     async def reset(self) -> None:
         """End what runs, and have a fresh interpreter. Raises: SandboxLost."""

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -218,9 +218,23 @@ async def explode(kind, code, within):
         after = await box.shell("rm -rf bomb*; echo usable", within)
     return [keeper, list(bomb.limits_hit), after.output]
 
+async def left_behind(code, within):
+    async with await open_sandbox("bubblewrap", Path("workspace"), within) as box:
+        called = await box.python(code, within)
+        for _ in range(200):
+            if box.is_lost:
+                break
+            await asyncio.sleep(0.1)
+        try:
+            return [called.ending, (await box.python("1", within)).value]
+        except SandboxError as problem:
+            return [called.ending, str(problem)]
+
 def main():
     asked = json.loads(sys.stdin.read())
     within = Confinement(limits=ResourceLimits(**asked["limits"]))
+    if "left" in asked:
+        print(json.dumps(["left", "", *asyncio.run(left_behind(asked["left"], within))]))
     for name, (kind, code) in asked["bombs"].items():
         print(json.dumps([name, *asyncio.run(explode(kind, code, within))]), flush=True)
 
@@ -228,11 +242,27 @@ main()
 """
 
 
+LEFT_BEHIND = """
+import os, threading, time
+def eat():
+    time.sleep(0.3)
+    for _ in range(6):
+        if os.fork() == 0:
+            eaten = b"x" * (60 << 20)
+            time.sleep(20)
+            os._exit(0)
+threading.Thread(target=eat).start()
+"""
+
+
 @pytest.fixture(scope="module")
-def watched() -> Iterator[dict[str, tuple[str, list[str], str]]]:
-    """Bomb → what keeps memory, the limits it hit, what came after; for a user without a group."""
+def watched() -> dict[str, tuple[str, Any, str]]:
+    """Bomb → what keeps memory, the limits it hit, what came after; for a user without a group.
+
+    Under `left` how the cell ended, and what the next one gave.
+    """
     bombs = {name: (kind, code) for name, (_, kind, code) in BOMBS.items()}
-    asked = json.dumps({"limits": asdict(SMALL), "bombs": bombs})
+    asked = json.dumps({"limits": asdict(SMALL), "bombs": bombs, "left": LEFT_BEHIND})
     is_root = os.geteuid() == 0
     with tempfile.TemporaryDirectory(prefix="wardian-nobody-", dir="/tmp") as folder:
         package = Path(str(wardian_sandbox.__file__)).parent
@@ -256,12 +286,12 @@ def watched() -> Iterator[dict[str, tuple[str, list[str], str]]]:
         )
         assert result.returncode == 0, result.stderr
         answers = (json.loads(line) for line in result.stdout.splitlines())
-        yield {name: (keeper, hit, after) for name, keeper, hit, after in answers}
+        return {name: (keeper, hit, after) for name, keeper, hit, after in answers}
 
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_of_a_user_without_a_group_is_watched(
-    watched: dict[str, tuple[str, list[str], str]], name: str
+    watched: dict[str, tuple[str, Any, str]], name: str
 ) -> None:
     keeper, hit, after = watched[name]
     if "cgroup" in keeper and os.geteuid() != 0:
@@ -269,6 +299,14 @@ def test_a_bomb_of_a_user_without_a_group_is_watched(
     assert "host watcher" in keeper
     assert BOMBS[name][0] in hit
     assert after == "usable\n"
+
+
+def test_what_a_cell_leaves_behind_to_eat_memory_ends_the_box(
+    watched: dict[str, tuple[str, Any, str]],
+) -> None:
+    _, ending, said = watched["left"]
+    assert ending == Ending.EXITED
+    assert said.startswith("The sandbox is gone: it used more memory than it may (192 MiB)")
 
 
 STUBBORN = (
