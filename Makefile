@@ -3,7 +3,7 @@
 
 EXTRAS ?= api,dev,local,privacy,train,web
 PYTEST_ARGS ?=
-WORKERS ?= 2
+WORKERS ?= 3
 BIN := .venv/bin
 WHEEL_TREE := build/wheel
 SHELL := bash
