@@ -12,7 +12,7 @@ from wardian_sandbox.guard import Guard, Watched
 from wardian_sandbox.inner.frames import BadFrame
 from wardian_sandbox.process import BoxProcess
 from wardian_sandbox.results import exec_result
-from wardian_sandbox.types import Confinement, ExecResult, ResourceLimits
+from wardian_sandbox.types import Confinement, ExecResult, Limit, ResourceLimits
 from wardian_sandbox.workspace import Workspace
 
 HOST_GRACE_SECONDS = 5.0
@@ -70,7 +70,11 @@ class Calls:
             if self._guard is not None and watched is not None:
                 self._guard.end(watched)
         result = self.understood(exec_result, facts)
-        return result if watched is None else watched.added_to(result)
+        if self._guard is None or watched is None:
+            return result
+        if Limit.WORKSPACE in watched.hit:
+            await self._guard.measure_workspace()  # what was written until it was really ended
+        return watched.added_to(result)
 
     async def call(
         self,

@@ -105,6 +105,10 @@ class Guard:
         self._calls.discard(call)
         call.hit |= self._new_events()
 
+    async def measure_workspace(self) -> None:
+        """How much there is too much: what a later call that only deletes must not be ended for."""
+        self._was_over_quota = await asyncio.to_thread(self._quota.is_exceeded, self._process)
+
     def cause(self) -> str:
         """Why a box that ended did, as far as is known here; else empty."""
         if Limit.MEMORY in self._new_events():
@@ -178,7 +182,7 @@ class Guard:
         """End what writes too much; but not what only deletes, though there is still too much."""
         if not self._calls or not self._quota.is_in_doubt():
             return
-        self._was_over_quota = await asyncio.to_thread(self._quota.is_exceeded, self._process)
+        await self.measure_workspace()
         if self._was_over_quota:
             size, files = self._quota.added
             for call in tuple(self._calls):
