@@ -245,6 +245,20 @@ def test_a_policy_changed_since_only_narrows(house: House, then: str, now: str, 
     assert ("send x" in ran) == (stop is Stop.DONE)
 
 
+@pytest.mark.parametrize(("rule_of_two", "sent"), [("deny", []), ("allow", ["send x"])])
+def test_what_a_run_had_read_still_decides_once_it_goes_on(
+    house: House, rule_of_two: str, sent: list[str]
+) -> None:
+    rules = f'[tools]\ndefault = "allow"\n[flow]\nrule_of_two = "{rule_of_two}"\n'
+    script: list[Answer] = [[("look", {"name": "a"})], [("send", {"text": "x"})], "Done."]
+    policy = policy_of(rules, house, "policy")
+    run = house.run(script, tools=TOOLS, policy=policy)
+    house.cut_before(run.run_id, "model_asked", 1)
+    ran.clear()
+    assert house.resume(house.agent(script, tools=TOOLS, policy=policy)).stop is Stop.DONE
+    assert ran == sent  # what it looked at may be private, and somebody else's
+
+
 def test_another_model_is_said(house: House) -> None:
     run = house.run([[("look", {"name": "a"})], "Done."], tools=[look])
     house.cut_after(run.run_id, "call_finished")
