@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from wardian.cli.run_options import (
     CallStyleName,
     Context,
     Copy,
+    CriticName,
     Images,
     Json,
     Local,
@@ -35,8 +37,13 @@ from wardian.cli.run_options import (
     PolicyName,
     PrivateModel,
     Quiet,
+    Refine,
+    RubricFile,
+    Samples,
     SandboxName,
     Seed,
+    Select,
+    SelectBy,
     TaskArgument,
     TaskFile,
     Temperature,
@@ -93,6 +100,11 @@ def run(
     temperature: Temperature = None,
     seed: Seed = None,
     approve: ApproveWhen = None,
+    samples: Samples = 1,
+    select: SelectBy = Select.VOTE,
+    refine: Refine = 0,
+    rubric: RubricFile = None,
+    critic: CriticName = None,
     output_schema: OutputSchema = None,
     output: AnswerFile = None,
     as_json: Json = False,
@@ -149,6 +161,12 @@ def run(
     def make_agent(ask: Approve | None) -> Agent[object]:
         return configured_agent(settings, rules, workspace, more, schema, ask, servers)
 
+    if samples > 1 or refine:
+        scaled = import_module("wardian.cli.scaled")  # who wants one attempt does not wait for it
+        how = scaled.Scaling(
+            samples=samples, select=select.value, rounds=refine, rubric=rubric, critic=critic
+        )
+        return int(scaled.perform_scaled(make_agent, job, view, how))
     place = rule_place(settings, os.environ)
     return perform(make_agent, new_task(job), view, may_ask, workspace, place)
 

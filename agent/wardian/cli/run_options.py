@@ -19,6 +19,15 @@ class When(StrEnum):
     NEVER = "never"
 
 
+class Select(StrEnum):
+    """How one of several attempts is chosen."""
+
+    VOTE = "vote"
+    MATHS = "maths"
+    JUDGE = "judge"
+    STEPS = "steps"
+
+
 class SandboxChoice(StrEnum):
     AUTO = "auto"
     BUBBLEWRAP = "bubblewrap"
@@ -112,6 +121,23 @@ Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Sampling see
 ApproveWhen = Annotated[
     When | None,
     typer.Option(help="Whether you are asked at the terminal; with never (and --json), it ends."),
+]
+Samples = Annotated[
+    int,
+    typer.Option(min=1, max=1024, metavar="N", help="Attempt it N times, each on its own copy."),
+]
+SelectBy = Annotated[
+    Select,
+    typer.Option(help="What chooses: most answers, also as maths, a judge, or marks of the steps."),
+]
+Refine = Annotated[
+    int, typer.Option(min=0, max=32, metavar="R", help="Criticise and try again, R times at most.")
+]
+RubricFile = Annotated[
+    Path | None, typer.Option("--rubric", metavar="FILE", help="What is judged by: `- …` a line.")
+]
+CriticName = Annotated[
+    str | None, typer.Option("--critic", metavar="MODEL", help="Who judges (default: the model).")
 ]
 OutputSchema = Annotated[
     Path | None,

@@ -1,0 +1,84 @@
+"""`agent run` with several attempts, or with criticism."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from wardian.models.scripted_server import Answer, ScriptedServer, refuse, stream_text
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+Serve = Callable[..., list[str]]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """`serve(*answers)`: the options that make `agent run` ask a server with these answers."""
+    servers: list[ScriptedServer] = []
+
+    def start(*answers: Answer) -> list[str]:
+        servers.append(ScriptedServer(answers).__enter__())
+        return ["--base-url", servers[-1].base_url, "-m", "scripted", "--tools", "read_file"]
+
+    yield start
+    for server in servers:
+        server.__exit__(None, None, None)
+
+
+def judged(met: float) -> Answer:
+    marks = [{"name": "kind", "met": met, "why": "It is rude."}]
+    return stream_text(json.dumps({"criteria": marks}))
+
+
+def test_most_answers_win_and_each_attempt_is_shown(agent: Command, serve: Serve) -> None:
+    answers = [stream_text(text) for text in ("Paris", "Lyon", "Paris.")]
+    done = agent("run", "capital?", "--samples", "3", *serve(*answers))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout in ("Paris\n", "Paris.\n")
+    assert re.search(r"was chosen, with 2 of [23] answers\. Together: [23] steps, ", done.stderr)
+    assert len(re.findall(r"^agent: attempt \d: ", done.stderr, re.MULTILINE)) == 3
+
+
+def test_a_critic_s_words_make_it_try_again(agent: Command, serve: Serve, workspace: Path) -> None:
+    (workspace / "rubric.md").write_text("- kind: it is polite\n")
+    answers = [stream_text("Go away."), judged(0), stream_text("Hello!"), judged(1)]
+    options = ["--refine", "2", "--rubric", "rubric.md", *serve(*answers)]
+    done = agent("run", "greet me", *options)
+    assert (done.returncode, done.stdout) == (0, "Hello!\n"), done.stderr
+    assert "attempt 1 (0.00): Go away." in done.stderr
+    assert "The critic found nothing wanting." in done.stderr
+
+
+def test_a_program_gets_the_chosen_attempt_as_the_result(agent: Command, serve: Serve) -> None:
+    answers = [stream_text("42")] * 2
+    done = agent("run", "?", "--samples", "2", "--json", *serve(*answers))
+    (line,) = [json.loads(text) for text in done.stdout.splitlines()]
+    assert (line["event"], line["answer"], line["exit_code"]) == ("result", "42", 0)
+
+
+def test_when_every_attempt_breaks_it_is_said_once(agent: Command, serve: Serve) -> None:
+    done = agent("run", "?", "--samples", "2", *serve(refuse(401), refuse(401)))
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert done.stderr.count("Every attempt broke") == 1
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--samples", "2", "--refine", "1"], "cannot go together"),
+        (["--refine", "1", "--rubric", "absent.md"], "absent.md"),
+        (["--samples", "0"], "--samples"),
+        (["--samples", "2", "--select", "luck"], "--select"),
+    ],
+)
+def test_what_makes_no_sense_is_a_usage_error(
+    agent: Command, options: list[str], said: str
+) -> None:
+    done = agent("run", "?", "-m", "tiny", *options)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
