@@ -99,6 +99,14 @@ def test_a_call_s_name_is_one_servers_take(name: str, sent: str) -> None:
     assert one_call(name=name)["name"] == sent
 
 
+def test_a_call_is_demanded_only_of_a_model_that_is_offered_tools() -> None:
+    asked = (Message(role=Role.USER, content="Go."),)
+    demanded = encode(Request(messages=asked, tools=(TOOL,), must_call=True))
+    assert demanded["tool_choice"] == "required"
+    assert "tool_choice" not in encode(Request(messages=asked, must_call=True))
+    assert "tool_choice" not in encode(Request(messages=asked, tools=(TOOL,)))
+
+
 def test_the_output_schema_is_sent_only_where_tools_can_still_be_called() -> None:
     schema = {"type": "object"}
     alone = Request(messages=(), output_schema=schema)

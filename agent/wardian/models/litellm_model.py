@@ -147,6 +147,8 @@ class LitellmModel:
         }
         if request.tools:
             arguments["tools"] = [tool_as_json(tool) for tool in request.tools]
+            if request.must_call:
+                arguments["tool_choice"] = "required"
         if request.output_schema is not None and not request.tools:
             arguments["response_format"] = schema_as_json(request.output_schema)
         if self._base_url:

@@ -86,6 +86,8 @@ class RequestEncoder:
             and (dialect.schema_beside_tools or not request.tools)
         ):
             options["response_format"] = schema_as_json(request.output_schema)
+        if request.must_call and request.tools:
+            options["tool_choice"] = "required"
         if dialect.record_tokens:
             options |= {"logprobs": True, "return_token_ids": True}
         return options | dialect.extra
