@@ -32,6 +32,8 @@ from wardian_sandbox.snapshot import (
 from wardian_sandbox.types import FileChange
 
 PREFIX = "wardian-box-"
+NEW_PREFIX = "wardian-new-"
+"""Of a folder that is not locked yet, by another name so that nobody takes it for a dead one's."""
 LOCK = "lock"
 UNLOCKED_SECONDS = 60.0
 """A folder this old without a lock was left by a process that died while making it."""
@@ -55,8 +57,7 @@ class CopiedWorkspace:
         self._outside_owner: Owner = (outside.st_uid, outside.st_gid)
         user = os.geteuid() if box_user is None else box_user
         self._inside_owner: Owner = (user, os.getegid() if box_user is None else box_user)
-        self._base = _make_base(self._inside_owner)
-        self._lock = _lock(self._base)
+        self._base, self._lock = _make_base(self._inside_owner)
         self.path = self._base / "workspace"
         self.path.mkdir(mode=0o700)
         os.chown(self.path, *self._inside_owner)
@@ -238,15 +239,15 @@ class CopiedWorkspace:
             self._outside.entries[path] = entry
 
 
-def _make_base(owner: Owner) -> Path:
-    """A new private folder that `owner` can reach."""
+def _make_base(owner: Owner) -> tuple[Path, int]:
+    """A new private folder that `owner` can reach, and its lock."""
     for place in dict.fromkeys((tempfile.gettempdir(), "/var/tmp", "/tmp")):  # noqa: S108
         folder = Path(place)
         if folder.is_dir() and (owner[0] == os.geteuid() or _can_anybody_enter(folder)):
             reap_dead(folder, owner[0])
-            base = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder))
+            base, lock = locked_folder(folder)
             os.chown(base, *owner)
-            return base
+            return base, lock
     raise SandboxError(
         "There is no temporary folder that the sandbox's user can reach.",
         "Set TMPDIR to one that everybody may enter.",
@@ -258,8 +259,18 @@ def _can_anybody_enter(folder: Path) -> bool:
     return all(place.stat().st_mode & stat.S_IXOTH for place in (resolved, *resolved.parents))
 
 
+def locked_folder(place: Path) -> tuple[Path, int]:
+    """A new private folder in `place`, and its lock: held while this process lives, it tells
+    `reap_dead` that the folder is in use. Raises: OSError.
+    """
+    new = Path(tempfile.mkdtemp(prefix=NEW_PREFIX, dir=place))
+    lock = _lock(new)
+    base = place / (PREFIX + new.name.removeprefix(NEW_PREFIX))
+    new.rename(base)
+    return base, lock
+
+
 def _lock(base: Path) -> int:
-    """Held while this process lives; tells `reap_dead` that the folder is in use."""
     lock = os.open(base / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return lock
@@ -267,7 +278,7 @@ def _lock(base: Path) -> int:
 
 def reap_dead(folder: Path, owner: int) -> None:
     """Delete the copies that processes which died left in `folder`."""
-    for base in folder.glob(f"{PREFIX}*"):
+    for base in (*folder.glob(f"{PREFIX}*"), *folder.glob(f"{NEW_PREFIX}*")):
         try:
             status = base.lstat()
             if stat.S_ISDIR(status.st_mode) and status.st_uid == owner and _is_dead(base, status):
@@ -277,10 +288,13 @@ def reap_dead(folder: Path, owner: int) -> None:
 
 
 def _is_dead(base: Path, status: os.stat_result) -> bool:
+    is_old = time.time() - status.st_mtime > UNLOCKED_SECONDS
+    if base.name.startswith(NEW_PREFIX) and not is_old:
+        return False
     try:
         lock = os.open(base / LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
-        return time.time() - status.st_mtime > UNLOCKED_SECONDS
+        return is_old
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,7 +1,6 @@
 """The host's folder of one box: what is mounted into its container besides the workspace."""
 
 import asyncio
-import fcntl
 import os
 import shutil
 import socket
@@ -10,13 +9,20 @@ import tempfile
 from pathlib import Path
 
 from wardian_sandbox.bootstrap import inner_files
-from wardian_sandbox.copied import LOCK, PREFIX, reap_dead
+from wardian_sandbox.copied import locked_folder, reap_dead
 from wardian_sandbox.docker.container import CONTROL, HOME
 from wardian_sandbox.errors import SandboxUnavailable
 
 SOCKET = "socket"
 CREDENTIALS = struct.Struct("=iII")
 """struct ucred: process, user, group. Source: unix(7)."""
+
+
+def no_room(place: Path, problem: OSError) -> SandboxUnavailable:
+    return SandboxUnavailable(
+        f"What goes into the container cannot be written to {place} ({problem.strerror}).",
+        "Make room there, or set TMPDIR to another folder.",
+    )
 
 
 class BoxFolder:
@@ -28,10 +34,10 @@ class BoxFolder:
         self._listener: socket.socket | None = None
         place = Path(tempfile.gettempdir())
         reap_dead(place, os.geteuid())
-        self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
-        # Held while this process lives; tells `reap_dead` that the folder is in use.
-        self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            self.path, self._lock = locked_folder(place)
+        except OSError as problem:
+            raise no_room(place, problem) from problem
         try:
             if listens:
                 self._listener = self._listen()
@@ -39,10 +45,7 @@ class BoxFolder:
             self._write("etc", {name: text.encode() for name, text in _etc(user).items()})
         except OSError as problem:
             self.remove()
-            raise SandboxUnavailable(
-                f"What goes into the container cannot be written to {place} ({problem.strerror}).",
-                "Make room there, or set TMPDIR to another folder.",
-            ) from problem
+            raise no_room(place, problem) from problem
 
     @property
     def control(self) -> str:
