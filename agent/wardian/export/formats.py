@@ -36,7 +36,7 @@ def openai_rows(run: Trajectory) -> Iterator[Row]:
 
 
 def openai_ft_rows(run: Trajectory) -> Iterator[Row]:
-    """By the rules for fine-tuning: it ends with a reply, each call is JSON and is answered."""
+    """By the rules for fine-tuning: a reply is last, calls are JSON, earlier ones answered."""
     refuse_cut(run)
     messages = until_last_reply(run.messages)
     for message in messages:

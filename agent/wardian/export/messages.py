@@ -85,7 +85,7 @@ def without_nulls(value: Any) -> Any:
         pairs = cast("Mapping[str, Any]", value).items()
         return {key: without_nulls(item) for key, item in pairs if item is not None}
     if isinstance(value, list):
-        return [without_nulls(item) for item in cast("list[Any]", value)]
+        return [without_nulls(item) for item in value]
     return value
 
 
