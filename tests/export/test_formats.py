@@ -1,7 +1,7 @@
 """Rows are what their readers take, and say what the run's log says."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from atif import Trajectory as AtifTrajectory
@@ -54,18 +54,20 @@ def chat() -> list[Any]:
     return messages
 
 
-def _fits(value: Any, sample: Any) -> bool:
+def _fits(value: object, sample: Any) -> bool:
     if type(value) is not type(sample):
         return False
     if isinstance(value, list):
-        items: list[object] = value
-        return all(fits(item, sample) for item in items)
+        shapes = cast("list[Any]", sample)
+        return all(fits(item, shapes) for item in cast("list[object]", value))
     if isinstance(value, dict):
-        wanted = set(sample) - MAY_LACK
-        return wanted <= set(value) <= wanted | MAY_ADD and all(
-            type(value[key]) is type(sample[key])
+        row = cast("dict[str, object]", value)
+        shape = cast("dict[str, Any]", sample)
+        wanted = set(shape) - MAY_LACK
+        return wanted <= set(row) <= wanted | MAY_ADD and all(
+            type(row[key]) is type(shape[key])
             if key in FREE
-            else fits(value[key], [chat()] if key in CHATS else [sample[key]])
+            else fits(row[key], [chat()] if key in CHATS else [shape[key]])
             for key in wanted
         )
     return True

@@ -62,11 +62,9 @@ def openai(messages: Iterable[Message]) -> list[Row]:
             row["content"] = _parts(message)
         elif message.calls:
             row["content"] = message.content or None
-            row["tool_calls"] = []
-            for call in message.calls:
-                ids[call.id] = f"call_{count}"
-                count += 1
-                row["tool_calls"].append(_openai_call(ids[call.id], call))
+            ids |= {call.id: f"call_{count + i}" for i, call in enumerate(message.calls)}
+            count += len(message.calls)
+            row["tool_calls"] = [_openai_call(ids[call.id], call) for call in message.calls]
         rows.append(row)
     return rows
 
@@ -79,13 +77,13 @@ def trl(messages: Iterable[Message]) -> list[Row]:
     return [_trl(message) for message in messages]
 
 
-def without_nulls(value: Any) -> Any:
+def without_nulls(value: object) -> Any:
     """The value without the keys that say nothing."""
     if isinstance(value, Mapping):
         pairs = cast("Mapping[str, Any]", value).items()
         return {key: without_nulls(item) for key, item in pairs if item is not None}
     if isinstance(value, list):
-        return [without_nulls(item) for item in value]
+        return [without_nulls(item) for item in cast("list[object]", value)]
     return value
 
 
