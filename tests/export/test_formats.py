@@ -129,6 +129,17 @@ def test_atif_documents_pass_the_validator_of_its_package(house: House) -> None:
         assert [step.step_id for step in read.steps] == list(range(1, len(read.steps) + 1))
 
 
+def test_what_a_fork_goes_on_from_is_marked_as_copied(house: House) -> None:
+    run = house.run(WRITE)
+    other = forked(house, [*WRITE[:1], "Otherwise."], run.run_id, step=2)
+    [document], _ = rows(house, "atif", other)
+    [copied] = [step for step in document["steps"] if step.get("is_copied_context")]
+    assert copied["tool_calls"][0]["function_name"] == "write_file"
+    assert copied["observation"]["results"][0]["content"].startswith("wrote 3 bytes")
+    assert "metrics" not in copied
+    AtifTrajectory.model_validate(document)
+
+
 def test_a_pair_shares_its_prompt_and_has_one_reply_a_side(house: House) -> None:
     judged(house)
     [row], done = rows(house, "trl-preference")

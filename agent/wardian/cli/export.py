@@ -46,10 +46,16 @@ def export_runs(
     status: Annotated[
         list[str] | None, typer.Option(metavar="END", help="That ended so, such as `done`.")
     ] = None,
-    model: Annotated[str, typer.Option(help="Of this model, or a pattern: `openai/*`.")] = "",
-    tool: Annotated[list[str] | None, typer.Option(help="That called this tool.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="With this tag.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="That began then (UTC) or later.")] = None,
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="Of this model, or a pattern: `openai/*`.")
+    ] = "",
+    tool: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="That called this tool.")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="With this tag.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(metavar="DATE", help="That began then (UTC) or later.")
+    ] = None,
     rated: Annotated[Rating | None, typer.Option(help="That you rated so.")] = None,
     min_steps: Annotated[int, typer.Option(min=0, metavar="N", help="Of N steps or more.")] = 0,
     split: Annotated[
