@@ -1,6 +1,7 @@
 """Stored runs as their owner reads them: pseudonyms undone, secrets registered since taken out."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 
 from wardian.runs import RunSummary, Trajectory
@@ -12,13 +13,17 @@ from wardian_policies.redaction.pseudonyms import Pseudonyms
 from wardian_policies.redaction.redactor import Redactor
 
 
-def as_read(trajectory: Trajectory) -> Trajectory:
-    """The run fit for its owner's screen. Raises: ConfigurationError, PolicyError."""
+def as_read(trajectory: Trajectory, known: Mapping[str, str] | None = None) -> Trajectory:
+    """The run fit for its owner's screen; `known` saves gathering the secrets for each of many.
+
+    Raises: ConfigurationError, PolicyError.
+    """
+    values = known_values() if known is None else known
     try:
         pseudonyms = Pseudonyms.load(trajectory.path.parent)
     except (OSError, ValueError, KeyError):
         pseudonyms = Pseudonyms()  # without them the run is shown as it was sent
-    screen = RedactingScreen(Redactor(known_values(), pseudonyms=pseudonyms))
+    screen = RedactingScreen(Redactor(values, pseudonyms=pseudonyms))
     records = (
         replace(record, event=screen.shown(screen.hidden(record.event)))
         for record in trajectory.records
