@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from wardian import Agent, RunStore, ScriptedModel, Trajectory, tool
-from wardian.types import Message, Role
+from wardian.types import Finish, Message, Reply, Role
 from wardian_tools.types import Output
 
 SECRET_TEXT = "Comment\0made by hunter2-hunter2"
@@ -18,11 +18,15 @@ ATTACK = (
     "<img src=x onerror=\"document.title='owned'\">"
     "\x1b[31mred\x07 \u202eevil\u202c \u200b\ud800 & \"quoted\" 'too' <!-- --> ]]>"
 )
+WHOLE = ATTACK.replace("\ud800", "")
+"""The same as arguments that a call may have"""
 DIFF = "--- a.txt\n+++ a.txt\n@@ -1 +1 @@\n-one <b>\n+two <script>alert(1)</script>\n"
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", binascii.crc32(kind + body))
+    return (
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", binascii.crc32(kind + body))
+    )
 
 
 def png(width: int = 60, height: int = 30) -> bytes:
@@ -57,12 +61,14 @@ def store(tmp_path: Path) -> RunStore:
 
 @pytest.fixture
 def hostile(store: RunStore) -> Trajectory:
-    first = Message(role=Role.ASSISTANT, content=f"I look. {ATTACK}", reasoning=f"Hm. {ATTACK}")
+    last = Message(
+        role=Role.ASSISTANT, content=f"Done. {ATTACK}{'x' * 100_000}", reasoning=f"Hm. {ATTACK}"
+    )
     model = ScriptedModel(
         [
             [("draw", {"code": f"import this\nprint(1)  # {ATTACK}", ATTACK: 1})],
-            [("draw", {"code": f"import this\nprint(1)  # {ATTACK}"}), ("edit", {"path": ATTACK})],
-            first.content + "x" * 100_000,
+            [("draw", {"code": f"import this\nprint(1)  # {WHOLE}"}), ("edit", {"path": WHOLE})],
+            Reply(message=last, finish=Finish.STOP),
         ]
     )
     agent = Agent(model, tools=[edit, draw], store=store)

@@ -98,7 +98,7 @@ def shown_result(result: ToolResult | None, clipper: Clipper) -> Markup:
     if is_diff:
         pieces.append(coloured(str(diff), clipper))
     listed = result.data.get("figures")
-    found = cast("list[Any]", listed)[:MAX_FIGURES] if isinstance(listed, list) else []
+    found: list[Any] = listed[:MAX_FIGURES] if isinstance(listed, list) else []
     pieces += [figure(cast("dict[str, Any]", one)) for one in found if isinstance(one, dict)]
     return joined(*pieces)
 

@@ -42,6 +42,10 @@ SEARCH = Markup(
 )
 
 
+LONG_CHARS = 300
+"""A task longer than that is no headline"""
+
+
 def page(run: Trajectory) -> str:
     """The page of a run that is fit to be read (`cli/reading.py`)."""
     clipper = Clipper()
@@ -81,8 +85,9 @@ def beginning(run: Trajectory, clipper: Clipper) -> Iterator[Markup]:
     if started is None:
         yield element("p", "The beginning of this run cannot be read.", class_="note")
     else:
-        shown, note = clipper.cut(started.task.prompt)
-        yield joined(element("h1", shown), noted(note))
+        shown, rest = clipper.cut(started.task.prompt)
+        kind = "long" if len(shown) > LONG_CHARS else "short"
+        yield joined(element("h1", shown, class_=kind), noted(rest))
     yield element("dl", *facts(run), class_="facts")
     if run.damage:
         yield element("p", f"{len(run.damage)} lines cannot be read.", class_="note")
@@ -128,13 +133,12 @@ def shown_step(step: Step, clipper: Clipper) -> Markup:
     took = f"{step.model_seconds + step.calls_seconds:.2f} s · {usage.total_tokens:,} tokens"
     name = f"Step {step.number}" if step.number else "Before the first step"
     head = element("div", element("h2", name), element("span", took, class_="soft"), class_="head")
-    notes = (element("p", text, class_="note") for event in step.events if (text := note_of(event)))
     return element(
         "section",
         head,
         *(piece for event in step.replies for piece in reply(event, clipper)),
         *calls_of(step, clipper),
-        *notes,
+        *(note(event) for event in step.events),
         id=f"step-{step.number}",
         class_="step",
     )
@@ -146,6 +150,12 @@ def reply(event: ModelReplied, clipper: Clipper) -> Iterator[Markup]:
     yield prose(message.content, clipper)
     if event.reply.finish not in ("stop", "calls"):
         yield element("p", f"The reply ended early: {event.reply.finish}.", class_="note")
+
+
+def note(event: Recorded) -> Markup:
+    quiet = isinstance(event, SandboxOpened | ChildStarted | ChildFinished)
+    text = note_of(event)
+    return element("p", text, class_="soft" if quiet else "note") if text else Markup("")
 
 
 def note_of(event: Recorded) -> str:

@@ -3,17 +3,19 @@
 STYLE = """
 :root { color-scheme: light dark; --paper: #fbfaf8; --card: #fff; --ink: #1d1f23; --soft: #666c76;
   --line: #e3e1dc; --code: #f4f2ee; --accent: #2f5fb3; --good: #1f7a45; --bad: #b3362c;
-  --warn: #94610a; --add: #e2f4e6; --cut: #fbe6e4; --tool: #c98a2b; --cached: #a9bfe4; }
+  --warn: #94610a; --add: #e2f4e6; --cut: #fbe6e4; --tool: #c98a2b; --cached: #c9c0e6;
+  --prompt: #7d6bbd; }
 @media (prefers-color-scheme: dark) { :root { --paper: #15171a; --card: #1c1f23; --ink: #e4e5e7;
   --soft: #979da8; --line: #2f343a; --code: #24282d; --accent: #86aef0; --good: #6cc990;
   --bad: #f08a80; --warn: #e0b060; --add: #1d3526; --cut: #40211f; --tool: #d29a45;
-  --cached: #3f5680; } }
+  --cached: #4a4169; --prompt: #9d8cdb; } }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; scroll-padding-top: 4.5rem; }
 body { margin: 0; background: var(--paper); color: var(--ink); overflow-wrap: anywhere;
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 main { max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem 5rem; }
 h1 { font-size: 1.45rem; line-height: 1.3; margin: .2rem 0 1rem; white-space: pre-wrap; }
+h1.long { font-size: 1rem; font-weight: 500; max-height: 20rem; overflow: auto; }
 h2 { font-size: 1rem; margin: 0; } h3 { font-size: .95rem; margin: 2rem 0 .6rem; }
 .over, .soft, dt, figcaption { color: var(--soft); font-size: .85rem; }
 .over { letter-spacing: .04em; }
@@ -28,7 +30,7 @@ pre { margin: .35rem 0; padding: .6rem .75rem; background: var(--code); border-r
 .prose { white-space: pre-wrap; margin: .5rem 0; }
 .bar { position: sticky; top: 0; z-index: 1; background: var(--paper); padding: .6rem 0;
   display: flex; gap: .8rem; align-items: center; }
-.bar[hidden] { display: none; }
+output:empty, .bar[hidden] { display: none; }
 input { flex: 1; min-width: 0; font: inherit; padding: .45rem .7rem; color: inherit;
   background: var(--card); border: 1px solid var(--line); border-radius: .5rem; }
 input:focus-visible, summary:focus-visible, a:focus-visible { outline: 2px solid var(--accent); }
@@ -51,10 +53,11 @@ img { max-width: 100%; height: auto; background: #fff; border-radius: .3rem; }
 .scroll { overflow: auto; max-height: 28rem; }
 table { border-collapse: collapse; width: 100%; font-size: .85rem;
   font-variant-numeric: tabular-nums; }
-th { text-align: left; font-weight: 500; color: var(--soft); }
+th { white-space: nowrap; text-align: left; font-weight: 500; color: var(--soft); }
 td, th { padding: .15rem .5rem .15rem 0; }
 td.n { text-align: right; white-space: nowrap; width: 1%; } td.wide { min-width: 7rem; }
 a { color: var(--accent); } svg { display: block; width: 100%; height: .8rem; }
+.p { fill: var(--prompt); }
 .m { fill: var(--accent); } .t { fill: var(--tool); } .c { fill: var(--cached); }
 .o { fill: var(--good); }
 .key { display: inline-block; width: .75rem; height: .75rem;

@@ -9,7 +9,7 @@ KEY = Markup(
     '<p class="soft"><svg class="key"><rect class="m" width="100%" height="100%"/></svg>model'
     '<svg class="key"><rect class="t" width="100%" height="100%"/></svg>calls'
     '<svg class="key"><rect class="c" width="100%" height="100%"/></svg>cached'
-    '<svg class="key"><rect class="m" width="100%" height="100%"/></svg>prompt'
+    '<svg class="key"><rect class="p" width="100%" height="100%"/></svg>prompt'
     '<svg class="key"><rect class="o" width="100%" height="100%"/></svg>completion</p>'
 )
 HEADS = ("step", "time", "s", "tokens", "")
@@ -35,7 +35,7 @@ def row(step: Step, begun: float, total: float, most: int) -> Markup:
     time = [("", begun), ("m", step.model_seconds / total), ("t", step.calls_seconds / total)]
     tokens = [
         ("c", cached / most),
-        ("m", (usage.prompt_tokens - cached) / most),
+        ("p", (usage.prompt_tokens - cached) / most),
         ("o", usage.completion_tokens / most),
     ]
     return element(
