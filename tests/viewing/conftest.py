@@ -10,7 +10,7 @@ import pytest
 
 from wardian import Agent, RunStore, ScriptedModel, Trajectory, tool
 from wardian.types import Finish, Message, Reply, Role
-from wardian_tools.types import Output
+from wardian_tools.types import Effect, Output
 
 SECRET_TEXT = "Comment\0made by hunter2-hunter2"
 ATTACK = (
@@ -38,13 +38,13 @@ def png(width: int = 60, height: int = 30) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"") + b"behind the end"
 
 
-@tool(effects=["reads"])
+@tool(effects=[Effect.READS])
 def edit(path: str) -> Output:
     """Edit."""
     return Output(content=DIFF.removesuffix("\n"), data={"path": path, "diff": DIFF})
 
 
-@tool(effects=["reads"])
+@tool(effects=[Effect.READS])
 def draw(code: str) -> Output:
     """Draw."""
     figures = [

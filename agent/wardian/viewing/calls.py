@@ -98,7 +98,8 @@ def shown_result(result: ToolResult | None, clipper: Clipper) -> Markup:
     if is_diff:
         pieces.append(coloured(str(diff), clipper))
     listed = result.data.get("figures")
-    found: list[Any] = listed[:MAX_FIGURES] if isinstance(listed, list) else []
+    # pyright cannot know what is in a list of JSON
+    found: list[Any] = listed[:MAX_FIGURES] if isinstance(listed, list) else []  # pyright: ignore[reportUnknownVariableType]
     pieces += [figure(cast("dict[str, Any]", one)) for one in found if isinstance(one, dict)]
     return joined(*pieces)
 
@@ -133,7 +134,7 @@ def noted(note: str) -> Markup:
 
 def coloured(diff: str, clipper: Clipper) -> Markup:
     """A unified diff, its lines by what they do."""
-    shown, note = clipper.cut(diff)
+    shown, note = clipper.cut(diff.rstrip("\n"))
     lines: list[Markup] = []
     for line in shown.split("\n"):
         kind = kind_of(line)

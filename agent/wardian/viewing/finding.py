@@ -1,9 +1,10 @@
 """Texts of stored runs: tasks, replies, reasoning, calls, results, answers, searched in order."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from wardian.errors import StorageError
 from wardian.events import CallFinished, ModelReplied, Noted, Recorded, RunFinished, RunStarted
@@ -92,12 +93,11 @@ def texts(event: Recorded) -> Iterator[tuple[int, str, str]]:
             pass
 
 
-def plain_arguments(arguments: object, written: str) -> str:
+def plain_arguments(arguments: Mapping[str, Any] | None, written: str) -> str:
     """Arguments as a person reads them; as the model wrote them where they could not be read."""
-    if not isinstance(arguments, dict):
+    if arguments is None:
         return written
-    pairs = list(arguments.items())  # pyright: ignore[reportUnknownVariableType] — JSON
-    return "\n".join(f"{name}: {value}" for name, value in pairs)
+    return "\n".join(f"{name}: {value}" for name, value in arguments.items())
 
 
 def around(text: str, start: int, end: int) -> str:

@@ -27,7 +27,7 @@ dd { margin: 0; }
 pre, code { font: .85rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 pre { margin: .35rem 0; padding: .6rem .75rem; background: var(--code); border-radius: .4rem;
   white-space: pre-wrap; max-height: 32rem; overflow: auto; tab-size: 4; }
-.prose { white-space: pre-wrap; margin: .5rem 0; }
+.prose { white-space: pre-wrap; margin: .5rem 0; max-height: 60rem; overflow: auto; }
 .bar { position: sticky; top: 0; z-index: 1; background: var(--paper); padding: .6rem 0;
   display: flex; gap: .8rem; align-items: center; }
 output:empty, .bar[hidden] { display: none; }
@@ -62,6 +62,7 @@ a { color: var(--accent); } svg { display: block; width: 100%; height: .8rem; }
 .o { fill: var(--good); }
 .key { display: inline-block; width: .75rem; height: .75rem;
   vertical-align: -.08rem; margin: 0 .3rem 0 .8rem; }
+.key:first-child { margin-left: 0; }
 @media (max-width: 36rem) { main { padding: 1rem .7rem 4rem; } .step { padding: .7rem; }
   h1 { font-size: 1.2rem; } td.wide { min-width: 5rem; } }
 @media print { .bar { display: none; } pre, .scroll { max-height: none; } }
