@@ -8,7 +8,9 @@ from tests.viewing.conftest import ATTACK
 
 from wardian import Agent, RunStore, ScriptedModel, Trajectory
 from wardian.cli.reading import as_read
+from wardian.runs.encode import line
 from wardian.viewing.finding import Found, find, may_hold
+from wardian.viewing.page import page
 
 
 def places(store: RunStore, text: str, known: dict[str, str] | None = None) -> list[Found]:
@@ -99,3 +101,20 @@ def test_a_damaged_folder_breaks_no_search(store: RunStore, tmp_path: Path) -> N
     (store.root / "01").mkdir()
     (store.root / "01" / "trajectory.jsonl").write_bytes(b"\0" * 100 + b"needle")
     assert [one.where for one in places(store, "needle")] == ["task"]
+
+
+@pytest.mark.parametrize("depth", [100, 420, 100_000])
+def test_values_nested_however_deeply_break_neither_search_nor_page(
+    store: RunStore, depth: int
+) -> None:
+    path = store.path(record(store, "needle", "whole"))
+    deep = '{"a":' * depth + "1" + "}" * depth
+    rule = '{"text":"t","source":"s"}'
+    call = f'{{"id":"c","name":"n","arguments_text":"","arguments":{{"a":{deep}}}}}'
+    data = f'{{"step":1,"call":{call},"decision":{{"reason":"r","rule":{rule}}}}}'
+    with path.open("ab") as log:
+        log.write(line(99, "2026", 1.0, "call_decided", data.encode()))
+    assert [one.where for one in places(store, "needle", {"K": "s3cr3t-s3cr3t"})] == ["task"]
+    run = as_read(store.load("last"), {"K": "s3cr3t-s3cr3t"})
+    assert "whole" in page(run)
+    assert len(run.damage) <= (depth > 100)

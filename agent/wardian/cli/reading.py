@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 
-from wardian.runs import RunSummary, Trajectory
+from wardian.runs import Damage, Record, RunSummary, Trajectory
 from wardian.screening import RedactingScreen
 from wardian.settings import load_settings, paths
 from wardian_policies import Policy
@@ -24,11 +24,14 @@ def as_read(trajectory: Trajectory, known: Mapping[str, str] | None = None) -> T
     except (OSError, ValueError, KeyError):
         pseudonyms = Pseudonyms()  # without them the run is shown as it was sent
     screen = RedactingScreen(Redactor(values, pseudonyms=pseudonyms))
-    records = (
-        replace(record, event=screen.shown(screen.hidden(record.event)))
-        for record in trajectory.records
-    )
-    return replace(trajectory, records=tuple(records))
+    records: list[Record] = []
+    damage = list(trajectory.damage)
+    for record in trajectory.records:
+        try:
+            records.append(replace(record, event=screen.shown(screen.hidden(record.event))))
+        except RecursionError:  # what cannot be searched for secrets is not shown
+            damage.append(Damage(line=record.seq + 1, problem="nested too deeply", raw=b""))
+    return replace(trajectory, records=tuple(records), damage=tuple(damage))
 
 
 def listed(summaries: list[RunSummary]) -> list[RunSummary]:

@@ -61,7 +61,12 @@ def pairs(values: dict[str, Any], clipper: Clipper) -> Markup:
 
 
 def as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=2)
+    except RecursionError:
+        return "(nested too deeply)"
 
 
 def decision(event: CallDecided, clipper: Clipper) -> Markup:

@@ -97,7 +97,10 @@ def plain_arguments(arguments: Mapping[str, Any] | None, written: str) -> str:
     """Arguments as a person reads them; as the model wrote them where they could not be read."""
     if arguments is None:
         return written
-    return "\n".join(f"{name}: {value}" for name, value in arguments.items())
+    try:
+        return "\n".join(f"{name}: {value}" for name, value in arguments.items())
+    except RecursionError:
+        return written
 
 
 def around(text: str, start: int, end: int) -> str:
