@@ -1,9 +1,10 @@
 """Stored runs as their owner reads them: pseudonyms undone, secrets registered since taken out."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 
-from wardian.runs import RunSummary, Trajectory
+from wardian.runs import Damage, Record, RunSummary, Trajectory
 from wardian.screening import RedactingScreen
 from wardian.settings import load_settings, paths
 from wardian_policies import Policy
@@ -12,18 +13,25 @@ from wardian_policies.redaction.pseudonyms import Pseudonyms
 from wardian_policies.redaction.redactor import Redactor
 
 
-def as_read(trajectory: Trajectory) -> Trajectory:
-    """The run fit for its owner's screen. Raises: ConfigurationError, PolicyError."""
+def as_read(trajectory: Trajectory, known: Mapping[str, str] | None = None) -> Trajectory:
+    """The run fit for its owner's screen; `known` saves gathering the secrets for each of many.
+
+    Raises: ConfigurationError, PolicyError.
+    """
+    values = known_values() if known is None else known
     try:
         pseudonyms = Pseudonyms.load(trajectory.path.parent)
     except (OSError, ValueError, KeyError):
         pseudonyms = Pseudonyms()  # without them the run is shown as it was sent
-    screen = RedactingScreen(Redactor(known_values(), pseudonyms=pseudonyms))
-    records = (
-        replace(record, event=screen.shown(screen.hidden(record.event)))
-        for record in trajectory.records
-    )
-    return replace(trajectory, records=tuple(records))
+    screen = RedactingScreen(Redactor(values, pseudonyms=pseudonyms))
+    records: list[Record] = []
+    damage = list(trajectory.damage)
+    for record in trajectory.records:
+        try:
+            records.append(replace(record, event=screen.shown(screen.hidden(record.event))))
+        except RecursionError:  # what cannot be searched for secrets is not shown
+            damage.append(Damage(line=record.seq + 1, problem="nested too deeply", raw=b""))
+    return replace(trajectory, records=tuple(records), damage=tuple(damage))
 
 
 def listed(summaries: list[RunSummary]) -> list[RunSummary]:

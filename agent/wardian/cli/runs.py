@@ -15,6 +15,9 @@ from wardian.cli.outcome import Outcome
 from wardian.cli.rate import rate
 from wardian.cli.reading import as_read, listed
 from wardian.cli.render import PlainRenderer
+from wardian.cli.runs_html import html
+from wardian.cli.runs_search import search
+from wardian.cli.runs_stats import stats
 from wardian.cli.sanitise import visible
 from wardian.cli.terminal import terminal, write
 from wardian.errors import ExitCode
@@ -28,9 +31,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="List, show, rate and remove recorded runs.")
+    group = typer.Typer(
+        no_args_is_help=True, help="List, show, search, rate and remove recorded runs."
+    )
     group.command("list", epilog="Example: agent runs list --limit 5")(list_runs)
     group.command("show", epilog="Example: agent runs show last")(show)
+    group.command("html", epilog="Example: agent runs html last -o run.html")(html)
+    group.command("search", epilog='Example: agent runs search "a.txt" --limit 5')(search)
+    group.command("stats", epilog="Example: agent runs stats last")(stats)
     group.command("path", epilog="Example: agent runs path last")(path)
     group.command("rate", epilog='Example: agent runs rate last --bad --note "too slow"')(rate)
     group.command("rm", epilog="Example: agent runs rm last")(remove)

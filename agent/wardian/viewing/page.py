@@ -1,0 +1,216 @@
+"""One run as one HTML page that loads nothing and works without its script."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+
+from wardian.events import (
+    CallSettled,
+    ChangesUndone,
+    ChildFinished,
+    ChildStarted,
+    Compacted,
+    EgressDecided,
+    Forked,
+    ModelReplied,
+    Noted,
+    Rated,
+    Recorded,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    SandboxOpened,
+)
+from wardian.runs import Trajectory
+from wardian.viewing.calls import block, calls_of, noted, picture, prose
+from wardian.viewing.markup import Clipper, Markup, element, joined
+from wardian.viewing.steps import Step, steps_of
+from wardian.viewing.style import SCRIPT, STYLE
+from wardian.viewing.waterfall import waterfall
+
+SCRIPT_HASH = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+CONTENT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    f"script-src 'sha256-{SCRIPT_HASH}'; base-uri 'none'; form-action 'none'"
+)
+"""No script but ours, by its hash: were a text ever taken for markup, it would still not run"""
+SEARCH = Markup(
+    '<div class="bar" hidden><input type="search" placeholder="Show the steps that contain …" '
+    'aria-label="Show the steps that contain">'
+    '<output class="soft" aria-live="polite"></output></div>'
+)
+
+
+LONG_CHARS = 300
+"""A task longer than that is no headline"""
+
+
+def page(run: Trajectory) -> str:
+    """The page of a run that is fit to be read (`cli/reading.py`)."""
+    clipper = Clipper()
+    steps = steps_of(run.events)
+    title = run.started.task.prompt if run.started else run.run_id
+    first = " ".join(title[:200].split())
+    body = element(
+        "main",
+        *beginning(run, clipper),
+        waterfall(steps),
+        element("h3", "Steps"),
+        SEARCH,
+        *(shown_step(step, clipper) for step in steps),
+        *ending(run, clipper),
+    )
+    return "<!doctype html>\n" + element(
+        "html",
+        element(
+            "head",
+            element("meta", charset="utf-8"),
+            element("meta", http_equiv="Content-Security-Policy", content=CONTENT_POLICY),
+            element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+            element("meta", name="referrer", content="no-referrer"),
+            element("title", f"{first} · {run.run_id}"),
+            element("style", Markup(STYLE)),
+        ),
+        element("body", body, element("script", Markup(SCRIPT))),
+        lang="en",
+    )
+
+
+def beginning(run: Trajectory, clipper: Clipper) -> Iterator[Markup]:
+    """What was asked, of whom, and what came of it in figures."""
+    started = run.started
+    begun = run.records[0].wall[:19].replace("T", " ") if run.records else ""
+    yield element("p", f"run {run.run_id} · {begun} UTC", class_="over")
+    if started is None:
+        yield element("p", "The beginning of this run cannot be read.", class_="note")
+    else:
+        shown, rest = clipper.cut(started.task.prompt)
+        kind = "long" if len(shown) > LONG_CHARS else "short"
+        yield joined(element("h1", shown, class_=kind), noted(rest))
+    yield element("dl", *facts(run), class_="facts")
+    if run.damage:
+        yield element("p", f"{len(run.damage)} lines cannot be read.", class_="note")
+    if started:
+        for number, image in enumerate(started.task.images, start=1):
+            yield picture(f"image {number} of the task ({image.mime})", str(image.data))
+        yield folded("piped in", started.task.context, clipper)
+        yield folded("system prompt", started.system_prompt, clipper)
+        for message in (*started.earlier, *started.prefix):
+            yield folded(f"before: {message.role}", message.content, clipper)
+
+
+def facts(run: Trajectory) -> Iterator[Markup]:
+    started, finished, usage = run.started, run.finished, run.usage
+    stop = str(finished.stop) if finished else "unfinished"
+    yield fact("end", element("span", stop, class_=stop))
+    if started:
+        where = "local" if started.model.get("is_local") else "remote"
+        yield fact("model", f"{started.model.get('name', '')} ({where})"[:300])
+        yield fact("policy", str(started.policy.get("name", ""))[:300])
+        yield fact("sandbox", str(started.sandbox.get("backend", ""))[:300])
+        yield fact("workspace", started.workspace[:500])
+    cached = f", {usage.cached_tokens:,} cached" if usage.cached_tokens else ""
+    yield fact("tokens", f"{usage.prompt_tokens:,} + {usage.completion_tokens:,}{cached}")
+    yield fact("cost", "not known" if usage.cost_usd is None else f"${usage.cost_usd:.4f}")
+    if finished:
+        yield fact("time", f"{finished.seconds:.1f} s")
+
+
+def fact(name: str, value: str) -> Markup:
+    return element("div", element("dt", name), element("dd", value))
+
+
+def folded(name: str, text: str, clipper: Clipper) -> Markup:
+    """Text that few want to see at once."""
+    if not text:
+        return Markup("")
+    return element("details", element("summary", name), block(text, clipper))
+
+
+def shown_step(step: Step, clipper: Clipper) -> Markup:
+    usage = step.usage
+    took = f"{step.model_seconds + step.calls_seconds:.2f} s · {usage.total_tokens:,} tokens"
+    name = f"Step {step.number}" if step.number else "Before the first step"
+    head = element("div", element("h2", name), element("span", took, class_="soft"), class_="head")
+    return element(
+        "section",
+        head,
+        *(piece for event in step.replies for piece in reply(event, clipper)),
+        *calls_of(step, clipper),
+        *(note(event) for event in step.events),
+        id=f"step-{step.number}",
+        class_="step",
+    )
+
+
+def reply(event: ModelReplied, clipper: Clipper) -> Iterator[Markup]:
+    message = event.reply.message
+    yield folded("reasoning", message.reasoning, clipper)
+    yield prose(message.content, clipper)
+    if event.reply.finish not in ("stop", "calls"):
+        yield element("p", f"The reply ended early: {event.reply.finish}.", class_="note")
+
+
+def note(event: Recorded) -> Markup:
+    quiet = isinstance(event, SandboxOpened | ChildStarted | ChildFinished)
+    text = note_of(event)
+    return element("p", text, class_="soft" if quiet else "note") if text else Markup("")
+
+
+def note_of(event: Recorded) -> str:
+    """What else happened in a step, in a sentence; empty for what is shown in another place."""
+    match event:
+        case Noted(text=text):
+            said = f"The model was told: {text}"
+        case Compacted():
+            said = f"Shortened from {event.tokens_before:,} to {event.tokens_after:,} tokens."
+        case EgressDecided(egress=egress):
+            said = f"Network: {egress.outcome} {egress.host}:{egress.port} {egress.reason}"
+        case SandboxOpened(sandbox=sandbox):
+            said = f"Sandbox opened: {sandbox.get('backend', '')}"
+        case ChildStarted():
+            said = f"Sub-agent {event.name} began: run {event.run_id}"
+        case ChildFinished():
+            said = f"Sub-agent's run {event.run_id} ended: {event.stop}"
+        case RunResumed():
+            said = " ".join(("Resumed after this step.", *event.changed, event.told))
+        case CallSettled():
+            said = f"Call {event.call_id} was cut off; settled: {event.settlement}"
+        case _:
+            said = ""
+    return said[:2_000]
+
+
+def ending(run: Trajectory, clipper: Clipper) -> Iterator[Markup]:
+    """The answer, the files it left, and what its user did with the run since."""
+    if finished := run.finished:
+        yield from outcome(finished, clipper)
+    for event in run.events:
+        if text := afterwards(event):
+            yield element("p", text[:2_000], class_="note")
+
+
+def outcome(finished: RunFinished, clipper: Clipper) -> Iterator[Markup]:
+    yield element("h3", "Answer")
+    if finished.error:
+        yield element("p", finished.error[:2_000], class_="note")
+    yield prose(finished.answer, clipper)
+    if finished.changes:
+        lines = (f"{one.get('kind', '')} {one.get('path', '')}" for one in finished.changes)
+        yield folded(f"changed files ({len(finished.changes)})", "\n".join(lines), clipper)
+
+
+def afterwards(event: Recorded) -> str:
+    match event:
+        case Rated(step=step, good=good, note=note):
+            what = f"step {step}" if step else "the run"
+            return f"Rated {what} {'good' if good else 'bad'}. {note}"
+        case ChangesUndone(paths=paths):
+            return f"Undone: {', '.join(paths[:50])}"
+        case Forked(run_ids=run_ids):
+            return f"Forked: {', '.join(run_ids[:50])}"
+        case RunStarted(parent=parent, fork=fork) if parent or fork:
+            return f"Belongs to {json.dumps(parent or fork, ensure_ascii=False)}"
+        case _:
+            return ""
