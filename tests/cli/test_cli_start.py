@@ -106,7 +106,10 @@ def test_completion_prints_a_script_that_calls_agent(agent: Command, shell: str)
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [("agent ru", {"run", "runs"}), ("agent runs ", {"list", "show", "path", "rate", "rm"})],
+    [
+        ("agent ru", {"run", "runs"}),
+        ("agent policy ", {"show", "explain", "test", "edit"}),
+    ],
 )
 def test_completion_offers_commands(agent: Command, words: str, expected: set[str]) -> None:
     done = agent(
