@@ -11,6 +11,8 @@ from wardian.models.scripted_server import Answer, ScriptedServer, stream_calls,
 
 ENTER = "\r"
 QUESTION = "n = no"
+END = "the model is told these words"
+"""What the question ends with."""
 
 
 class OnScreen(Protocol):
@@ -57,7 +59,7 @@ def test_always_saves_the_rule_that_was_shown_where_it_was_shown(
     start: Start, workspace: Path, environment: dict[str, str]
 ) -> None:
     run = start([shell("touch one"), stream_text("ok")], "--policy", "ask.toml")
-    run.wait_for(QUESTION)
+    run.wait_for(END)
     shown = run.text.replace("\n", "")
     assert "always: allow shell(command=touch one)" in shown
     assert f"is saved in {workspace}/ask.toml" in shown
@@ -84,7 +86,7 @@ def test_always_under_a_preset_makes_a_policy_of_ones_own(
     home.mkdir()
     (home / "config.toml").write_text('policy = "strict"  # mine\n')
     run = start([shell("true"), stream_text("ok")])
-    run.wait_for(QUESTION)
+    run.wait_for(END)
     assert "which extends strict, and becomes your policy" in run.text.replace("\n", "")
     run.type("a" + ENTER)
     assert run.exit_code() == 0
