@@ -1,11 +1,13 @@
 """A GGUF file answers through llama.cpp: tokens in and out, streaming, cancelling, crashes."""
 
 import asyncio
+import fcntl
 import os
 import select
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -17,6 +19,7 @@ import pytest
 from wardian.errors import ContextOverflow, ModelError, RealModelBlocked
 from wardian.models.block import block_real_models
 from wardian.models.llama import LlamaModel
+from wardian.models.llamacpp.process import LlamaProcess
 from wardian.types import (
     Delta,
     Finish,
@@ -62,6 +65,12 @@ async def asked(model: LlamaModel, question: Request) -> tuple[Reply, list[Delta
     *deltas, reply = items
     assert isinstance(reply, Reply)
     return reply, [d for d in deltas if not isinstance(d, Reply)]
+
+
+def unread(child: LlamaProcess) -> int:
+    """The bytes of requests that the child has not taken up."""
+    room = fcntl.ioctl(child._mail.connection, termios.TIOCOUTQ, bytes(4))
+    return int.from_bytes(room, sys.byteorder)
 
 
 def tokens_of(reply: Reply) -> TokenRecord:
@@ -291,13 +300,18 @@ def test_a_crash_is_an_error_line_and_the_next_request_is_served(
 ) -> None:
     async def main() -> None:
         async with model_of(small_gguf) as model:
-            endless = request(sampling=Sampling(temperature=2.0, seed=3))
-            stream = model.stream(endless)
-            await anext(stream)
-            assert model._process is not None
-            os.kill(model._process.pid, blow)
+            await model.start()
+            child = model._process
+            assert child is not None
+            os.kill(child.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+            reply_to_come = asyncio.create_task(asked(model, request()))
+            while not unread(child):
+                await asyncio.sleep(0.01)
+            os.kill(child.pid, blow)
+            os.kill(child.pid, signal.SIGCONT)
             with pytest.raises(ModelError, match=blow.name) as caught:
-                [_ async for _ in stream]
+                await reply_to_come
             assert caught.value.remedy
             reply, _ = await asked(model, request())
             assert reply.usage.completion_tokens
