@@ -16,7 +16,7 @@ from wardian.assembling import assemble
 from wardian.beginning import Beginning, go_on, resumed_event
 from wardian.configured import ConfiguredAgent
 from wardian.ending import finish, why
-from wardian.errors import ConfigurationError, StorageError, WardianError
+from wardian.errors import ConfigurationError, ContextOverflow, StorageError, WardianError
 from wardian.events import RunFinished
 from wardian.limits import Meter
 from wardian.loop import Run, pursue
@@ -202,6 +202,8 @@ class PerformingAgent(ConfiguredAgent[T]):
             # A TaskGroup wraps what one of several parallel calls raised.
             await finish(run, Stop.FAILED, str(group.exceptions[0]))
             raise group.exceptions[0] from None
+        except ContextOverflow as error:
+            return await finish(run, Stop.CONTEXT, str(error))
         except (WardianError, SandboxError) as error:
             with suppress(WardianError, SandboxError):
                 await finish(run, Stop.FAILED, str(error))
