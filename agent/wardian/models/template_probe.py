@@ -62,10 +62,11 @@ def probe(render: Rendering, family: Family, *, mentions_tools: bool) -> Abiliti
 
 
 def forgets_orders(render: Rendering, family: Family) -> bool:
-    """Does it leave the system message out once a tool has been called?"""
+    """Does it tell the system message, and leave it out once a tool has been called?"""
     chat = [{"role": "system", "content": ORDERS}, *_chat(family, 1)]
-    told = render(chat, [_tool()])
-    return told is not None and CALL in told and ORDERS not in told
+    first, later = render(chat[:2], [_tool()]), render(chat, [_tool()])
+    told, called = ORDERS in (first or ""), CALL in (later or "")
+    return told and called and ORDERS not in (later or "")
 
 
 def _says_call(text: str, family: Family) -> bool:
