@@ -95,7 +95,7 @@ def tojson(
     if isinstance(value, RawJson) and indent is None and separators is None:
         return value.text
     written = json.dumps(
-        list(value) if isinstance(value, Iterator) else value,
+        list(cast("Iterator[object]", value)) if isinstance(value, Iterator) else value,
         ensure_ascii=ensure_ascii,
         indent=indent,
         separators=separators,
