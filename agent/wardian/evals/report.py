@@ -15,6 +15,7 @@ from wardian.evals.statistics import (
     compared,
     mean_over,
     passing,
+    sizes_to_show,
     tallies,
 )
 
@@ -92,8 +93,8 @@ def _figures(outcomes: Sequence[Outcome], counted: Sequence[Tally]) -> dict[str,
         "tasks": len(counted),
         "attempts": len(whole),
         "passed": sum(one.passed for one in whole),
-        "pass_at": {str(k): _json(passing(counted, k)) for k in range(1, most + 1)},
-        "pass_hat": {str(k): _json(passing(counted, k, every=True)) for k in range(1, most + 1)},
+        "pass_at": {str(k): _json(passing(counted, k)) for k in sizes_to_show(most)},
+        "pass_hat": {str(k): _json(passing(counted, k, every=True)) for k in sizes_to_show(most)},
         "reward": _json(_mean_reward(whole)),
         "steps": _spread([one.steps for one in whole]),
         "tool_calls": _spread([one.tool_calls for one in whole]),
