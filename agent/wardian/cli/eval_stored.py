@@ -2,7 +2,6 @@
 
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from wardian.errors import ConfigurationError, ExitCode, StorageError
 from wardian.evals.evaluate import user_evaluations
 from wardian.evals.outcomes import Evaluation
 from wardian.evals.page import page
-from wardian.evals.report import report
+from wardian.evals.report import comparison_json, report
 from wardian.evals.statistics import Comparison, compared, tallies
 from wardian.evals.storing import EvaluationStore
 
@@ -98,7 +97,7 @@ def compare(first: OF_MODEL, second: OF_MODEL, *, as_json: JsonOption = False) -
             "The two have no task in common that both attempted.", "Compare others."
         )
     if as_json:
-        print_json({**asdict(found), "is_gain": found.is_gain, "notices": notices})
+        print_json({**comparison_json(found), "notices": notices})
         return ExitCode.DONE
     for notice in notices:
         write(sys.stderr, f"agent: {notice} Tasks are paired by their ids.\n")
@@ -107,7 +106,7 @@ def compare(first: OF_MODEL, second: OF_MODEL, *, as_json: JsonOption = False) -
 
 
 def _print(found: Comparison) -> None:
-    for line in comparison_lines(asdict(found), terminal(sys.stdout)):
+    for line in comparison_lines(comparison_json(found), terminal(sys.stdout)):
         write(sys.stdout, visible(line) + "\n")
 
 

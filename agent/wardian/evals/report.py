@@ -9,6 +9,7 @@ from typing import Any
 from wardian.evals.curves import curve
 from wardian.evals.outcomes import Ending, Evaluation, Outcome
 from wardian.evals.statistics import (
+    Comparison,
     Interval,
     Tally,
     adjusted,
@@ -61,9 +62,13 @@ def comparisons(counted: dict[str, list[Tally]]) -> list[dict[str, Any]]:
     ]
     together = adjusted([one.p_value for one in pairs])
     return [
-        {**asdict(one), "is_gain": one.is_gain, "p_adjusted": p}
-        for one, p in zip(pairs, together, strict=True)
+        {**comparison_json(one), "p_adjusted": p} for one, p in zip(pairs, together, strict=True)
     ]
+
+
+def comparison_json(one: Comparison) -> dict[str, Any]:
+    lists = {"better": list(one.better), "worse": list(one.worse)}
+    return {**asdict(one), **lists, "is_gain": one.is_gain}
 
 
 def _model(found: Evaluation, name: str, counted: Sequence[Tally]) -> dict[str, Any]:
