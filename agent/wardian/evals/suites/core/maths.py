@@ -85,8 +85,8 @@ print(Fraction(sum(sum(r) > {limit} and len(set(r)) == 3 for r in rolls), len(ro
     return Draft(
         prompt=f"Three dice with {sides[0]}, {sides[1]} and {sides[2]} sides are thrown, their"
         f" sides numbered from 1. What is the probability that the sum is greater than {limit} and"
-        " all three numbers differ? Answer with the exact fraction only, like 3/8.",
-        verifier=({"kind": "maths", "expected": str(share)},),
+        " all three numbers differ? Answer with the fraction in lowest terms only, like 3/8.",
+        verifier=({"kind": "exact", "expected": [str(share)]},),
         expert=answered(python(code)),
     )
 
