@@ -2,9 +2,9 @@
 
 import random
 
-from wardian.train.tiny.phrasings import phrasings
-from wardian.train.tiny.problem import Check, Expert, Problem, shell
-from wardian.train.tiny.world import distinct_paths, phrase, plain_word, text
+from wardian.evals.suites.tiny.phrasings import phrasings
+from wardian.evals.suites.tiny.problem import Check, Expert, Problem, shell
+from wardian.evals.suites.tiny.world import distinct_paths, phrase, plain_word, text
 
 
 def run_expert(command: str) -> Expert:

@@ -3,10 +3,10 @@
 import math
 import random
 
-from wardian.train.tiny.phrasings import phrasings
-from wardian.train.tiny.problem import Check, Expert, Problem
-from wardian.train.tiny.tasks.expressions import answered
-from wardian.train.tiny.world import (
+from wardian.evals.suites.tiny.phrasings import phrasings
+from wardian.evals.suites.tiny.problem import Check, Expert, Problem
+from wardian.evals.suites.tiny.tasks.expressions import answered
+from wardian.evals.suites.tiny.world import (
     distinct_words,
     number_text,
     phrase,

@@ -9,7 +9,7 @@ def _sections() -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
     name = ""
     for line in (
-        files("wardian.train.tiny").joinpath("phrasings.txt").read_text("utf-8").splitlines()
+        files("wardian.evals.suites.tiny").joinpath("phrasings.txt").read_text("utf-8").splitlines()
     ):
         if line.startswith("[") and line.endswith("]"):
             name = line[1:-1]

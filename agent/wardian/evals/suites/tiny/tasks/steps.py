@@ -2,12 +2,17 @@
 
 import random
 
-from wardian.train.tiny.phrasings import phrasings
-from wardian.train.tiny.problem import Check, Expert, Problem, Step, python
-from wardian.train.tiny.tasks.numbers import column, numbers_in_file, total_written, two_files
-from wardian.train.tiny.tasks.reading import read, settings, without_range
-from wardian.train.tiny.tasks.searching import found_in, planted, search
-from wardian.train.tiny.world import (
+from wardian.evals.suites.tiny.phrasings import phrasings
+from wardian.evals.suites.tiny.problem import Check, Expert, Problem, Step, python
+from wardian.evals.suites.tiny.tasks.numbers import (
+    column,
+    numbers_in_file,
+    total_written,
+    two_files,
+)
+from wardian.evals.suites.tiny.tasks.reading import read, settings, without_range
+from wardian.evals.suites.tiny.tasks.searching import found_in, planted, search
+from wardian.evals.suites.tiny.world import (
     character_count,
     distinct_paths,
     distinct_words,

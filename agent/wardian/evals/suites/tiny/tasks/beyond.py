@@ -2,9 +2,9 @@
 
 import random
 
-from wardian.train.tiny.phrasings import phrasings
-from wardian.train.tiny.problem import Check, Expert, Problem
-from wardian.train.tiny.world import phrase, plain_word, sentence, text_path, word
+from wardian.evals.suites.tiny.phrasings import phrasings
+from wardian.evals.suites.tiny.problem import Check, Expert, Problem
+from wardian.evals.suites.tiny.world import phrase, plain_word, sentence, text_path, word
 
 REFUSAL = (
     "That is beyond me: I am a tiny model that calculates and works with the files of this folder."

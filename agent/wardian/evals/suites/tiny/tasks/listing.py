@@ -2,9 +2,17 @@
 
 import random
 
-from wardian.train.tiny.phrasings import phrasings
-from wardian.train.tiny.problem import Check, Expert, Problem, Step, python, shell
-from wardian.train.tiny.world import FOLDERS, distinct_paths, phrase, plain_word, quoted, stem, text
+from wardian.evals.suites.tiny.phrasings import phrasings
+from wardian.evals.suites.tiny.problem import Check, Expert, Problem, Step, python, shell
+from wardian.evals.suites.tiny.world import (
+    FOLDERS,
+    distinct_paths,
+    phrase,
+    plain_word,
+    quoted,
+    stem,
+    text,
+)
 
 SHOWN = 12
 ENDINGS = (

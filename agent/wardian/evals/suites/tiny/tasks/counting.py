@@ -3,9 +3,9 @@
 import random
 from collections.abc import Callable
 
-from wardian.train.tiny.phrasings import phrasings
-from wardian.train.tiny.problem import Check, Expert, Problem, python
-from wardian.train.tiny.world import (
+from wardian.evals.suites.tiny.phrasings import phrasings
+from wardian.evals.suites.tiny.problem import Check, Expert, Problem, python
+from wardian.evals.suites.tiny.world import (
     distinct_paths,
     line_count,
     phrase,

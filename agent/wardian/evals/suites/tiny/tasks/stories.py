@@ -3,10 +3,10 @@
 import random
 from fractions import Fraction
 
-from wardian.train.tiny.phrasings import phrasings
-from wardian.train.tiny.problem import Problem
-from wardian.train.tiny.tasks.expressions import DOES, arithmetic_problem, number, printing
-from wardian.train.tiny.world import phrase
+from wardian.evals.suites.tiny.phrasings import phrasings
+from wardian.evals.suites.tiny.problem import Problem
+from wardian.evals.suites.tiny.tasks.expressions import DOES, arithmetic_problem, number, printing
+from wardian.evals.suites.tiny.world import phrase
 
 
 def percent(rng: random.Random) -> Problem:

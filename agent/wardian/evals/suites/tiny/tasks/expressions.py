@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 from fractions import Fraction
 
-from wardian.train.tiny.problem import Check, Expert, Problem, python
+from wardian.evals.suites.tiny.problem import Check, Expert, Problem, python
 
 Pair = tuple[str, str, Fraction]
 """An expression as a person writes it, as Python writes it, and its value."""

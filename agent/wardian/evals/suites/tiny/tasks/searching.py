@@ -2,11 +2,11 @@
 
 import random
 
-from wardian.train.tiny.phrasings import phrasings
-from wardian.train.tiny.problem import Check, Expert, Problem, Step, shell
-from wardian.train.tiny.tasks.counting import missing, name
-from wardian.train.tiny.tasks.reading import failed
-from wardian.train.tiny.world import (
+from wardian.evals.suites.tiny.phrasings import phrasings
+from wardian.evals.suites.tiny.problem import Check, Expert, Problem, Step, shell
+from wardian.evals.suites.tiny.tasks.counting import missing, name
+from wardian.evals.suites.tiny.tasks.reading import failed
+from wardian.evals.suites.tiny.world import (
     always_quoted,
     distinct_paths,
     distinct_words,

@@ -3,11 +3,11 @@
 import random
 from fractions import Fraction
 
-from wardian.train.tiny.phrasings import phrasings
-from wardian.train.tiny.problem import Check, Expert, Problem, Step, python
-from wardian.train.tiny.tasks.counting import missing, name
-from wardian.train.tiny.tasks.reading import read, without_range
-from wardian.train.tiny.world import (
+from wardian.evals.suites.tiny.phrasings import phrasings
+from wardian.evals.suites.tiny.problem import Check, Expert, Problem, Step, python
+from wardian.evals.suites.tiny.tasks.counting import missing, name
+from wardian.evals.suites.tiny.tasks.reading import read, without_range
+from wardian.evals.suites.tiny.world import (
     distinct_paths,
     distinct_words,
     path,

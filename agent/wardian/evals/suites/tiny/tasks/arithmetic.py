@@ -4,9 +4,9 @@ import math
 import random
 from fractions import Fraction
 
-from wardian.train.tiny.phrasings import phrasings
-from wardian.train.tiny.problem import Problem
-from wardian.train.tiny.tasks.expressions import (
+from wardian.evals.suites.tiny.phrasings import phrasings
+from wardian.evals.suites.tiny.problem import Problem
+from wardian.evals.suites.tiny.tasks.expressions import (
     DOES,
     SIGNS,
     arithmetic_problem,
@@ -15,8 +15,8 @@ from wardian.train.tiny.tasks.expressions import (
     number,
     printing,
 )
-from wardian.train.tiny.tasks.stories import percent, story, taxed, units
-from wardian.train.tiny.world import phrase
+from wardian.evals.suites.tiny.tasks.stories import percent, story, taxed, units
+from wardian.evals.suites.tiny.world import phrase
 
 _OPENINGS = phrasings("arithmetic.openings")
 

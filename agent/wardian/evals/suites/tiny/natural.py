@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from wardian.train.tiny.problem import Check, Expert, Problem
+from wardian.evals.suites.tiny.problem import Check, Expert, Problem
 
 README = """# Garden planner
 

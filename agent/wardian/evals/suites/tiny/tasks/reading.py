@@ -2,10 +2,10 @@
 
 import random
 
-from wardian.train.tiny.phrasings import phrasings
-from wardian.train.tiny.problem import Check, Expert, Problem, Step, python
-from wardian.train.tiny.tasks.counting import missing, name
-from wardian.train.tiny.world import (
+from wardian.evals.suites.tiny.phrasings import phrasings
+from wardian.evals.suites.tiny.problem import Check, Expert, Problem, Step, python
+from wardian.evals.suites.tiny.tasks.counting import missing, name
+from wardian.evals.suites.tiny.world import (
     KNOWN_SETTINGS,
     SETTING_ENDINGS,
     distinct_paths,

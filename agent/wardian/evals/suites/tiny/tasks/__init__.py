@@ -3,17 +3,17 @@
 import random
 from collections.abc import Callable, Mapping
 
-from wardian.train.tiny.problem import Problem
-from wardian.train.tiny.tasks.arithmetic import arithmetic
-from wardian.train.tiny.tasks.beyond import beyond
-from wardian.train.tiny.tasks.counting import counting
-from wardian.train.tiny.tasks.listing import listing
-from wardian.train.tiny.tasks.reading import reading
-from wardian.train.tiny.tasks.running import shell_tasks
-from wardian.train.tiny.tasks.searching import searching
-from wardian.train.tiny.tasks.steps import steps
-from wardian.train.tiny.tasks.strings import repeated, strings
-from wardian.train.tiny.tasks.writing import writing
+from wardian.evals.suites.tiny.problem import Problem
+from wardian.evals.suites.tiny.tasks.arithmetic import arithmetic
+from wardian.evals.suites.tiny.tasks.beyond import beyond
+from wardian.evals.suites.tiny.tasks.counting import counting
+from wardian.evals.suites.tiny.tasks.listing import listing
+from wardian.evals.suites.tiny.tasks.reading import reading
+from wardian.evals.suites.tiny.tasks.running import shell_tasks
+from wardian.evals.suites.tiny.tasks.searching import searching
+from wardian.evals.suites.tiny.tasks.steps import steps
+from wardian.evals.suites.tiny.tasks.strings import repeated, strings
+from wardian.evals.suites.tiny.tasks.writing import writing
 
 Maker = Callable[[random.Random], Problem]
 

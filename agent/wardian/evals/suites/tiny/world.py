@@ -5,7 +5,7 @@ import re
 from functools import cache
 from importlib.resources import files
 
-from wardian.train.tiny.phrasings import phrasings
+from wardian.evals.suites.tiny.phrasings import phrasings
 
 TEXT_ENDINGS = ("txt", "txt", "txt", "md", "md", "log", "rst", "text")
 CODE_ENDINGS = ("py", "py", "js", "sh", "c", "html", "css", "rs", "go")
@@ -86,7 +86,9 @@ _FOREIGN = (
 @cache
 def words() -> tuple[str, ...]:
     """Lower-case English words, then names of people, places, days and months."""
-    return tuple(files("wardian.train.tiny").joinpath("words.txt").read_text("utf-8").split())
+    return tuple(
+        files("wardian.evals.suites.tiny").joinpath("words.txt").read_text("utf-8").split()
+    )
 
 
 def invented(rng: random.Random) -> str:
