@@ -244,6 +244,23 @@ class Rated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rewarded:
+    """What a verifier said of the run, or of one step of it; the last one of a source counts."""
+
+    kind: ClassVar[str] = "rewarded"
+    step: int
+    """0 for the whole run"""
+    value: float
+    """0 is worthless and 1 is perfect; a penalty may be below 0"""
+    source: str
+    """The verifier's name"""
+    version: str
+    """Of the verifier and what it was given"""
+    detail: dict[str, Any] = field(default_factory=dict[str, Any])
+    suspicions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
     """Something the runtime told the model in a user message (a cut reply, a schema not met)."""
 
@@ -311,5 +328,6 @@ Recorded = (
     | ChangesUndone
     | Forked
     | Rated
+    | Rewarded
 )
 Event = Recorded | TextDelta | ReasoningDelta | CallDelta

@@ -10,7 +10,7 @@ from wardian.errors import ConfigurationError
 from wardian.evals.tasks import Suite, Task, task_of
 
 BUILT_IN = Path(__file__).parent / "suites"
-"""Each file or folder in it is a suite of that name."""
+"""Each NAME.jsonl in it, and each folder NAME with a suite.toml, is the suite of that name."""
 TASK_FILE = "task.toml"
 SUITE_FILE = "suite.toml"
 """Of a folder, optional: `name` and `version`"""
@@ -42,23 +42,24 @@ def load_suite(
 
 def built_in_names() -> list[str]:
     """What `load_suite` knows without a path."""
-    if not BUILT_IN.is_dir():
-        return []
-    return sorted({one.stem for one in BUILT_IN.iterdir() if not one.name.startswith(("_", "."))})
+    return sorted(_shipped())
+
+
+def _shipped() -> dict[str, Path]:
+    files = {one.stem: one for one in BUILT_IN.glob("*.jsonl")}
+    folders = {one.parent.name: one.parent for one in BUILT_IN.glob(f"*/{SUITE_FILE}")}
+    return {**files, **folders}
 
 
 def _built_in(name: str) -> Path:
-    if name in built_in_names():
-        return next(BUILT_IN / f"{name}{end}" for end in ("", ".jsonl", ".toml") if _is(name, end))
-    known = ", ".join(built_in_names())
+    shipped = _shipped()
+    if name in shipped:
+        return shipped[name]
+    known = ", ".join(sorted(shipped))
     raise ConfigurationError(
         f"There is no suite {name!r:.200}.",
         f"Give a folder or a file of tasks{f', or one of: {known}' if known else ''}.",
     )
-
-
-def _is(name: str, end: str) -> bool:
-    return (BUILT_IN / f"{name}{end}").exists()
 
 
 def _read(path: Path) -> Suite:
