@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median_low
+from typing import Any
 
 from wardian.data.duplicates import Seen
 from wardian.data.rows import Origin, Status
@@ -15,8 +16,9 @@ class Attempt:
     """What is remembered of a run while all are compared: at most some kilobytes."""
 
     origin: Origin
-    reward: float
+    reward: float | None
     status: Status
+    has_ids: bool
     tokens: int
     """Of its longest branch"""
     sampled: int
@@ -27,6 +29,14 @@ class Attempt:
     said: str = ""
     """The beginning of what it was asked and wrote"""
     template_sha256: str = ""
+    model_path: str = ""
+    """Where its weights lay then"""
+    file_sha256: str = ""
+    """Of that file, without adapters"""
+    is_judged: bool = False
+    """The user showed what to think of it, or of a reply of it"""
+    fork_of: str = ""
+    """The run whose step it restarts"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +55,19 @@ Drop = Callable[[str, str], None]
 
 
 def best_of_each(
-    attempts: Iterable[Attempt], caps: Caps, seen: Seen, seed: int, drop: Drop
+    attempts: Iterable[Attempt],
+    caps: Caps,
+    seen: Seen,
+    seed: int,
+    drop: Drop,
+    rank: Callable[[Attempt], Any] | None = None,
 ) -> list[Attempt]:
     """The best attempts of each task in turn: first every task's best, then every second one.
 
-    Better is what earned more, then what took fewer tokens. So whatever is cut off at the end,
+    `rank` says which are best: without it, those of most merit. So whatever is cut off at the end,
     tasks are represented evenly; their order depends on `seed` alone.
     """
-    queues = _by_task(attempts, seed)
+    queues = _by_task(attempts, seed, rank or merit)
     families = Counter[str]()
     tasks = Counter[str]()
     chosen: list[Attempt] = []
@@ -78,14 +93,21 @@ def best_of_each(
     return _balanced(chosen, drop) if caps.balanced else chosen
 
 
-def _by_task(attempts: Iterable[Attempt], seed: int) -> dict[str, list[Attempt]]:
+def _by_task(
+    attempts: Iterable[Attempt], seed: int, rank: Callable[[Attempt], Any]
+) -> dict[str, list[Attempt]]:
     """By group, the best last."""
     found: defaultdict[str, list[Attempt]] = defaultdict(list)
     for one in attempts:
         found[one.origin.group].append(one)
     for queue in found.values():
-        queue.sort(key=lambda one: (one.reward, -one.sampled, one.origin.run_id))
+        queue.sort(key=rank)
     return {group: found[group] for group in sorted(found, key=lambda group: place(group, seed))}
+
+
+def merit(one: Attempt) -> tuple[float, int, str]:
+    """What earned more is better, of equals what wrote less."""
+    return one.reward or 0.0, -one.sampled, one.origin.run_id
 
 
 def place(name: str, seed: int) -> bytes:

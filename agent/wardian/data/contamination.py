@@ -20,6 +20,7 @@ from wardian.evals.loading import built_in_names, load_suite
 from wardian.evals.tasks import Split, Suite, Task
 from wardian.events import CallFinished, ModelReplied, Noted, RunStarted
 from wardian.export.overlap import ngrams, words
+from wardian.export.rows import Unfit
 from wardian.runs.trajectory import Trajectory
 
 WORDS = 13
@@ -29,6 +30,14 @@ ANSWER_CHARS = 24
 """A shorter answer, such as 42, is right for many tasks."""
 EXPECTED = ("expected", "text", "contains", "prints")
 """Keys of a verifier that hold what it wants"""
+
+
+class Contaminated(Unfit):
+    """The run gives a task away that models are evaluated on."""
+
+    def __init__(self, reason: str, task: str) -> None:
+        super().__init__(reason)
+        self.task = task
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +55,23 @@ class EvalTasks:
     answers: dict[str, str] = field(default_factory=dict[str, str])
     """Words of a long expected answer → the same"""
 
-    def found_in(self, run: Trajectory) -> str:
-        """Why the run must not be trained on; empty where nothing speaks against it."""
+    def check(self, run: Trajectory) -> None:
+        """Raises: Contaminated where the run must not be trained on."""
         if name := self.ids.get((tagged(run, "suite"), tagged(run, "task"))):
-            return f"it is an attempt at an eval task, {name}"
+            raise Contaminated("it is an attempt at an eval task", name)
+        if (split := tagged(run, "split")) in (Split.DEV, Split.TEST):
+            name = f"{tagged(run, 'suite')}: {tagged(run, 'task')} ({split})"
+            raise Contaminated("it is an attempt at an eval task", name)
         started = run.started
         if started and (name := self.prompts.get(_plain(started.task.prompt))):
-            return f"it was asked the same as an eval task, {name}"
+            raise Contaminated("it was asked the same as an eval task", name)
         for text in _texts(run):
             said = words(text)
             if name := self._passage(said):
-                return f"it has a passage of an eval task, {name}"
+                raise Contaminated("it has a passage of an eval task", name)
             plain = f" {' '.join(said)} "
             if name := next((n for a, n in self.answers.items() if f" {a} " in plain), ""):
-                return f"it has the answer of an eval task, {name}"
-        return ""
+                raise Contaminated("it has the answer of an eval task", name)
 
     def _passage(self, said: list[str]) -> str:
         if not self.passages:
