@@ -35,7 +35,7 @@ from wardian_policies.redaction.values import KnownValues
 
 REASONS_SHOWN = 3
 REMEDIES = {
-    "nothing says what it is worth": "Grade them with `agent eval`, or rate them: `agent runs rate`.",
+    "nothing says what it is worth": "Grade them: `agent eval`; or rate them: `agent runs rate`.",
     "it earned too little": "Lower what counts as good with --threshold, or collect more attempts.",
     "it is an attempt at an eval task": "Collect attempts at tasks of a train split.",
     "it is too long": "Raise --max-tokens.",
