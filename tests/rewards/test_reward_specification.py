@@ -34,6 +34,7 @@ def test_every_kind_names_itself_in_its_rewards() -> None:
     required: dict[str, dict[str, Any]] = {
         "exact": {"expected": ["a"]},
         "regex": {"pattern": "a"},
+        "items": {"expected": ["a"]},
         "number": {"expected": 1},
         "maths": {"expected": "1"},
         "files": {"files": [{"path": "a"}]},

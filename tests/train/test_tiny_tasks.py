@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from wardian.evals.suites.experts import Step
 from wardian.evals.suites.tiny.natural import natural_problems
-from wardian.evals.suites.tiny.problem import Check, Problem, Step
+from wardian.evals.suites.tiny.problem import Check, Problem
 from wardian.evals.suites.tiny.tasks import FAMILIES, make_problem, make_problem_of
 from wardian.train.tiny.checks import is_solved
 from wardian.train.tiny.data import held_out, make_shard, read_shard

@@ -8,7 +8,7 @@ import llama_cpp
 import pytest
 import torch
 
-from wardian.evals.suites.tiny.problem import Step
+from wardian.evals.suites.experts import Step
 from wardian.train.tiny.chat import TEMPLATE, call_text
 from wardian.train.tiny.data import Row, make_shard, read_shard
 from wardian.train.tiny.export_gguf import write_gguf

@@ -15,11 +15,13 @@ from typing import Any, cast
 
 from wardian.errors import ConfigurationError
 from wardian.models.catalogue import resolve_model
+from wardian.rewards.calls import CallsMade
 from wardian.rewards.combine import AllOf, WeightedSum
 from wardian.rewards.commands import CommandExit, HiddenTests
 from wardian.rewards.files import FileState
 from wardian.rewards.judge import Rubric, RubricJudge
 from wardian.rewards.maths import MathsMatch
+from wardian.rewards.parts import Contains, ItemsMatch
 from wardian.rewards.steps import StepRewards
 from wardian.rewards.texts import ExactMatch, JsonMatch, NumberMatch, RegexMatch
 from wardian.rewards.types import GradingFailed, Verifier
@@ -30,12 +32,15 @@ MAX_NESTED = 8
 KINDS: dict[str, type[Any]] = {
     "exact": ExactMatch,
     "regex": RegexMatch,
+    "contains": Contains,
+    "items": ItemsMatch,
     "number": NumberMatch,
     "json": JsonMatch,
     "maths": MathsMatch,
     "files": FileState,
     "command": CommandExit,
     "tests": HiddenTests,
+    "calls": CallsMade,
     "steps": StepRewards,
 }
 JUDGE_KEYS = {"model", "rubric", "reference"}

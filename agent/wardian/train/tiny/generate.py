@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wardian.evals.suites.tiny.problem import Problem, Step
+from wardian.evals.suites.experts import Step
+from wardian.evals.suites.tiny.problem import Problem
 from wardian.train.tiny.chat import END, NEWLINE, result_turn, user_turn
 from wardian.train.tiny.execution import (
     MAX_STEPS,

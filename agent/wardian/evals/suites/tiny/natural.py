@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from wardian.evals.suites.tiny.problem import Check, Expert, Problem
+from wardian.evals.suites.experts import Expert
+from wardian.evals.suites.tiny.problem import Check, Problem
 
 README = """# Garden planner
 

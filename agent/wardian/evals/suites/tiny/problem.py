@@ -1,20 +1,10 @@
 """What one training or test task consists of: a prompt, a workspace, a check, and an expert."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One call the expert makes."""
-
-    name: str
-    arguments: dict[str, Any]
-
-
-Expert = Generator[Step, str, str]
-"""Yields a call, is sent the tool's result text, returns the final answer."""
+from wardian.evals.suites.experts import Expert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +30,3 @@ class Problem:
     files: Mapping[str, str]
     check: Check
     expert: Callable[[], Expert]
-
-
-def python(code: str) -> Step:
-    return Step(name="python", arguments={"code": code})
-
-
-def shell(command: str) -> Step:
-    return Step(name="shell", arguments={"command": command})

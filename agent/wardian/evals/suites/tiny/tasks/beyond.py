@@ -2,8 +2,9 @@
 
 import random
 
+from wardian.evals.suites.experts import Expert
 from wardian.evals.suites.tiny.phrasings import phrasings
-from wardian.evals.suites.tiny.problem import Check, Expert, Problem
+from wardian.evals.suites.tiny.problem import Check, Problem
 from wardian.evals.suites.tiny.world import phrase, plain_word, sentence, text_path, word
 
 REFUSAL = (

@@ -3,8 +3,9 @@
 import random
 from collections.abc import Callable
 
+from wardian.evals.suites.experts import Expert, python
 from wardian.evals.suites.tiny.phrasings import phrasings
-from wardian.evals.suites.tiny.problem import Check, Expert, Problem, python
+from wardian.evals.suites.tiny.problem import Check, Problem
 from wardian.evals.suites.tiny.world import (
     distinct_paths,
     line_count,

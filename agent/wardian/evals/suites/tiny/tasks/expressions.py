@@ -5,7 +5,8 @@ import random
 from collections.abc import Callable
 from fractions import Fraction
 
-from wardian.evals.suites.tiny.problem import Check, Expert, Problem, python
+from wardian.evals.suites.experts import Expert, python
+from wardian.evals.suites.tiny.problem import Check, Problem
 
 Pair = tuple[str, str, Fraction]
 """An expression as a person writes it, as Python writes it, and its value."""

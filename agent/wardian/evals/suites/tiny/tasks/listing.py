@@ -2,8 +2,9 @@
 
 import random
 
+from wardian.evals.suites.experts import Expert, Step, python, shell
 from wardian.evals.suites.tiny.phrasings import phrasings
-from wardian.evals.suites.tiny.problem import Check, Expert, Problem, Step, python, shell
+from wardian.evals.suites.tiny.problem import Check, Problem
 from wardian.evals.suites.tiny.world import (
     FOLDERS,
     distinct_paths,

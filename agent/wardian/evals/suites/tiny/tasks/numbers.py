@@ -3,8 +3,9 @@
 import random
 from fractions import Fraction
 
+from wardian.evals.suites.experts import Expert, Step, python
 from wardian.evals.suites.tiny.phrasings import phrasings
-from wardian.evals.suites.tiny.problem import Check, Expert, Problem, Step, python
+from wardian.evals.suites.tiny.problem import Check, Problem
 from wardian.evals.suites.tiny.tasks.counting import missing, name
 from wardian.evals.suites.tiny.tasks.reading import read, without_range
 from wardian.evals.suites.tiny.world import (

@@ -2,8 +2,9 @@
 
 import random
 
+from wardian.evals.suites.experts import Expert, shell
 from wardian.evals.suites.tiny.phrasings import phrasings
-from wardian.evals.suites.tiny.problem import Check, Expert, Problem, shell
+from wardian.evals.suites.tiny.problem import Check, Problem
 from wardian.evals.suites.tiny.world import distinct_paths, phrase, plain_word, text
 
 

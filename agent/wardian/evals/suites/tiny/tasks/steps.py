@@ -2,8 +2,9 @@
 
 import random
 
+from wardian.evals.suites.experts import Expert, Step, python
 from wardian.evals.suites.tiny.phrasings import phrasings
-from wardian.evals.suites.tiny.problem import Check, Expert, Problem, Step, python
+from wardian.evals.suites.tiny.problem import Check, Problem
 from wardian.evals.suites.tiny.tasks.numbers import (
     column,
     numbers_in_file,

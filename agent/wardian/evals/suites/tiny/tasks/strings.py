@@ -3,8 +3,9 @@
 import math
 import random
 
+from wardian.evals.suites.experts import Expert
 from wardian.evals.suites.tiny.phrasings import phrasings
-from wardian.evals.suites.tiny.problem import Check, Expert, Problem
+from wardian.evals.suites.tiny.problem import Check, Problem
 from wardian.evals.suites.tiny.tasks.expressions import answered
 from wardian.evals.suites.tiny.world import (
     distinct_words,
