@@ -26,7 +26,7 @@ def make_workspace(folder: Path, source: Path | None, files: Mapping[str, str]) 
 def texts_of_folder(folder: Path) -> dict[str, str]:
     """Path below it → text of each file. Raises: ConfigurationError for what is no text file."""
     found: dict[str, str] = {}
-    for path in _files(folder):
+    for path in files_below(folder):
         name = path.relative_to(folder).as_posix()
         try:
             if path.is_symlink() or path.stat().st_size > MAX_TEXT_BYTES:
@@ -43,7 +43,7 @@ def texts_of_folder(folder: Path) -> dict[str, str]:
 def digest_of_folder(folder: Path) -> str:
     """SHA-256 over names, executable bits and contents; of a link, where it leads."""
     total = hashlib.sha256()
-    for path in _files(folder):
+    for path in files_below(folder):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
             kind, content = "link", os.fsencode(path.readlink())
@@ -55,7 +55,7 @@ def digest_of_folder(folder: Path) -> str:
     return total.hexdigest()
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
     """Plain files and links below it, in a fixed order; no link is followed."""
     for at, folders, names in os.walk(folder):
         folders.sort()

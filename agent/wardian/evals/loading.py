@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,9 +27,10 @@ def load_suite(
     Raises: ConfigurationError.
     """
     path = Path(name_or_path).expanduser()
+    source = str(path.absolute())
     if not path.exists():
-        path = _built_in(str(name_or_path))
-    suite = _read(path)
+        path, source = _built_in(str(name_or_path)), str(name_or_path)
+    suite = replace(_read(path), source=source)
     if not suite.tasks:
         raise ConfigurationError(
             f"The suite {suite.name} has no tasks.",

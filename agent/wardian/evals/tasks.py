@@ -97,6 +97,8 @@ class Suite:
     version: str
     """The author's; `digest` says whether two are the same"""
     tasks: tuple[Task, ...]
+    source: str = ""
+    """What it was loaded by: a built-in name or a path"""
 
     @property
     def digest(self) -> str:
