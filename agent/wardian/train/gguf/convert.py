@@ -128,17 +128,18 @@ def hashes(folder: Path) -> dict[str, str]:
 
 def _write(path: Path, source: Source, quantisation: str, name: str) -> None:
     if quantisation in WRITTEN:
-        write(path, _contents(source, name), quantisation)
+        write(path, contents_of(source, name), quantisation)
         return
     first = path.with_name(path.name + ".f16")
     try:
-        write(first, _contents(source, name), "F16")
+        write(first, contents_of(source, name), "F16")
         quantise(first, path, quantisation)
     finally:
         first.unlink(missing_ok=True)
 
 
-def _contents(source: Source, name: str) -> Contents:
+def contents_of(source: Source, name: str) -> Contents:
+    """What a file of the model in memory holds. Raises: ConfigurationError."""
     config = source.config
     architecture, dimensions = architecture_of(config), dimensions_of(config)
     rows = source.model.get_input_embeddings().weight.shape[0]
