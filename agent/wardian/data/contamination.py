@@ -101,7 +101,7 @@ def eval_tasks(names: Iterable[str]) -> EvalTasks:
                 found.answers.setdefault(answer, name)
     for passage, tasks in held.items():
         suite_name, task = tasks[0]
-        if len(tasks) < COMMON and task.split is not Split.TRAIN:
+        if len(tasks) < COMMON and all(one.split is not Split.TRAIN for _, one in tasks):
             found.passages[passage] = f"{suite_name}: {task.id} ({task.split})"
     _forget_what_train_has(found, suites)
     return found
