@@ -77,9 +77,9 @@ def _tensors(adapter: Path, layout: Layout) -> Iterator[tuple[str, NDArray[np.fl
     """Raises: ConfigurationError, ModelUnavailable."""
     import safetensors.torch
 
-    load: Any = safetensors.torch.load_file  # its types are partly unknown
+    files: Any = safetensors.torch  # its types are partly unknown
     try:
-        weights: dict[str, Any] = load(adapter / "adapter_model.safetensors")
+        weights: dict[str, Any] = files.load_file(adapter / "adapter_model.safetensors")
     except (OSError, safetensors.SafetensorError) as e:
         raise ModelUnavailable(
             f"The adapter's weights cannot be read ({e}).", "Train or copy it again."

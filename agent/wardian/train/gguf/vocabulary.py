@@ -29,7 +29,7 @@ PRE_TOKENIZERS = {
     rf" ?[^(\s{_STOPS})]+": "bloom",
 }
 """How text is cut before it is merged → llama.cpp's name. Source: llama.cpp, src/llama-vocab.cpp"""
-CUT_TWICE = {(r"\p{N}", _GPT2): "smollm"}
+CUT_TWICE: dict[tuple[str, ...], str] = {(r"\p{N}", _GPT2): "smollm"}
 """The same where one pattern cuts what another left."""
 NORMALIZERS = ("NFC",)
 """llama.cpp does not normalise; text in composed form, which nearly all is, is not changed."""
@@ -116,7 +116,8 @@ def _pre_tokenizer(described: dict[str, Any]) -> str:
         raise _refused(f"changes text before it is cut ({kind})")
     steps = _steps(described.get("pre_tokenizer") or {})
     patterns = tuple(pattern for step in steps if (pattern := _pattern(step)))
-    known = {(pattern,): name for pattern, name in PRE_TOKENIZERS.items()} | CUT_TWICE
+    once: dict[tuple[str, ...], str] = {(one,): name for one, name in PRE_TOKENIZERS.items()}
+    known = once | CUT_TWICE
     if patterns not in known:
         raise _refused(f"cuts text in a way that llama.cpp has no name for here {patterns!r}")
     return known[patterns]
