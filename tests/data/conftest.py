@@ -30,6 +30,8 @@ from wardian_tools.types import ResultStatus, ToolCall, ToolResult
 NEEDED = ("llama_cpp", "numpy", "jinja2", "gguf")
 collect_ignore_glob = [] if all(map(find_spec, NEEDED)) else ["test_data_tiny.py"]
 
+TEMPERATURE = 2.0
+"""So high that attempts at a task differ"""
 MODEL, TEMPLATE = "a" * 64, "b" * 64
 
 
@@ -204,7 +206,7 @@ async def attempts_of_tiny(
                     model=model,
                     workspace=folder,
                     store=store,
-                    sampling=Sampling(temperature=1.5, constrain=False, seed=attempt),
+                    sampling=Sampling(temperature=TEMPERATURE, constrain=False, seed=attempt),
                     tags=["suite:mine", f"task:sums/{number}", "split:train"],
                 )
                 result = await agent.run(prompt)
@@ -224,5 +226,5 @@ def tiny_shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
     (workspace / "notes.txt").write_text("three\nshort\nlines\n")
     store = RunStore(folder / "runs")
     prompts = ["What is 17 * 23?", "How many lines are in notes.txt?"]
-    asyncio.run(attempts_of_tiny(store, workspace, prompts, 3))
+    asyncio.run(attempts_of_tiny(store, workspace, prompts, 4))
     return Shelf(store=store, folder=folder, ids=store.ids())

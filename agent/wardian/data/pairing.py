@@ -10,6 +10,7 @@ from wardian.data.rows import PromptRow
 from wardian.evals.tasks import Split, Suite
 
 ALONE = "it is the only attempt at its task"
+NO_PARTNER = "none is left at its task that was so much better or worse"
 ALIKE = "all attempts at its task earned about the same"
 
 
@@ -21,28 +22,36 @@ class Pair:
 
 def pairs(attempts: Iterable[Attempt], choice: Choice, drop: Drop) -> list[Pair]:
     """Of each task's attempts that began alike the best with the worst, the second best with the
-    second worst, and so on, as long as their rewards are apart by the margin."""
+    second worst, and so on, as long as they differ and their rewards are apart by the margin."""
     groups = groups_of(attempts, choice.seed)
     found: list[Pair] = []
     for group in groups:
         if len(group) == 1:
             drop(group[0].origin.run_id, ALONE)
             continue
-        limit = choice.caps.per_task or len(group)
-        couples = list(zip(group, reversed(group), strict=True))[: len(group) // 2]
-        wide = [
-            Pair(better=one, worse=other)
-            for one, other in couples
-            if (one.reward or 0.0) - (other.reward or 0.0) >= choice.margin
-        ]
-        kept = wide[:limit]
-        used = {one.origin.run_id for pair in kept for one in (pair.better, pair.worse)}
-        reason = "its task has enough pairs" if kept else ALIKE
+        couples = list(_couples(group, choice))
+        used = {one.origin.run_id for pair in couples for one in (pair.better, pair.worse)}
         for one in group:
             if one.origin.run_id not in used:
-                drop(one.origin.run_id, reason)
-        found += kept
+                drop(one.origin.run_id, NO_PARTNER if couples else ALIKE)
+        found += couples
     return found
+
+
+def _couples(group: Sequence[Attempt], choice: Choice) -> Iterator[Pair]:
+    """`group` is sorted, the best first."""
+    left = list(group)
+    limit = choice.caps.per_task
+    for better in group:
+        if better not in left or (limit is not None and limit <= 0):
+            continue
+        worse = next((one for one in reversed(left) if one.digest != better.digest), None)
+        if worse is None or (better.reward or 0.0) - (worse.reward or 0.0) < choice.margin:
+            continue
+        left.remove(better)
+        left.remove(worse)
+        limit = None if limit is None else limit - 1
+        yield Pair(better=better, worse=worse)
 
 
 def groups_of(attempts: Iterable[Attempt], seed: int) -> list[list[Attempt]]:
