@@ -12,6 +12,8 @@ COMMANDS = {
     "runs": ("wardian.cli.runs", "List, show, rate and remove recorded runs."),
     "eval": ("wardian.cli.eval", "Measure models on a suite of tasks, and compare them."),
     "export": ("wardian.cli.export", "Write recorded runs as a dataset."),
+    "data": ("wardian.cli.data", "Make training data of recorded runs, and look at it."),
+    "train": ("wardian.cli.train", "Train a model on recorded runs, or by attempts at tasks."),
     "models": ("wardian.cli.models", "List, get, choose and measure models."),
     "tools": ("wardian.cli.tools", "List the tools a model can call, and show one."),
     "mcp": ("wardian.cli.mcp", "Use tool servers (MCP), and be one."),

@@ -1,0 +1,47 @@
+"""Where the rows of chosen runs come from: one run in memory at a time, searched for secrets."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from wardian.data.choice import Choice, Form
+from wardian.data.choosing import Drop
+from wardian.data.rows import DataRow
+from wardian.errors import ConfigurationError
+from wardian.export.writing import texts
+from wardian.runs import RunStore, Trajectory
+from wardian_policies.redaction.values import KnownValues
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A row, the runs it comes from, and what a split must not part."""
+
+    row: DataRow
+    run_ids: tuple[str, ...]
+    group: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    store: RunStore
+    choice: Choice
+    form: Form
+    known: KnownValues
+    drop: Drop
+
+    def load(self, run_id: str) -> Trajectory:
+        """Raises: ConfigurationError where anything in the run holds a registered secret.
+
+        Ids are not text, so it is the run that they tell of that is searched.
+        """
+        run = self.store.load(run_id)
+        if self.known and any(self.known.find(text) for text in _texts(run)):
+            raise ConfigurationError(
+                f"Run {run_id} holds a registered secret.",
+                "Nothing was written: leave it out, or remove it with `agent runs rm`.",
+            )
+        return run
+
+
+def _texts(run: Trajectory) -> Iterator[str]:
+    return (text for record in run.records for text in texts(record.data))

@@ -1,0 +1,167 @@
+"""Real runs of the built-in model: what is recorded is what llama.cpp saw and sampled."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.data.conftest import TEMPERATURE, Shelf
+
+from wardian.cli.dispatch import dispatch
+from wardian.data.rows import Dataset, JudgedRow, PairRow, TokenRow
+from wardian.data.showing import Part, parts, vocabulary_of
+from wardian.data.vocabulary import read_vocabulary
+from wardian.errors import ConfigurationError
+from wardian.models.catalogue import TINY_PATH
+
+pytestmark = pytest.mark.xdist_group("training_data")  # the runs are made once
+
+
+@pytest.fixture(scope="module")
+def engine() -> Any:
+    """llama.cpp by itself, with the logits of every position."""
+    import llama_cpp
+
+    return llama_cpp.Llama(str(TINY_PATH), n_ctx=1024, logits_all=True, verbose=False)
+
+
+def logprobs(engine: Any, ids: tuple[int, ...], temperature: float) -> list[float]:
+    """Of each id but the first, after those before it."""
+    engine.reset()
+    engine.eval(list(ids))
+    scores = engine.scores[: len(ids) - 1].astype(np.float64) / temperature
+    scores -= scores.max(axis=1, keepdims=True)
+    scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    return [float(scores[place, token]) for place, token in enumerate(ids[1:])]
+
+
+def test_another_engine_gives_the_recorded_ids_the_recorded_logprobs(
+    tiny_shelf: Shelf, engine: Any
+) -> None:
+    """So the rows hold the very stream that was sampled from: one id more or less would show."""
+    rows = list(tiny_shelf.build("sft").rows(TokenRow))
+    assert any(len(row.steps) > 1 for row in rows)
+    for row in rows:
+        assert row.sampling["temperature"] == TEMPERATURE
+        assert not any(row.constrained)
+        expected = [0.0, *logprobs(engine, row.token_ids, TEMPERATURE)]
+        for place, is_sampled in enumerate(row.loss_mask):
+            if is_sampled:
+                assert row.logprobs[place] == pytest.approx(expected[place], abs=0.02)
+
+
+def test_rows_of_all_goals_share_their_prompts(tiny_shelf: Shelf) -> None:
+    pairs = list(tiny_shelf.build("dpo").rows(PairRow))
+    assert pairs
+    for row in pairs:
+        assert row.chosen.token_ids != row.rejected.token_ids
+    replies = list(tiny_shelf.build("kto").rows(JudgedRow))
+    vocabulary = read_vocabulary(TINY_PATH)
+    for one in replies:
+        assert vocabulary.text(one.prompt_ids).endswith("<|im_start|>assistant\n")
+        assert vocabulary.text(one.completion.token_ids).endswith("<|im_end|>")
+
+
+def test_the_files_own_vocabulary_spells_ids_as_llama_cpp_does(engine: Any) -> None:
+    text = '<|im_start|>user\nWie viele Zeilen hat "ä.txt"? 17 * 23<tool_call>'
+    ids = tuple(engine.tokenize(text.encode(), add_bos=False, special=True))
+    assert read_vocabulary(TINY_PATH).text(ids) == text
+
+
+def test_what_is_shown_is_the_conversation_with_what_the_model_wrote_marked(
+    tiny_shelf: Shelf,
+) -> None:
+    dataset = tiny_shelf.build("sft")
+    vocabulary = vocabulary_of(dataset)
+    assert vocabulary is not None
+    for row in dataset.rows(TokenRow):
+        part: Part = next(parts(row, vocabulary))
+        assert not part.pieces[0].is_trained
+        assert part.pieces[0].text.startswith("<|im_start|>user\n")
+        written = [piece.text for piece in part.pieces if piece.is_trained]
+        assert len(written) == len(row.steps)
+        assert all(one.endswith("<|im_end|>") for one in written)
+
+
+def flipped(folder: Path) -> Path:
+    """The same model with other weights."""
+    content = bytearray(TINY_PATH.read_bytes())
+    content[-1] ^= 1
+    path = folder / "trained.gguf"
+    path.write_bytes(content)
+    return path
+
+
+def add(shelf: Shelf, text: str, path: Path) -> None:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    model = {"path": str(path), "sha256": digest}
+    shelf.add(text, reward=1.0, model=model, model_sha256=digest)
+
+
+def test_models_with_one_tokenizer_may_be_mixed_when_asked_for(shelf: Shelf) -> None:
+    add(shelf, "before", TINY_PATH)
+    add(shelf, "after", flipped(shelf.folder))
+    with pytest.raises(ConfigurationError, match="Several models"):
+        shelf.build("sft")
+    dataset = shelf.build("sft", weights="any")
+    assert len(dataset.card["model"]["model_sha256"]) == 2
+    assert dataset.card["model"]["tokenizer_sha256"] == read_vocabulary(TINY_PATH).sha256
+    assert len({row.origin.model_sha256 for row in dataset.rows(TokenRow)}) == 2
+
+
+def test_models_with_different_tokenizers_are_never_mixed(shelf: Shelf) -> None:
+    from gguf import GGUFWriter
+
+    other = shelf.folder / "other.gguf"
+    writer = GGUFWriter(other, "llama")
+    writer.add_token_list(["a", "b", "c"])
+    writer.add_token_types([1, 1, 1])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    add(shelf, "before", TINY_PATH)
+    add(shelf, "after", other)
+    with pytest.raises(ConfigurationError, match="different tokenizers"):
+        shelf.build("sft", weights="any")
+
+
+@pytest.fixture
+def agent(tiny_shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """`agent("build", …)` gives the exit code of `agent data build …` in the shelf's home."""
+    monkeypatch.setenv("WARDIAN_HOME", str(tiny_shelf.folder))
+    monkeypatch.chdir(tiny_shelf.folder)
+    return lambda *words: dispatch(["data", *words])
+
+
+Agent = Callable[..., int]
+Captured = pytest.CaptureFixture[str]
+
+
+def test_the_command_builds_and_shows(agent: Agent, capsys: Captured) -> None:
+    build = ("build", "--for", "sft", "--all", "--near", "1", "-o", "cli.jsonl")
+    assert agent(*build) == 0
+    assert "tokens to train on, in cli.jsonl" in capsys.readouterr().err
+    assert agent("show", "cli.jsonl", "-n", "1") == 0
+    shown = capsys.readouterr().out
+    assert "<|im_start|>assistant\n{+" in shown
+    assert "<|im_end|>+}" in shown
+    assert Dataset.open(Path("cli.jsonl")).kind == "tokens"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["build", "--for", "sft", "-o", "x.jsonl"], 2, "Say which runs"),
+        (["build", "--for", "sft", "--all", "--difficulty", "hard", "-o", "x"], 2, "no difficulty"),
+        (["build", "--for", "sft", "--all", "--tag", "none", "-o", "x.jsonl"], 1, "gave a row"),
+        (["show", "missing.jsonl"], 8, "cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_exit_code(
+    agent: Agent, capsys: Captured, words: list[str], code: int, said: str
+) -> None:
+    assert agent(*words) == code
+    assert said in capsys.readouterr().err
