@@ -1,7 +1,7 @@
 # `make check` is what CI runs. Everything happens in .venv; `make help` lists the targets.
 # Only the dependencies may need the network; the checks themselves run offline.
 
-EXTRAS ?= api,dev,local,privacy,train,web
+EXTRAS ?= api,data,dev,local,otel,privacy,train,web
 PYTEST_ARGS ?=
 WORKERS ?= 3
 BIN := .venv/bin
