@@ -117,7 +117,7 @@ def test_what_the_user_made_of_a_call_is_preferred_to_what_the_model_wrote(house
     assert [given and given["content"] for given in contents] == ["better", "bad"]
     assert pair.rejected.signs == (Sign.EDITED,)
     assert Sign.EDITED in pair.chosen.signs
-    assert [(j.good, j.step) for j in judgements(house.load())] == [(False, 1), (True, 1)]
+    assert [(j.good, j.step) for j in judgements(house.load())] == [(True, 1), (False, 1)]
 
 
 def test_a_changed_call_that_was_not_let_run_is_no_preference(house: House) -> None:

@@ -28,6 +28,8 @@ from wardian.runs.encode import BLOB_CHARS, SCHEMA, dumps, encode, line
 LOG_NAME = "trajectory.jsonl"
 TORN_NAME = "torn"
 BLOBS_NAME = "blobs"
+PSEUDONYMS_NAME = "pseudonyms.json"
+"""Beside a run whose log does not hold what its reader sees"""
 OWNER_NAME = "owner"
 """Says for people which process holds the run; the lock on the log is what holds it."""
 

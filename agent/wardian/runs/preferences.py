@@ -69,7 +69,7 @@ def judgements(trajectory: Trajectory) -> list[Judgement]:
 
     A rating of the whole run is about its last reply. What the user said later stands over what
     was said before, and any of it over the yes to a call. Where a call was changed, all that is
-    about the reply as changed, which follows the one the model wrote; that one is bad.
+    about the reply as changed; the one that the model wrote follows it, and is bad.
     """
     replies = dict(_replies(trajectory))
     if not replies:
@@ -94,10 +94,10 @@ def judgements(trajectory: Trajectory) -> list[Judgement]:
         if step in replies:
             prompt, reply = replies[step]
             as_run = _as_run(reply, changed.get(step, {}))
+            found.append(_judged(trajectory.run_id, step, prompt, as_run, said[step]))
             if as_run != reply:
                 original: list[Said] = [(False, Sign.EDITED, "")]
                 found.append(_judged(trajectory.run_id, step, prompt, reply, original))
-            found.append(_judged(trajectory.run_id, step, prompt, as_run, said[step]))
     return found
 
 
@@ -157,8 +157,8 @@ def _edits(run: Trajectory) -> Iterator[Preference]:
     for one in judgements(run):
         by_step.setdefault(one.step, []).append(one)
     for found in by_step.values():
-        if len(found) == 2 and found[1].good:
-            rejected, chosen = found
+        if len(found) == 2 and found[0].good:
+            chosen, rejected = found
             yield Preference(prompt=chosen.prompt, chosen=chosen, rejected=rejected, group="")
 
 

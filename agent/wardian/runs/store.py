@@ -13,8 +13,16 @@ from wardian.runs.state import remove_tree
 from wardian.runs.summary import RunSummary, summarised
 from wardian.runs.trajectory import Trajectory
 
+SEARCH_NAME = ".search.sqlite3"
 INDEX_FROM = 200
 """With fewer runs than that, reading them takes less time than SQLite takes to load."""
+
+
+def forget_texts(root: Path, run_ids: Sequence[str]) -> None:
+    """Leave nothing of removed runs in the index of texts, where there is one."""
+    if (root / SEARCH_NAME).exists():
+        search = import_module("wardian.runs.search")  # SQLite
+        search.SearchIndex(root).drop(run_ids)
 
 
 class RunStore:
@@ -90,6 +98,7 @@ class RunStore:
             remove_tree(self.root / run_id)
         except OSError as error:
             raise StorageError(f"Run {run_id} cannot be removed: {error.strerror}.") from error
+        forget_texts(self.root, [run_id])
         return run_id
 
     def _summaries_one_by_one(self, ids: Sequence[str]) -> Iterator[RunSummary]:
