@@ -14,6 +14,8 @@ from wardian.cli.outcome import Outcome
 from wardian.cli.rate import rate
 from wardian.cli.reading import as_read
 from wardian.cli.render import PlainRenderer
+from wardian.cli.runs_diff import diff
+from wardian.cli.runs_gc import gc
 from wardian.cli.runs_html import html
 from wardian.cli.runs_list import list_runs
 from wardian.cli.runs_search import search
@@ -43,8 +45,10 @@ def register(app: typer.Typer) -> None:
     group.command("stats", epilog="Example: agent runs stats last")(stats)
     group.command("path", epilog="Example: agent runs path last")(path)
     group.command("rate", epilog='Example: agent runs rate last --bad --note "too slow"')(rate)
+    group.command("diff", epilog="Example: agent runs diff last last")(diff)
     group.command("tag", epilog="Example: agent runs tag last --add good-start")(tag)
     group.command("label", epilog="Example: agent runs label last topic=files")(label)
+    group.command("gc", epilog="Example: agent runs gc --older-than 90d --keep 200")(gc)
     group.command("rm", epilog="Example: agent runs rm last")(remove)
     app.add_typer(group, name="runs")
 
