@@ -11,6 +11,7 @@ COMMANDS = {
     "undo": ("wardian.cli.undo", "Take back what a run did to files."),
     "runs": ("wardian.cli.runs", "List, show, rate and remove recorded runs."),
     "export": ("wardian.cli.export", "Write recorded runs as a dataset."),
+    "import": ("wardian.cli.importing", "Take runs that others recorded into the store."),
     "models": ("wardian.cli.models", "List, get, choose and measure models."),
     "tools": ("wardian.cli.tools", "List the tools a model can call, and show one."),
     "mcp": ("wardian.cli.mcp", "Use tool servers (MCP), and be one."),

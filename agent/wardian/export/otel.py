@@ -156,7 +156,8 @@ class Spans:
         ended, usage = run.finished, run.usage
         first = next((record.wall for record in run.records if record.wall), "")
         end = next((r.wall for r in reversed(run.records) if isinstance(r.event, RunFinished)), "")
-        name = str(started.parent.get("name", "") or "wardian")
+        imported = started.settings.get("imported", {})
+        name = str(started.parent.get("name") or imported.get("agent") or "wardian")
         attributes = {
             **self._common("invoke_agent"),
             "gen_ai.agent.name": name,
@@ -223,7 +224,7 @@ class Spans:
                 "gen_ai.output.messages": _json([message]),
             }
         kind = INTERNAL if _provider(model) == "llama.cpp" else CLIENT
-        span = self._span(f"chat {model}", kind, start, end, attributes)
+        span = self._span(f"chat {model}".rstrip(), kind, start, end, attributes)
         span["spanId"] = span_id(self.run_id, "chat", step)
         return _failed(span, "" if event else "interrupted", "")
 
@@ -368,6 +369,8 @@ def _float(value: object) -> float | None:
 def _provider(model: str) -> str:
     """Whose interface was spoken to."""
     name, slash, _ = model.partition("/")
+    if not model:
+        return "unknown"
     if not slash or ":" in name:
         return "llama.cpp"
     return PROVIDERS.get(name, name)
