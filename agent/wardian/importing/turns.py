@@ -1,11 +1,11 @@
 """A conversation that somebody else recorded, as the events of a run.
 
 What is not said stays unsaid: no policy decided, no sandbox ran, and a result counts as `ok` unless
-its source says otherwise.
+its source says otherwise. A result that answers no call of the reply before it becomes a note.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
@@ -77,20 +77,21 @@ class Log:
     """What stands behind its end: ratings, labels"""
 
 
-def events_of(
-    log: Log, run_id: str, imported: Mapping[str, Any]
-) -> Iterator[tuple[datetime | None, Recorded]]:
-    """The events with when they were, None where that is not known."""
-    turns = list(log.turns)
-    system, turns = _split(turns, lambda turn: turn.role is Role.SYSTEM)
+Dated = tuple[datetime | None, Recorded]
+"""An event with when it was; None where that is not known"""
+
+
+def events_of(log: Log, run_id: str, imported: Mapping[str, Any]) -> Iterator[Dated]:
+    """The events of the run. `imported` says where it comes from."""
+    system, turns = _split(log.turns, lambda turn: turn.role is Role.SYSTEM)
     earlier, turns = _split(turns, lambda turn: turn.is_copied)
-    asked, turns = (turns[:1], turns[1:]) if turns and turns[0].role is Role.USER else ([], turns)
-    prefix, turns = _split(turns, lambda turn: turn.is_copied)
+    has_task = bool(turns) and turns[0].role is Role.USER
+    task = turns[0] if has_task else Turn(role=Role.USER, content="")
+    prefix, turns = _split(turns[has_task:], lambda turn: turn.is_copied)
     names: dict[str, str] = {}
-    first = next((turn.moment for turn in (*asked, *turns) if turn.moment), None)
-    task = asked[0] if asked else Turn(role=Role.USER, content="")
+    moments = [turn.moment for turn in (task, *turns) if turn.moment]
     yield (
-        first,
+        moments[0] if moments else None,
         RunStarted(
             run_id=run_id,
             task=Task(prompt=task.content, images=task.images),
@@ -107,32 +108,47 @@ def events_of(
             settings={"imported": dict(imported)},
         ),
     )
-    step, calls, usage, last = 0, 0, Usage(), Turn(role=Role.USER, content="")
-    for turn in turns:
-        if turn.role is Role.ASSISTANT:
-            step += 1
-            calls, usage, last = calls + len(turn.calls), usage + turn.usage, turn
-            yield turn.moment, ModelAsked(step=step, sampling={})
-        if turn.role is Role.TOOL:
-            name = names.get(turn.call_id, "")
-            yield turn.moment, _began(turn.call_id, name, max(step, 1))
-        yield turn.moment, _event(turn, max(step, 1), names)
-    stop = log.stop or (None if last.calls or last.role is Role.USER else Stop.DONE)
-    if stop:
-        end = next((turn.moment for turn in reversed(turns) if turn.moment), first)
-        yield (
-            end,
-            RunFinished(
-                stop=stop,
-                answer=last.content,
-                steps=step,
-                tool_calls=calls,
-                usage=usage,
-                seconds=0.0,
-            ),
-        )
+    yield from _pursued(turns, names)
+    if finished := _finished(turns, log.stop):
+        yield None, finished
     for event in log.more:
         yield None, event
+
+
+def _pursued(turns: Sequence[Turn], names: dict[str, str]) -> Iterator[Dated]:
+    step = 0
+    waiting: set[str] = set()
+    for turn in turns:
+        at = turn.moment
+        if turn.role is Role.ASSISTANT:
+            step += 1
+            waiting = {call.id for call in turn.calls}
+            yield at, ModelAsked(step=step, sampling={})
+            yield at, _replied(turn, step, names)
+        elif turn.call_id in waiting:
+            waiting.remove(turn.call_id)
+            name = names[turn.call_id]
+            yield at, CallStarted(step=step, call_id=turn.call_id, name=name, repeatable=False)
+            yield at, CallFinished(step=step, result=_result(turn, name))
+        else:
+            yield at, Noted(step=max(step, 1), text=turn.content)
+
+
+def _finished(turns: Sequence[Turn], said: Stop | None) -> RunFinished | None:
+    """Done if the last of them is a reply without a call, where the source does not say."""
+    replies = [turn for turn in turns if turn.role is Role.ASSISTANT]
+    is_done = bool(turns) and turns[-1].role is Role.ASSISTANT and not turns[-1].calls
+    stop = said or (Stop.DONE if is_done else None)
+    if stop is None:
+        return None
+    return RunFinished(
+        stop=stop,
+        answer=replies[-1].content if replies else "",
+        steps=len(replies),
+        tool_calls=sum(len(turn.calls) for turn in replies),
+        usage=sum((turn.usage for turn in replies), Usage()),
+        seconds=0.0,
+    )
 
 
 def call_of(call_id: str, name: str, written: object) -> ToolCall:
@@ -179,36 +195,27 @@ def image_of(url: object) -> Image | None:
     return Image(mime=mime, data=ImageData(data))
 
 
-def _split(turns: list[Turn], is_first: Any) -> tuple[list[Turn], list[Turn]]:
+def _split(
+    turns: Sequence[Turn], is_first: Callable[[Turn], bool]
+) -> tuple[Sequence[Turn], Sequence[Turn]]:
     """Those at the beginning of which it holds, and the others."""
     count = next((i for i, turn in enumerate(turns) if not is_first(turn)), len(turns))
     return turns[:count], turns[count:]
 
 
-def _began(call_id: str, name: str, step: int) -> CallStarted:
-    return CallStarted(step=step, call_id=call_id, name=name, repeatable=False)
+def _replied(turn: Turn, step: int, names: dict[str, str]) -> ModelReplied:
+    reply = Reply(
+        message=_message(turn, names),
+        finish=Finish.CALLS if turn.calls else Finish.STOP,
+        usage=turn.usage,
+        model=turn.model,
+        tokens=turn.tokens,
+    )
+    return ModelReplied(step=step, reply=reply, seconds=0.0)
 
 
-def _event(turn: Turn, step: int, names: dict[str, str]) -> Recorded:
-    if turn.role is Role.ASSISTANT:
-        finish = Finish.CALLS if turn.calls else Finish.STOP
-        reply = Reply(
-            message=_message(turn, names),
-            finish=finish,
-            usage=turn.usage,
-            model=turn.model,
-            tokens=turn.tokens,
-        )
-        return ModelReplied(step=step, reply=reply, seconds=0.0)
-    if turn.role is Role.TOOL:
-        result = ToolResult(
-            call_id=turn.call_id,
-            name=names.get(turn.call_id, ""),
-            status=turn.status,
-            content=turn.content,
-        )
-        return CallFinished(step=step, result=result)
-    return Noted(step=step, text=turn.content)
+def _result(turn: Turn, name: str) -> ToolResult:
+    return ToolResult(call_id=turn.call_id, name=name, status=turn.status, content=turn.content)
 
 
 def _message(turn: Turn, names: dict[str, str]) -> Message:
