@@ -55,7 +55,7 @@ def server(judge: Judge) -> Iterator[ScriptedServer]:
 @pytest.fixture
 def options(server: ScriptedServer, workspace: Path) -> list[str]:
     """A suite of six sums and a model for it."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "id": f"sums/{i}",
             "family": "even" if i % 2 == 0 else "odd",
