@@ -11,6 +11,7 @@ COMMANDS = {
     "undo": ("wardian.cli.undo", "Take back what a run did to files."),
     "runs": ("wardian.cli.runs", "List, show, rate and remove recorded runs."),
     "eval": ("wardian.cli.eval", "Measure models on a suite of tasks, and compare them."),
+    "tasks": ("wardian.cli.tasks", "List, try and make tasks with a check, also of runs."),
     "export": ("wardian.cli.export", "Write recorded runs as a dataset."),
     "models": ("wardian.cli.models", "List, get, choose and measure models."),
     "tools": ("wardian.cli.tools", "List the tools a model can call, and show one."),
