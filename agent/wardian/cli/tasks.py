@@ -18,6 +18,7 @@ from wardian.cli.tasks_harvest import harvest
 from wardian.cli.terminal import write
 from wardian.errors import ExitCode
 from wardian.evals.checking import Finding, Verdict, check_task
+from wardian.evals.harbor import INSTRUCTION, built, is_harbor
 from wardian.evals.loading import built_in_names, load_suite
 from wardian.evals.suites.catalogue import GENERATORS, fresh
 from wardian.evals.tasks import Split, Task, row_of
@@ -42,6 +43,7 @@ def register(app: typer.Typer) -> None:
     group.command("list", epilog="Example: agent tasks list core --split test")(list_tasks)
     group.command("show", epilog="Example: agent tasks show core code/ranges-a-test-000")(show)
     group.command("check", epilog="Example: agent tasks check core --family code")(check)
+    group.command("build", epilog="Example: agent tasks build harbor-tasks/")(build)
     group.command("new", epilog="Example: agent tasks new core --count 2 --seed 7 -o fresh")(new)
     group.command(
         "harvest",
@@ -175,6 +177,26 @@ async def found_out(tasks: tuple[Task, ...], sandbox: str, *, quiet: bool) -> li
             why = f": {finding.why}" if finding.why else ""
             write(sys.stdout, visible(f"{finding.verdict} {task.id}{why}") + "\n")
     return findings
+
+
+def build(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A Harbor task, or a folder of such.")
+    ],
+) -> int:
+    """Make the images of Harbor tasks, and keep the files they begin with. Nothing is pulled.
+
+    Needs a Docker daemon. After it: agent eval DIR --sandbox docker
+    """
+    found = sorted(path.parent for path in folder.rglob(INSTRUCTION) if is_harbor(path.parent))
+    if not found:
+        raise UsageError(
+            f"There is no Harbor task in {folder}.", "One is a folder with an instruction.md."
+        )
+    for one in found:
+        kept = built(one, lambda line: write(sys.stderr, visible(f"  {line}") + "\n"))
+        write(sys.stdout, visible(f"{one}: {kept}") + "\n")
+    return ExitCode.DONE
 
 
 def new(

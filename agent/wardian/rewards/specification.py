@@ -18,6 +18,7 @@ from wardian.models.catalogue import resolve_model
 from wardian.rewards.calls import CallsMade
 from wardian.rewards.combine import AllOf, WeightedSum
 from wardian.rewards.commands import CommandExit, HiddenTests
+from wardian.rewards.containers import HarborTests
 from wardian.rewards.files import FileState
 from wardian.rewards.judge import Rubric, RubricJudge
 from wardian.rewards.maths import MathsMatch
@@ -40,6 +41,7 @@ KINDS: dict[str, type[Any]] = {
     "files": FileState,
     "command": CommandExit,
     "tests": HiddenTests,
+    "harbor": HarborTests,
     "calls": CallsMade,
     "steps": StepRewards,
 }
