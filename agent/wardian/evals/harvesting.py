@@ -9,7 +9,7 @@ wrong reason. Look at what is written before you share it.
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,6 @@ async def harvest(
             prompt=safe,
             split=wanted.split,
             workspace=start,
-            tools=tuple(str(tool["name"]) for tool in started.tools),
             system=redactor.text(str(started.settings.get("instructions", ""))),
             verifier=redactor.value(wanted.verifier),
             hidden=hidden,
@@ -90,7 +89,7 @@ async def harvest(
             meta={"run": trajectory.run_id, "calls": calls_of(trajectory)},
             source=f"run {trajectory.run_id}",
         )
-        notices += tuple(open_files(task, [*names_below(start), *names_below(end)]))
+        notices += tuple(open_files(task, start, end))
         await check_both(task, trajectory, start, end)
         path = write_task(task, folder / task.id)
     found = (*(["prompt"] if safe != prompt else []), *redacted)
@@ -207,11 +206,13 @@ def take_out(start: Path, end: Path, patterns: Sequence[str]) -> dict[str, str]:
     return hidden
 
 
-def open_files(task: Task, names: Iterable[str]) -> Iterator[str]:
-    """A sentence for each file that a check's command names and a solver could change."""
+def open_files(task: Task, start: Path, end: Path) -> Iterator[str]:
+    """A sentence for each file that a check's command names, that the run left alone, and that a
+    solver could change."""
     words = {word for table in task.verifier for word in str(table.get("command", "")).split()}
-    for name in sorted(set(names) & words):
-        if not any(is_like(name, pattern) for pattern in task.protected):
+    for name in sorted(words.intersection(names_below(start)).intersection(names_below(end))):
+        is_same = (start / name).read_bytes() == (end / name).read_bytes()
+        if is_same and not any(is_like(name, pattern) for pattern in task.protected):
             yield f"The check runs {name}, which a solver may change: --protect or --hide it."
 
 
