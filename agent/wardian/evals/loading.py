@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from wardian.errors import ConfigurationError
+from wardian.evals.environments import PREFIX, environment_suite
 from wardian.evals.harbor import harbor_task, is_harbor
 from wardian.evals.suites.catalogue import GENERATORS, built_in_suite
 from wardian.evals.tasks import Suite, Task, task_of
@@ -49,6 +50,8 @@ def built_in_names() -> list[str]:
 
 def _by_name(name: str, split: str | None) -> Suite:
     """Of a generated suite only one split is made, where only one is wanted."""
+    if name.startswith(PREFIX):
+        return environment_suite(name)
     if name in GENERATORS:
         return built_in_suite(name, split)
     raise ConfigurationError(

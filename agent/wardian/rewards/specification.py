@@ -19,6 +19,7 @@ from wardian.rewards.calls import CallsMade
 from wardian.rewards.combine import AllOf, WeightedSum
 from wardian.rewards.commands import CommandExit, HiddenTests
 from wardian.rewards.containers import HarborTests
+from wardian.rewards.environments import EnvironmentReward
 from wardian.rewards.files import FileState
 from wardian.rewards.judge import Rubric, RubricJudge
 from wardian.rewards.maths import MathsMatch
@@ -42,6 +43,7 @@ KINDS: dict[str, type[Any]] = {
     "command": CommandExit,
     "tests": HiddenTests,
     "harbor": HarborTests,
+    "verifiers": EnvironmentReward,
     "calls": CallsMade,
     "steps": StepRewards,
 }
