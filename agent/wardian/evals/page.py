@@ -167,7 +167,7 @@ def _families(models: Sequence[Json]) -> Iterator[Markup]:
     names = sorted({family["family"] for one in models for family in one["families"]})
     by_model = [{family["family"]: family for family in one["families"]} for one in models]
     yield element("h2", "By family")
-    rows = []
+    rows: list[list[str]] = []
     for name in names:
         cells: list[str] = [
             name,
