@@ -72,7 +72,7 @@ def verifier_for(task: Task) -> Verifier:
     if not task.verifier:
         raise ConfigurationError(
             f"The task {task.id} has no verifier: nothing could be said of an attempt.",
-            'Add one, such as verifier = { kind = "exact", expected = "42" }.',
+            'Add one, such as verifier = { kind = "number", expected = 42 }.',
         )
     try:
         made = tuple(verifier_of(table) for table in task.verifier)
