@@ -87,7 +87,7 @@ def tasks_of(taskset: str) -> Sequence[Any]:
         if kind.toolsets(made.config):
             raise unfit(taskset, "has tool servers")
         limit = MAX_TASKS if made.bounded else UNBOUNDED_TASKS
-        tasks = tuple(islice(made, limit))
+        tasks: tuple[Any, ...] = tuple(islice(made, limit))
     except ConfigurationError:
         raise
     except Exception as problem:
