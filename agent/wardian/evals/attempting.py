@@ -13,7 +13,7 @@ from typing import Any
 from wardian.agent import Agent
 from wardian.approval import Grants
 from wardian.budget import Ledger
-from wardian.errors import ContextOverflow, ModelError, RunNotFound, StorageError, WardianError
+from wardian.errors import ContextOverflow, RunNotFound, StorageError, WardianError
 from wardian.evals.contents import make_workspace
 from wardian.evals.grading import Check, fault_of, protected_state
 from wardian.evals.made import Made, of_group, of_log, of_run
@@ -82,20 +82,12 @@ class Place:
         return self.check.task
 
 
-class Unusable(Exception):
-    """The model could not answer at all; with the sentence for the user."""
-
-    def __init__(self, outcome: Outcome, problem: ModelError) -> None:
-        super().__init__(str(problem))
-        self.outcome = outcome
-
-
 async def attempted(
     agent: Agent[Any], place: Place, *, seed: int | None, scaling: Scaling, within: Ledger | None
 ) -> Outcome:
     """Make the attempt and grade it.
 
-    Raises: StorageError; Unusable when it was the model that broke. What else breaks is an outcome.
+    Raises: StorageError. What else breaks is an outcome.
     """
     task = place.task
     await asyncio.to_thread(_laid, place)
@@ -110,9 +102,6 @@ async def attempted(
     except ContextOverflow as problem:
         made = of_log(one.store, place.run_id, problem, time.monotonic() - began)
         return outcome_of(place, made, Ending.CONTEXT, 0.0, str(problem))
-    except ModelError as problem:
-        made = of_log(one.store, place.run_id, problem, time.monotonic() - began)
-        raise Unusable(outcome_of(place, made, Ending.ERROR, None, str(problem)), problem) from None
     except StorageError:
         raise
     except (WardianError, SandboxError) as problem:
