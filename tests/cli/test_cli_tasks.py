@@ -3,7 +3,12 @@
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
+
+import pytest
+
+from wardian.cli.eval_work import Wanted, usual_split
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -72,3 +77,15 @@ def test_a_run_is_harvested_and_refused_by_the_command(agent: Command, workspace
     assert made.returncode == 0, made.stderr
     (row,) = json.loads(agent("tasks", "list", "mine", "--json").stdout)
     assert row["prompt"] == prompt
+
+
+@pytest.mark.parametrize(
+    ("suite", "tasks", "split"),
+    [("core", (), "test"), ("core", ("code/ranges-a-test-000",), None), ("mine", (), None)],
+)
+def test_of_a_built_in_suite_the_test_split_is_evaluated(
+    suite: str, tasks: tuple[str, ...], split: str | None
+) -> None:
+    given = dict.fromkeys((one.name for one in fields(Wanted)), None)
+    wanted = Wanted(**{**given, "suite": suite, "tasks": tasks})  # type: ignore[arg-type] # unused
+    assert usual_split(wanted) == split

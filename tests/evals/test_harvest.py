@@ -9,7 +9,7 @@ import pytest
 
 from wardian import Agent
 from wardian.errors import ConfigurationError
-from wardian.evals.checking import done_by
+from wardian.evals.checking import Verdict, check_task, done_by
 from wardian.evals.harvesting import Harvested, Wanted, harvest
 from wardian.evals.loading import load_suite
 from wardian.evals.outcomes import Ending
@@ -59,6 +59,7 @@ def test_a_run_becomes_a_task_that_begins_where_it_began(house: Path) -> None:
     assert not (task.workspace / "out").exists()
     assert task.id == made.task.id
     assert task.meta["run"] == run.run_id
+    assert asyncio.run(check_task(task)).verdict is Verdict.PROVEN
     again = asyncio.run(done_by(task, ScriptedModel([WRITES, "Done."]), house))
     assert again.ending is Ending.PASSED
     assert asyncio.run(done_by(task, ScriptedModel(["Done."]), house)).ending is Ending.WRONG

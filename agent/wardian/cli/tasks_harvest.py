@@ -82,7 +82,7 @@ def harvest(
     for place in made.redacted:
         write(sys.stderr, visible(f"redacted: {place}") + "\n")
     write(sys.stdout, visible(f"{made.path}") + "\n")
-    calls = counted(int(made.task.meta["calls"]), "call")
+    calls = counted(len(made.task.meta["solution"]["calls"]), "call")
     write(sys.stderr, f"task {visible(made.task.id)} of a run of {calls}: agent eval {output}\n")
     return ExitCode.DONE
 

@@ -20,7 +20,7 @@ from wardian.evals.grading import Check, protected_state, verifier_for
 from wardian.evals.outcomes import Outcome
 from wardian.evals.suites.catalogue import reference_of
 from wardian.evals.suites.drafts import solved
-from wardian.evals.suites.experts import Expert, expert_model, shell
+from wardian.evals.suites.experts import Expert, Step, expert_model, shell
 from wardian.evals.tasks import Task
 from wardian.events import ModelReplied
 from wardian.rewards.judge import RubricJudge
@@ -32,7 +32,7 @@ from wardian.types import Task as Asked
 
 BLIND_ANSWER = "42"
 SOLUTION = "solution"
-"""Key of a task's `meta`: `commands`, for the shell, and `answer`"""
+"""Key of a task's `meta`: `commands` of the shell or `calls` (`tool`, `arguments`), and `answer`"""
 
 
 class Verdict(StrEnum):
@@ -95,8 +95,9 @@ def solution_of(task: Task) -> Callable[[], Expert] | None:
     if not isinstance(given, dict):
         return None
     said = cast("dict[str, Any]", given)
-    commands = [shell(str(command)) for command in said.get("commands", [])]
-    return solved(str(said.get("answer", "Done.")), *commands)
+    steps = [shell(str(command)) for command in said.get("commands", [])]
+    steps += [Step(name=one["tool"], arguments=one["arguments"]) for one in said.get("calls", [])]
+    return solved(str(said.get("answer", "Done.")), *steps)
 
 
 async def done_by(task: Task, model: Model, folder: Path, *, sandbox: str = "auto") -> Outcome:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wardian.errors import ConfigurationError
-from wardian.evals.checking import said_at_once
+from wardian.evals.checking import SOLUTION, said_at_once
 from wardian.evals.contents import files_below
 from wardian.evals.grading import Check, is_like, protected_state, verifier_for
 from wardian.evals.tasks import Split, Task
@@ -26,7 +26,6 @@ from wardian.runs import Trajectory
 from wardian.runs.states import States
 from wardian.types import Stop
 from wardian_policies.redaction.redactor import Redactor
-from wardian_tools.types import ToolCall
 
 MAX_TEXT_BYTES = 16 << 20
 
@@ -86,7 +85,7 @@ async def harvest(
             verifier=redactor.value(wanted.verifier),
             hidden=hidden,
             protected=wanted.protect,
-            meta={"run": trajectory.run_id, "calls": calls_of(trajectory)},
+            meta=redactor.value({"run": trajectory.run_id, SOLUTION: solution_of(trajectory)}),
             source=f"run {trajectory.run_id}",
         )
         notices += tuple(open_files(task, start, end))
@@ -256,9 +255,18 @@ async def _graded(task: Task, attempt: Attempt, began_with: Mapping[str, str]) -
         raise ConfigurationError(f"The check broke: {problem.cause}", problem.remedy) from problem
 
 
-def calls_of(trajectory: Trajectory) -> int:
-    calls: list[ToolCall] = [call for message in trajectory.messages for call in message.calls]
-    return len(calls)
+def solution_of(trajectory: Trajectory) -> dict[str, Any]:
+    """What the run called, as a reference solution; the calls that no tool could read left out."""
+    finished = trajectory.finished
+    calls = [call for message in trajectory.messages for call in message.calls]
+    return {
+        "calls": [
+            {"tool": call.name, "arguments": call.arguments}
+            for call in calls
+            if call.arguments is not None
+        ],
+        "answer": finished.answer if finished else "",
+    }
 
 
 def id_of(family: str, prompt: str, run_id: str) -> str:
