@@ -187,6 +187,18 @@ def test_a_second_writer_is_told_that_the_run_is_in_use(tmp_path: Path) -> None:
     RunLog.reopen(tmp_path / "run").close()
 
 
+def test_a_closed_run_is_free_though_a_process_that_is_starting_has_a_copy_of_its_file(
+    tmp_path: Path,
+) -> None:
+    log = RunLog.create(tmp_path / "run")
+    copy = os.dup(log._descriptor)
+    try:
+        log.close()
+        RunLog.reopen(tmp_path / "run").close()
+    finally:
+        os.close(copy)
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 @pytest.mark.parametrize("short", [0, 1, 50])
 def test_a_failed_write_is_undone_and_earlier_events_are_safe(

@@ -175,6 +175,8 @@ class RunLog:
     def _release(self) -> None:
         if self._descriptor >= 0:
             (self.folder / OWNER_NAME).unlink(missing_ok=True)
+            # Closing would not do: a process that is just being started has a copy until its exec.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = -1
 
