@@ -79,7 +79,7 @@ def remarks(built: Built) -> list[str]:
     if choice.goal is Goal.SFT and len(tally.rewards) == 1 and not built.survey.left_out.counts:
         found.append("No attempt was left out: imitating them all teaches what is done already.")
     if tally.rows < FEW_ROWS and choice.goal is not Goal.GRPO:
-        found.append(f"{tally.rows} rows are few: more than two epochs make a model narrow.")
+        found.append(f"So few rows ({tally.rows}) make a model narrow in more than two epochs.")
     if len(tally.families) > 1:
         family, count = tally.families.most_common(1)[0]
         if count > tally.rows / 2:
