@@ -10,6 +10,7 @@ COMMANDS = {
     "fork": ("wardian.cli.fork", "Restart a run from one of its steps, in a copy."),
     "undo": ("wardian.cli.undo", "Take back what a run did to files."),
     "runs": ("wardian.cli.runs", "List, show, rate and remove recorded runs."),
+    "eval": ("wardian.cli.eval", "Measure models on a suite of tasks, and compare them."),
     "export": ("wardian.cli.export", "Write recorded runs as a dataset."),
     "data": ("wardian.cli.data", "Make training data of recorded runs, and look at it."),
     "train": ("wardian.cli.train", "Train a model on recorded runs, or by attempts at tasks."),

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from wardian.cli import models_hub, models_own, models_probe
+from wardian.cli.grouping import group_of
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.models_hub import say
 from wardian.errors import ConfigurationError, ExitCode, ModelUnavailable
@@ -31,7 +32,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="List, get, choose and measure models.")
+    group = group_of("List, get, choose and measure models.")
     group.command("list", epilog="Example: agent models list")(list_models)
     group.command("search", epilog="Example: agent models search qwen3 4b")(models_hub.search)
     group.command("pull", epilog="Example: agent models pull hf:Qwen/Qwen3-4B-GGUF:Q4_K_M")(

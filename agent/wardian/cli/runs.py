@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from wardian.cli.closing import closing_lines
+from wardian.cli.grouping import group_of
 from wardian.cli.json_lines import event_line, result_line
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.outcome import Outcome
@@ -31,9 +32,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(
-        no_args_is_help=True, help="List, show, search, rate and remove recorded runs."
-    )
+    group = group_of("List, show, search, rate and remove recorded runs.")
     group.command("list", epilog="Example: agent runs list --limit 5")(list_runs)
     group.command("show", epilog="Example: agent runs show last")(show)
     group.command("html", epilog="Example: agent runs html last -o run.html")(html)

@@ -38,17 +38,19 @@ class Point:
 
 
 def curve(outcomes: Iterable[Outcome]) -> list[Point]:
-    """Of one model, over the tasks with the most attempts; empty when nothing counts."""
+    """Of one model, each point over the tasks with as many attempts; empty when nothing counts."""
     by_task: dict[str, list[Outcome]] = {}
     for one in sorted(outcomes, key=lambda one: one.attempt):
         if one.counts:
             by_task.setdefault(one.task, []).append(one)
     if not by_task:
         return []
-    most = max(map(len, by_task.values()))
-    whole = [by_task[task] for task in sorted(by_task) if len(by_task[task]) == most]
-    sizes = [size for size in SIZES if size < most] + [most]
-    return [_point(whole, size) for size in sizes if size <= SIZES[-1]]
+    most = min(SIZES[-1], max(map(len, by_task.values())))
+    every = [by_task[task] for task in sorted(by_task)]
+    return [
+        _point([each for each in every if len(each) >= size], size)
+        for size in sorted({*(size for size in SIZES if size < most), most})
+    ]
 
 
 def _point(tasks: Sequence[Sequence[Outcome]], size: int) -> Point:

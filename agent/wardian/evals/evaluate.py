@@ -43,6 +43,7 @@ async def evaluate(
     settings: Mapping[str, Any] | None = None,
     resume: str = "",
     retry_errors: bool = False,
+    close: bool = False,
     evaluations: EvaluationStore | None = None,
     watcher: Watcher | None = None,
 ) -> Evaluation:
@@ -64,9 +65,11 @@ async def evaluate(
         resume: The id of a stored evaluation to go on with. What is finished is not asked again;
             a run that was over and not graded yet is graded.
         retry_errors: Also attempt again what ended with an error.
+        close: Close each agent, and so its model, when its turn is over; what is given by name is
+            closed in any case.
         evaluations: Where evaluations are kept; None is the user's own place.
 
-    Models given by name are closed at the end. A model that cannot answer three times in a row,
+    A model that cannot answer three times in a row,
     and never did, is left out: its further attempts have no outcome. When the task of the caller
     is cancelled, what is finished is kept.
     Raises: ConfigurationError, ModelUnavailable before anything is asked; StorageError.
@@ -103,7 +106,8 @@ async def evaluate(
         begun=begun,
     )
     try:
-        await _all(work, contestants, owned(models, contestants), jobs)
+        closed = [close or is_name for is_name in named(models)]
+        await _all(work, contestants, closed, jobs)
     finally:
         log.close()
     found = Evaluation(plan=plan, outcomes=tuple(work.outcomes.values()), path=folder)
@@ -113,22 +117,21 @@ async def evaluate(
 
 
 async def _all(
-    work: Work, contestants: Mapping[str, Agent[Any]], own: Sequence[str], jobs: int
+    work: Work, contestants: Mapping[str, Agent[Any]], closed: Sequence[bool], jobs: int
 ) -> None:
     work.watcher.planned(work.plan, tuple(work.outcomes.values()))
-    for name, agent in contestants.items():
+    for (name, agent), is_closed in zip(contestants.items(), closed, strict=True):
         try:
             await work.attempt_all(name, agent, jobs)
         finally:
-            if name in own:
+            if is_closed:
                 await agent.close()
 
 
-def owned(models: Contestants, contestants: Mapping[str, Agent[Any]]) -> list[str]:
-    """Those that were made here, of a name."""
+def named(models: Contestants) -> list[bool]:
+    """Which of them were given by name, so that what was made of it is ours."""
     given = models.values() if isinstance(models, Mapping) else models
-    pairs = zip(contestants, given, strict=True)
-    return [name for name, one in pairs if isinstance(one, str)]
+    return [isinstance(one, str) for one in given]
 
 
 def user_evaluations() -> EvaluationStore:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from wardian.errors import ConfigurationError
+from wardian.evals.suites.catalogue import GENERATORS, built_in_suite
 from wardian.evals.tasks import Suite, Task, task_of
 
-BUILT_IN = Path(__file__).parent / "suites"
-"""Each NAME.jsonl in it, and each folder NAME with a suite.toml, is the suite of that name."""
 TASK_FILE = "task.toml"
 SUITE_FILE = "suite.toml"
 """Of a folder, optional: `name` and `version`"""
@@ -27,10 +26,10 @@ def load_suite(
     Raises: ConfigurationError.
     """
     path = Path(name_or_path).expanduser()
-    source = str(path.absolute())
-    if not path.exists():
-        path, source = _built_in(str(name_or_path)), str(name_or_path)
-    suite = replace(_read(path), source=source)
+    if path.exists():
+        suite = replace(_read(path), source=str(path.absolute()))
+    else:
+        suite = replace(_by_name(str(name_or_path), split), source=str(name_or_path))
     if not suite.tasks:
         raise ConfigurationError(
             f"The suite {suite.name} has no tasks.",
@@ -44,23 +43,16 @@ def load_suite(
 
 def built_in_names() -> list[str]:
     """What `load_suite` knows without a path."""
-    return sorted(_shipped())
+    return sorted(GENERATORS)
 
 
-def _shipped() -> dict[str, Path]:
-    files = {one.stem: one for one in BUILT_IN.glob("*.jsonl")}
-    folders = {one.parent.name: one.parent for one in BUILT_IN.glob(f"*/{SUITE_FILE}")}
-    return {**files, **folders}
-
-
-def _built_in(name: str) -> Path:
-    shipped = _shipped()
-    if name in shipped:
-        return shipped[name]
-    known = ", ".join(sorted(shipped))
+def _by_name(name: str, split: str | None) -> Suite:
+    """Of a generated suite only one split is made, where only one is wanted."""
+    if name in GENERATORS:
+        return built_in_suite(name, split)
     raise ConfigurationError(
         f"There is no suite {name!r:.200}.",
-        f"Give a folder or a file of tasks{f', or one of: {known}' if known else ''}.",
+        f"Give a folder or a file of tasks, or one of: {', '.join(built_in_names())}.",
     )
 
 

@@ -44,7 +44,7 @@ class Outcome:
     run_id: str
     """Its trajectory in the store; of several samples, the chosen one's; empty without one"""
     ending: Ending
-    value: float | None
+    value: float | None = None
     """The reward; None where it is not known"""
     detail: str = ""
     """Why it did not pass, in a sentence"""

@@ -9,12 +9,14 @@ from typing import Any
 from wardian.evals.curves import curve
 from wardian.evals.outcomes import Ending, Evaluation, Outcome
 from wardian.evals.statistics import (
+    Comparison,
     Interval,
     Tally,
     adjusted,
     compared,
     mean_over,
     passing,
+    sizes_to_show,
     tallies,
 )
 
@@ -60,9 +62,13 @@ def comparisons(counted: dict[str, list[Tally]]) -> list[dict[str, Any]]:
     ]
     together = adjusted([one.p_value for one in pairs])
     return [
-        {**asdict(one), "is_gain": one.is_gain, "p_adjusted": p}
-        for one, p in zip(pairs, together, strict=True)
+        {**comparison_json(one), "p_adjusted": p} for one, p in zip(pairs, together, strict=True)
     ]
+
+
+def comparison_json(one: Comparison) -> dict[str, Any]:
+    lists = {"better": list(one.better), "worse": list(one.worse)}
+    return {**asdict(one), **lists, "is_gain": one.is_gain}
 
 
 def _model(found: Evaluation, name: str, counted: Sequence[Tally]) -> dict[str, Any]:
@@ -92,8 +98,8 @@ def _figures(outcomes: Sequence[Outcome], counted: Sequence[Tally]) -> dict[str,
         "tasks": len(counted),
         "attempts": len(whole),
         "passed": sum(one.passed for one in whole),
-        "pass_at": {str(k): _json(passing(counted, k)) for k in range(1, most + 1)},
-        "pass_hat": {str(k): _json(passing(counted, k, every=True)) for k in range(1, most + 1)},
+        "pass_at": {str(k): _json(passing(counted, k)) for k in sizes_to_show(most)},
+        "pass_hat": {str(k): _json(passing(counted, k, every=True)) for k in sizes_to_show(most)},
         "reward": _json(_mean_reward(whole)),
         "steps": _spread([one.steps for one in whole]),
         "tool_calls": _spread([one.tool_calls for one in whole]),

@@ -97,6 +97,11 @@ def passing(found: Sequence[Tally], k: int, *, every: bool = False) -> Interval 
     return mean_over([of_one(k, t.attempts, t.passed) for t in found if t.attempts >= k])
 
 
+def sizes_to_show(most: int) -> list[int]:
+    """Of 1 to `most`: all up to 4, powers of two, and the most."""
+    return sorted({k for k in (1, 2, 3, 4, 8, 16, 32, 64, 128, 256, 512, most) if 1 <= k <= most})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """How much better `second` does than `first` on the tasks that both attempted."""
