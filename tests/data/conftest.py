@@ -73,6 +73,7 @@ class Shelf:
         model_sha256: str = MODEL,
         model: dict[str, Any] | None = None,
         parent: dict[str, Any] | None = None,
+        fork: dict[str, Any] | None = None,
         suspicions: tuple[str, ...] = (),
         rated: bool | None = None,
     ) -> str:
@@ -93,6 +94,7 @@ class Shelf:
                 wardian_version="0",
                 tags=(*named, *tags),
                 parent=parent or {},
+                fork=fork or {},
             )
         ]
         whole = [one if isinstance(one, Turn) else Turn(says=one) for one in turns]

@@ -217,6 +217,18 @@ def test_a_pair_that_says_the_opposite_of_another_is_left_out(shelf: Shelf) -> N
     assert left_out(dataset) == {"of a pair, it says the opposite of another": 1}
 
 
+def test_what_the_user_preferred_makes_pairs_of_the_same_ids(shelf: Shelf) -> None:
+    parent = shelf.add(BAD, "Wrong.")
+    shelf.note(parent, Rated(step=1, good=False))
+    fork = {"run_id": parent, "step": 1, "group": "G", "index": 0}
+    shelf.add(GOOD, "Right.", fork=fork)
+    (row,) = shelf.build("dpo").rows(PairRow)
+    assert (read(row.chosen.token_ids), read(row.rejected.token_ids)) == ("<good>", "<bad>")
+    assert set(row.signs) == {"rated", "forked"}
+    (text,) = shelf.build("dpo", form=Form.TEXT).rows(TextPairRow)
+    assert text.origin.run_id != text.rejected_origin.run_id
+
+
 def test_environment_errors_are_never_the_worse_of_a_pair(shelf: Shelf) -> None:
     shelf.add(GOOD, "Right.", task="a/1", reward=1.0)
     shelf.add(BAD, "Wrong.", task="a/1", reward=0.0, stop=Stop.FAILED)

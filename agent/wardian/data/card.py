@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from platform import python_version
-from typing import Any
+from typing import Any, cast
 
 from wardian._version import __version__
 from wardian.data.choice import Form
@@ -105,10 +105,13 @@ def _counts(built: Built) -> dict[str, int]:
 def _given(filters: Filters) -> dict[str, Any]:
     nothing: tuple[object, ...] = (None, "", (), 0, {})
     values = {name: one for name, one in asdict(filters).items() if one not in nothing}
-    return {
-        name: list(one) if isinstance(one, tuple) else one if isinstance(one, int) else str(one)
-        for name, one in values.items()
-    }
+    return {name: _plain(one) for name, one in values.items()}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return [str(item) for item in cast("tuple[object, ...]", value)]
+    return value if isinstance(value, int | float) else str(value)
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:
