@@ -1,5 +1,6 @@
 """One training from its recipe to what it leaves: the model, its measures, its page."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def train(recipe: Recipe, *, fresh: bool = False, seen: Seen = unseen) -> Traine
             out, recipe.training.micro_batch_size, recipe.training.max_tokens, lora=recipe.is_lora
         ),
     ):
-        checkpoint = begin(recipe, {"wardian": __version__}, fresh=fresh)
+        checkpoint = begin(recipe, {"data_sha256": _digest(recipe.data)}, fresh=fresh)
         base = prepare(recipe)
         done = result_of(out)
         if done is not None:
@@ -57,6 +58,14 @@ def train(recipe: Recipe, *, fresh: bool = False, seen: Seen = unseen) -> Traine
             seen(Measured(step=0, steps=0, values={}, said=said))
         model, facts = _trained(recipe, base, checkpoint, seen)
         return _finished(recipe, base, model, facts)
+
+
+def _digest(data: str) -> str:
+    """Of the file of rows; empty where there is none, which is said later."""
+    if not Path(data).is_file():
+        return ""
+    with Path(data).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _trained(
