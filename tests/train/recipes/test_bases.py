@@ -22,8 +22,8 @@ from wardian.train.recipe import Method, Recipe, recipe_of
 from wardian.train.template_check import check_template
 from wardian.train.text_rows import Encoder
 
-CALL = {"function": {"name": "python", "arguments": {"code": "1+1"}}}
-TALK = [
+CALL: dict[str, Any] = {"function": {"name": "python", "arguments": {"code": "1+1"}}}
+TALK: list[dict[str, Any]] = [
     {"role": "user", "content": "add"},
     {"role": "assistant", "content": "", "tool_calls": [CALL]},
     {"role": "tool", "content": "<|im_end|>2"},

@@ -112,7 +112,8 @@ def test_training_stops_when_dev_loss_does_not_fall_and_takes_the_best(
 
 
 def weights(done: Trained) -> dict[str, torch.Tensor]:
-    return load_file(done.model / "model.safetensors")
+    found: dict[str, torch.Tensor] = load_file(done.model / "model.safetensors")
+    return found
 
 
 def test_a_killed_training_goes_on_and_ends_with_the_very_same_weights(

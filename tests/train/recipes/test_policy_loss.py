@@ -19,6 +19,10 @@ def tensor(*values: float) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
+def backward(loss: torch.Tensor) -> None:
+    loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
+
+
 @given(st.lists(st.floats(0, 1, width=32), min_size=2, max_size=8))
 @settings(max_examples=60, deadline=None)
 def test_advantages_of_a_group_sum_to_nothing(rewards: list[float]) -> None:
@@ -42,7 +46,7 @@ def test_without_scaling_an_advantage_is_the_difference_to_the_mean() -> None:
 def test_the_first_update_is_the_plain_policy_gradient() -> None:
     now = tensor(-1.0, -2.0, -0.5).requires_grad_()
     advantage = tensor(1.0, -1.0, 0.5)
-    token_loss(now, now.detach().clone(), advantage, None, FREE).loss.backward()
+    backward(token_loss(now, now.detach().clone(), advantage, None, FREE).loss)
     assert now.grad is not None
     assert torch.allclose(now.grad, -advantage)
 
@@ -64,7 +68,7 @@ def test_a_token_that_moved_far_enough_the_right_way_moves_no_more(
     old = tensor(-1.0)
     now = tensor(-1.0 + change).requires_grad_()
     parts = token_loss(now, old, tensor(advantage), None, FREE)
-    parts.loss.backward()
+    backward(parts.loss)
     assert now.grad is not None
     assert bool(now.grad.abs().sum() > 0) is moves
     assert parts.clipped == float(not moves)
