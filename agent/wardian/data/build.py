@@ -13,7 +13,7 @@ from typing import Any
 from wardian.data.card import Built, card
 from wardian.data.choice import Choice, Form
 from wardian.data.choosing import Attempt
-from wardian.data.contamination import eval_tasks
+from wardian.data.held_out import eval_tasks
 from wardian.data.imitating import imitated
 from wardian.data.judging import judged
 from wardian.data.models import Sampler, form_of, of_one_tokenizer
