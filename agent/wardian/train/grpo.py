@@ -19,8 +19,9 @@ import torch
 
 from wardian.data.rows import Dataset, PromptRow
 from wardian.errors import ConfigurationError
+from wardian.evals.grading import checks_of
 from wardian.evals.loading import load_suite
-from wardian.evals.tasks import Split, Task
+from wardian.evals.tasks import Split, Suite, Task
 from wardian.train.base import Base, load_weights, wants_bf16
 from wardian.train.checkpoints import CHECKPOINTS, drop_old, mark, step_of
 from wardian.train.errors import TrainingStopped
@@ -90,7 +91,8 @@ def train_grpo(
 
 
 def load_tasks(recipe: Recipe) -> Tasks:
-    """Raises: ConfigurationError for test tasks, and for dev tasks that are trained on."""
+    """Raises: ConfigurationError for test tasks, for dev tasks that are trained on, and for a task
+    that cannot be graded."""
     grpo, dev = recipe.grpo, recipe.dev
     if Split.TEST in (grpo.split, dev.suite_split):
         raise ConfigurationError(
@@ -106,6 +108,7 @@ def load_tasks(recipe: Recipe) -> Tasks:
             f"The dev task {same.id} is among those to train on: success on it would say nothing.",
             "Divide the suite anew.",
         )
+    checks_of(Suite(name="grpo", version="1", tasks=(*train, *chosen)))
     return Tasks(train=train, dev=tuple(chosen))
 
 
