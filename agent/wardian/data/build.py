@@ -17,7 +17,7 @@ from wardian.data.held_out import eval_tasks
 from wardian.data.imitating import imitated
 from wardian.data.judging import judged
 from wardian.data.models import Sampler, form_of, of_one_tokenizer
-from wardian.data.pairing import ALIKE, ALONE, prompt_rows
+from wardian.data.pairing import ALIKE, ALONE, TOO_EASY, TOO_HARD, prompt_rows
 from wardian.data.preferring import preferred
 from wardian.data.rows import Dataset, Goal, written
 from wardian.data.source import Made, Source
@@ -34,14 +34,18 @@ from wardian.runs import RunStore
 from wardian_policies.redaction.values import KnownValues
 
 REASONS_SHOWN = 3
+OTHER_TASKS = "Collect attempts at a higher temperature, or at other tasks."
 REMEDIES = {
-    "nothing says what it is worth": "Grade them: `agent eval`; or rate them: `agent runs rate`.",
-    "it earned too little": "Lower what counts as good with --threshold, or collect more attempts.",
-    "it is an attempt at an eval task": "Collect attempts at tasks of a train split.",
-    "it is too long": "Raise --max-tokens.",
     ALONE: "Collect several attempts at each task.",
-    ALIKE: "Collect attempts at a higher temperature or at other tasks, or lower --margin.",
+    ALIKE: f"{OTHER_TASKS} Or lower --margin.",
+    TOO_HARD: OTHER_TASKS,
+    TOO_EASY: OTHER_TASKS,
+    "it earned too little": "Lower what counts as good with --threshold, or collect more attempts.",
+    "nothing says what it is worth": "Grade them: `agent eval`; or rate them: `agent runs rate`.",
+    "it is too long": "Raise --max-tokens.",
+    "it is an attempt at an eval task": "Collect attempts at tasks of a train split.",
 }
+"""By reason; of several that apply, the first"""
 
 
 class NothingToLearn(WardianError):
@@ -154,7 +158,7 @@ def _check_teaches(tally: Tally, survey: Survey) -> None:
         why = "; ".join(f"{count}: {reason}" for reason, count in reasons)
         raise NothingToLearn(
             f"None of {survey.read} runs gave a row{f' ({why})' if why else ''}.",
-            next((REMEDIES[reason] for reason, _ in reasons if reason in REMEDIES), ""),
+            next((REMEDIES[one] for one in REMEDIES if one in survey.left_out.counts), ""),
         )
     if choice.goal is Goal.KTO and len(tally.labels) == 1:
         (label,) = tally.labels

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from wardian.data.choice import Choice, Form
 from wardian.data.choosing import Drop
 from wardian.data.rows import DataRow
+from wardian.data.surveying import read_run
 from wardian.errors import ConfigurationError
 from wardian.export.writing import texts
 from wardian.runs import RunStore, Trajectory
@@ -34,7 +35,7 @@ class Source:
 
         Ids are not text, so it is the run that they tell of that is searched.
         """
-        run = self.store.load(run_id)
+        run = read_run(self.store, run_id)
         if self.known and any(self.known.find(text) for text in _texts(run)):
             raise ConfigurationError(
                 f"Run {run_id} holds a registered secret.",

@@ -74,7 +74,7 @@ class Survey:
 
     def _load(self, run_id: str) -> Trajectory:
         try:
-            run = self.store.load(run_id)
+            run = read_run(self.store, run_id)
         except StorageError as error:
             raise Unfit("it cannot be read") from error
         if any(not damage.problem.startswith("torn") for damage in run.damage):
@@ -128,7 +128,7 @@ class Survey:
         assert run.started is not None
         caller = str(run.started.parent.get("run_id", ""))
         try:
-            of = self.store.load(caller) if caller else run
+            of = read_run(self.store, caller) if caller else run
         except StorageError:
             return None
         return earned(of, self.choice.reward)
@@ -159,6 +159,14 @@ class Survey:
             if self.choice.form is Form.AUTO and str(fault) == WITHOUT_IDS:
                 return None
             raise
+
+
+def read_run(store: RunStore, run_id: str) -> Trajectory:
+    """The run of a whole id: `load` looks through the store for what a name means.
+
+    Raises: StorageError.
+    """
+    return Trajectory.read(store.root / run_id)
 
 
 def _has_forks(run: Trajectory) -> bool:
