@@ -13,6 +13,7 @@ COMMANDS = {
     "eval": ("wardian.cli.eval", "Measure models on a suite of tasks, and compare them."),
     "export": ("wardian.cli.export", "Write recorded runs as a dataset."),
     "data": ("wardian.cli.data", "Make training data of recorded runs, and look at it."),
+    "improve": ("wardian.cli.improve", "Make a model better by its own attempts, round by round."),
     "train": ("wardian.cli.train", "Train a model on recorded runs, or by attempts at tasks."),
     "models": ("wardian.cli.models", "List, get, choose and measure models."),
     "tools": ("wardian.cli.tools", "List the tools a model can call, and show one."),

@@ -21,7 +21,7 @@ from wardian.cli.terminal import terminal
 from wardian.errors import ConfigurationError, ExitCode
 from wardian.evals.loading import load_suite
 from wardian.promotion.gate import HEADERS, TOLERATED_LOSS, Decision, Verdict, rows
-from wardian.promotion.promote import Places, Trial, promote
+from wardian.promotion.promote import Agents, Places, Trial, promote
 from wardian.settings import Settings, load_settings
 from wardian_policies.types import Budgets
 
@@ -89,12 +89,6 @@ def promote_model(
     )
     is_bounded = max_tokens is not None or max_seconds is not None
 
-    def agents(model: str) -> Agent[Any]:
-        if model == present.model:
-            return agent_of(present)
-        others = replace(load_settings({**flags, "model": model}, os.environ))
-        return agent_of(with_model(replace(others, adapter="", base_url=None), _quiet))
-
     with progress_on(terminal(sys.stderr), quiet=quiet) as progress:
         decision = asyncio.run(
             _stoppable(
@@ -102,7 +96,7 @@ def promote_model(
                 trial,
                 progress,
                 against=present.model or BUILT_IN,
-                agents=agents,
+                agents=agents_by(present, flags),
                 within=Ledger(budget) if is_bounded else None,
                 dry_run=dry_run,
             )
@@ -150,6 +144,19 @@ def present_settings(flags: dict[str, Any], against: str) -> Settings:
     if settings.model is None:
         settings = replace(settings, model=BUILT_IN)
     return with_model(settings, _quiet)
+
+
+def agents_by(present: Settings, flags: dict[str, Any]) -> Agents:
+    """Agents for models by their spelling: what the settings say of the present model's address
+    and adapter is for that one alone."""
+
+    def agents(model: str) -> Agent[Any]:
+        if model == present.model:
+            return agent_of(present)
+        settings = load_settings({**flags, "model": model}, os.environ)
+        return agent_of(with_model(replace(settings, adapter="", base_url=None), _quiet))
+
+    return agents
 
 
 def _quiet(_: object) -> None:

@@ -237,11 +237,11 @@ def key_of(suite: Suite, agents: Mapping[str, Agent[Any]], trial: Trial) -> str:
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def found_by(evaluations: EvaluationStore, key: str) -> str:
+def found_by(evaluations: EvaluationStore, key: str, name_of_key: str = KEY) -> str:
     """The newest evaluation about the same; empty where there is none."""
     for name in evaluations.ids():
         with suppress(ConfigurationError, StorageError):  # a damaged one is no help
-            if evaluations.load(name).plan.settings.get(KEY) == key:
+            if evaluations.load(name).plan.settings.get(name_of_key) == key:
                 return name
     return ""
 
