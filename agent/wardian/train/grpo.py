@@ -143,7 +143,7 @@ def _of_data(path: Path) -> tuple[Task, ...]:
             )
         found[f"{row.suite}/{task.id}"] = task
     if not found:
-        raise ConfigurationError(f"{path} has no tasks.", "Build it anew with --goal grpo.")
+        raise ConfigurationError(f"{path} has no tasks.", "Build it anew with --for grpo.")
     return tuple(found.values())
 
 

@@ -183,9 +183,6 @@ class Recipe:
     base: str = key("", text("a model"), "tiny, gguf:PATH, or a Hugging Face folder")
     data: str = key("", text("a file of rows"), "what `agent data build` made")
     out: str = key("", text("a folder"), "where everything is written")
-    agent: str = key(
-        "", text("a sub-agent's name"), "only runs of the agent of this name; nothing takes all"
-    )
     unstable_template: str = key(
         "refuse",
         choice("refuse", "allow"),
@@ -325,7 +322,7 @@ def recipe_of(method: Method, values: Mapping[str, Any]) -> Recipe:
             )
     if method is Method.GRPO and not (made.data or made.grpo.suite):
         raise ConfigurationError(
-            "The recipe names no tasks.", "Write grpo.suite, or data made with --goal grpo."
+            "The recipe names no tasks.", "Write grpo.suite, or data made with --for grpo."
         )
     if made.training.micro_batch_size > made.training.batch_size and method in OFFLINE:
         rows = made.training.batch_size

@@ -78,7 +78,9 @@ def _trained(
     from wardian.train.examples import load_examples
     from wardian.train.trl_runs import train_offline
 
-    examples = load_examples(recipe, base.encoder)
+    examples = load_examples(recipe, base.encoder, base.vocabulary)
+    for notice in examples.notices:
+        seen(Measured(step=0, steps=0, values={}, said=notice))
     return train_offline(recipe, base, examples, checkpoint, seen)
 
 

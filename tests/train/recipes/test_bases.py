@@ -1,5 +1,6 @@
 """Base models: GGUF files unpacked into what trainers read, templates looked at first."""
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from wardian.data.vocabulary import read_vocabulary
 from wardian.errors import ConfigurationError
 from wardian.models.catalogue import TINY_PATH
+from wardian.models.llamacpp.header import read_header
 from wardian.models.template import pieces
 from wardian.train.base import load_weights, prepare
 from wardian.train.checkpoints import begin, mark, whole_checkpoints
@@ -19,6 +22,7 @@ from wardian.train.gguf.convert import contents_of
 from wardian.train.gguf.sources import load_source
 from wardian.train.quiet import quiet
 from wardian.train.recipe import Method, Recipe, recipe_of
+from wardian.train.same_tokens import check_same_tokens
 from wardian.train.template_check import check_template
 from wardian.train.text_rows import Encoder
 
@@ -153,6 +157,23 @@ def test_text_rows_are_refused_where_the_template_rewrites_what_was_learnt() -> 
 def test_marks_split_what_a_person_wrote_from_what_the_template_wrote() -> None:
     rendered = Encoder(Tokenizer(HERMES)).render([{"role": "user", "content": "a</s>b"}], [])
     assert not any("</s>b" in piece for piece in pieces(rendered))
+
+
+def test_ids_of_another_tokenizer_are_refused(tiny: Any, small: Path, tmp_path: Path) -> None:
+    """The built-in model's own file says what its folder says; the other's does not."""
+    sampled = {
+        "name": "tiny",
+        "tokenizer_sha256": read_vocabulary(TINY_PATH).sha256,
+        "template_sha256": hashlib.sha256(
+            (read_header(TINY_PATH).template or "").encode()
+        ).hexdigest(),
+    }
+    assert check_same_tokens(tiny.tokenizer, tiny.vocabulary, {"model": sampled}, "d") == []
+    other = prepare(recipe(tmp_path, str(small), unstable_template="allow"))
+    with pytest.raises(ConfigurationError, match="tokenizer is another"):
+        check_same_tokens(other.tokenizer, other.vocabulary, {"model": sampled}, "d")
+    changed = {**sampled, "template_sha256": "0" * 64}
+    assert check_same_tokens(tiny.tokenizer, tiny.vocabulary, {"model": changed}, "d")
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def load(
     path = kit.write_rows(tmp_path / "d.jsonl", str(method), rows)
     values = {"base": "tiny", "data": str(path), "out": str(tmp_path / "o"), "dev.share": 0.0}
     dotted = {key.replace("__", "."): value for key, value in more.items()}
-    return load_examples(recipe_of(method, {**values, **dotted}), NOTHING_TO_ENCODE)
+    return load_examples(recipe_of(method, {**values, **dotted}), NOTHING_TO_ENCODE, 100)
 
 
 def test_only_marked_tokens_are_labels(kit: Any, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_pairs_of_equal_replies_are_refused(kit: Any, tmp_path: Path) -> None:
 def test_data_for_another_method_is_refused_with_the_command_that_makes_it(
     kit: Any, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigurationError, match="agent data build --goal dpo"):
+    with pytest.raises(ConfigurationError, match="agent data build --for dpo"):
         load(kit, tmp_path, Method.DPO, [kit.token_row([1], [2])])
 
 
@@ -78,7 +78,7 @@ def test_data_that_changed_since_its_card_is_refused(kit: Any, tmp_path: Path) -
     path.write_bytes(path.read_bytes() * 2)
     recipe = recipe_of(Method.SFT, {"base": "tiny", "data": str(path), "out": "o"})
     with pytest.raises(ConfigurationError, match="has changed"):
-        load_examples(recipe, NOTHING_TO_ENCODE)
+        load_examples(recipe, NOTHING_TO_ENCODE, 100)
 
 
 def test_tool_output_between_two_replies_counts_on_no_side_of_a_pair(
@@ -105,6 +105,11 @@ def test_divergence_is_estimated_with_completions_of_other_rows(kit: Any, tmp_pa
     batch = JudgedBatch(0)(sorted(load(kit, tmp_path, Method.KTO, rows).train, key=str))
     assert sorted(batch["input_ids"].tolist()) == [[1, 2], [3, 4]]
     assert sorted(batch["KL_input_ids"].tolist()) == [[1, 4], [3, 2]]
+
+
+def test_tokens_that_the_base_does_not_know_are_refused(kit: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="has the token 100, and the base"):
+        load(kit, tmp_path, Method.SFT, [kit.token_row([1], [100])])
 
 
 def test_padding_is_no_label() -> None:
