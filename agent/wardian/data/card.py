@@ -80,6 +80,11 @@ def remarks(built: Built) -> list[str]:
         found.append("No attempt was left out: imitating them all teaches what is done already.")
     if tally.rows < FEW_ROWS and choice.goal is not Goal.GRPO:
         found.append(f"So few rows ({tally.rows}) make a model narrow in more than two epochs.")
+    found += [
+        f"{one['name']} has no row: its share of the tasks is too small."
+        for one in built.files
+        if not one["rows"]
+    ]
     if len(tally.families) > 1:
         family, count = tally.families.most_common(1)[0]
         if count > tally.rows / 2:
