@@ -2,12 +2,13 @@
 
 import sys
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from wardian.cli.closing import counted
-from wardian.cli.export import Output, RunNames, registered
+from wardian.cli.export import RunNames, registered
 from wardian.cli.listing import print_json
 from wardian.cli.stored import store
 from wardian.cli.task_input import UsageError
@@ -23,7 +24,7 @@ def build_data(
     runs: RunNames = None,
     *,
     goal: Annotated[Goal, typer.Option("--for", help="What to train.")],
-    output: Output,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")],
     every: Annotated[bool, typer.Option("--all", help="Every recorded run.")] = False,
     suite: Annotated[
         Names, typer.Option(metavar="SUITE", help="Only attempts at tasks of this suite.")

@@ -13,6 +13,7 @@ from wardian.agent import Agent
 from wardian.rewards.maths import MathsMatch
 from wardian.rewards.types import Attempt, GradingFailed
 from wardian.scale.attempts import TEMPERATURES, Candidate, Group, attempts
+from wardian.scale.comparing import tell
 from wardian.types import Task
 
 Same = Callable[[str, str], Awaitable[bool]]
@@ -115,5 +116,8 @@ async def vote(
         winner = found[0][0] if found else None
         if winner:
             group.adopt(winner)
+            votes = sum(map(len, found))
+            shares = {one.index: len(camp) / votes for camp in found for one in camp}
+            await tell(agent, group, winner, "vote", shares)
         support = {str(camp[0].answer): len(camp) for camp in found}
         return Chosen(group=group, winner=winner, support=support)

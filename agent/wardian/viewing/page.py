@@ -13,6 +13,7 @@ from wardian.events import (
     Compacted,
     EgressDecided,
     Forked,
+    Labelled,
     ModelReplied,
     Noted,
     Rated,
@@ -21,6 +22,7 @@ from wardian.events import (
     RunResumed,
     RunStarted,
     SandboxOpened,
+    Tagged,
 )
 from wardian.runs import Trajectory
 from wardian.viewing.calls import block, calls_of, noted, picture, prose
@@ -210,6 +212,11 @@ def afterwards(event: Recorded) -> str:
             return f"Undone: {', '.join(paths[:50])}"
         case Forked(run_ids=run_ids):
             return f"Forked: {', '.join(run_ids[:50])}"
+        case Tagged(added=added, removed=removed):
+            changes = [*(f"+{tag}" for tag in added), *(f"-{tag}" for tag in removed)]
+            return f"Tags: {' '.join(changes)}"
+        case Labelled(name=name, value=value):
+            return f"Label {name}: {'(none)' if value is None else value}"
         case RunStarted(parent=parent, fork=fork) if parent or fork:
             return f"Belongs to {json.dumps(parent or fork, ensure_ascii=False)}"
         case _:

@@ -8,15 +8,17 @@ from wardian.events import (
     CallFinished,
     ChangesUndone,
     Forked,
+    Labelled,
     ModelReplied,
     Rated,
     Recorded,
     RunFinished,
     RunStarted,
+    Tagged,
 )
 from wardian.types import Usage
 
-Afterwards = ChangesUndone | Forked | Rated
+Afterwards = ChangesUndone | Forked | Rated | Tagged | Labelled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
