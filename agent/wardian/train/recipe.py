@@ -119,10 +119,11 @@ class Dev:
     patience: int = key(
         3, whole(0), "stop after so many measurements without a better one; 0 never"
     )
-    suite_split: str = key(
-        "dev", text("the name of a split"), "tasks that the model is measured by", (Method.GRPO,)
+    suite: str = key(
+        "", text("a suite of tasks"), "tasks that it is tried on; nothing takes grpo's own, if any"
     )
-    tasks: int = key(32, whole(0), "how many of them, the same each time; 0 none", (Method.GRPO,))
+    suite_split: str = key("dev", text("the name of a split"), "of the suite; never test")
+    tasks: int = key(32, whole(0), "how many of them, the same each time; 0 none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

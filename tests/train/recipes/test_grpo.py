@@ -13,11 +13,12 @@ from wardian.runs import RunStore
 from wardian.train.base import prepare
 from wardian.train.checkpoints import CHECKPOINTS
 from wardian.train.errors import TrainingStopped
-from wardian.train.grpo import GroupTraining, Progress, Tasks, load_tasks
+from wardian.train.grpo import GroupTraining, Progress
 from wardian.train.measures import Measured, read_metrics, series, unseen
 from wardian.train.quiet import quiet
 from wardian.train.recipe import Method, Recipe, recipe_of
 from wardian.train.run import train
+from wardian.train.tasks_to_try import Tasks, load_tasks
 from wardian.train.watch import History
 from wardian_tools.errors import UnknownTool
 

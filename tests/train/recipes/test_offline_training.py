@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from wardian.errors import ExitCode, StorageError
+from wardian.train.base import prepare
 from wardian.train.errors import OutOfMemory, TrainingStopped, is_full, told
 from wardian.train.measures import Measured, read_metrics, series
 from wardian.train.recipe import Method, Recipe, recipe_of
@@ -109,6 +110,37 @@ def test_training_stops_when_dev_loss_does_not_fall_and_takes_the_best(
     assert done.facts["stopped_early"]
     assert done.facts["best_step"] == min(losses, key=lambda step: losses[step])
     assert done.facts["steps"] < 40
+
+
+def test_success_on_dev_tasks_is_measured_by_attempts_with_the_weights_of_the_moment(
+    kit: Any, tmp_path: Path
+) -> None:
+    """Taught to say 8 to everything, the model solves the task whose answer it is."""
+    built_in = prepare(
+        recipe_of(Method.SFT, {"base": "tiny", "data": "x", "out": str(tmp_path / "b")})
+    )
+    asked = {"role": "user", "content": "Which number?"}
+    says = {"role": "assistant", "content": "8"}
+    prompt, reply = built_in.encoder.reply([asked], [says], [])
+    kit.write_rows(tmp_path / "sft.jsonl", "sft", [kit.token_row(prompt, reply)] * 8)
+    task = {"id": "a/b", "split": "dev", "prompt": "Which number?"}
+    graded = {**task, "verifier": {"kind": "number", "expected": 8}}
+    (tmp_path / "tasks.jsonl").write_text(json.dumps(graded))
+    more = {
+        "dev.suite": str(tmp_path / "tasks.jsonl"),
+        "training.max_steps": 8,
+        "dev.every_steps": 8,
+    }
+    told_so = recipe(
+        Method.SFT,
+        built_in.folder,
+        tmp_path,
+        tmp_path / "o",
+        **more,
+        **{"training.learning_rate": 1e-3},
+    )
+    train(told_so)
+    assert series(read_metrics(tmp_path / "o"), "dev_success") == [(0, 0.0), (8, 1.0)]
 
 
 def weights(done: Trained) -> dict[str, torch.Tensor]:
