@@ -20,7 +20,7 @@ from wardian.data.rows import (
     TokenRow,
 )
 from wardian.errors import ConfigurationError
-from wardian.events import Rated, Rewarded
+from wardian.events import Labelled, Rated, Rewarded, Tagged
 from wardian.export import Filters, Split
 from wardian.types import Finish, Stop
 
@@ -87,6 +87,24 @@ def test_a_users_rating_is_a_reward_where_no_verifier_spoke(shelf: Shelf) -> Non
     shelf.add("liked", rated=True)
     shelf.add("disliked", rated=False)
     assert [read(row.token_ids) for row in tokens(shelf.build("sft"))] == ["[Count.]liked"]
+
+
+def test_a_label_is_a_reward_and_a_tag_may_come_later(shelf: Shelf) -> None:
+    run = shelf.add("five", task="", reward=None)
+    shelf.note(run, Labelled(name="reward", value="0.9"))
+    assert [row.reward for row in tokens(shelf.build("sft", threshold=0.8))] == [0.9]
+    shelf.note(run, Tagged(added=("task:late/1",)))
+    (row,) = tokens(shelf.build("sft", threshold=0.8))
+    assert (row.origin.task, row.origin.family) == ("late/1", "late")
+
+
+def test_runs_whose_consent_is_refused_are_left_out(shelf: Shelf) -> None:
+    shelf.add("mine", reward=1.0)
+    theirs = shelf.add("theirs", reward=1.0)
+    shelf.note(theirs, Labelled(name="consent", value="no"))
+    dataset = shelf.build("sft")
+    assert [read(row.token_ids) for row in tokens(dataset)] == ["[Count.]mine"]
+    assert dataset.card["consent"]["runs_refused"] == 1
 
 
 def test_the_best_of_each_task_are_kept_and_equal_ones_once(shelf: Shelf) -> None:
@@ -369,6 +387,8 @@ def test_a_registered_secret_ends_it_and_leaves_no_file(shelf: Shelf) -> None:
     with pytest.raises(ConfigurationError, match="registered secret"):
         shelf.build("sft", secrets={"KEY": "hunter22hunter22"})
     assert not (shelf.folder / "rows.jsonl").exists()
+    with pytest.raises(ConfigurationError, match="What is asked for"):
+        shelf.build("sft", secrets={"KEY": "hunter33hunter33"}, consent="hunter33hunter33")
     assert shelf.build("sft", secrets={"KEY": "another-secret-value"}).card["counts"]["rows"] == 1
 
 
@@ -397,7 +417,8 @@ def test_the_card_says_where_rows_come_from_and_what_was_left_out(shelf: Shelf) 
     assert card["left_out"] == {"it earned too little": {"count": 1, "some": [poor]}}
     assert (card["counts"]["runs_read"], card["counts"]["runs_meant"]) == (3, 2)
     assert card["filters"] == {"tags": ["mine"]}
-    assert (card["consent"], card["choice"]["threshold"]) == ("mine", 1.0)
+    assert card["consent"] == {"statement": "mine", "runs_refused": 0}
+    assert card["choice"]["threshold"] == 1.0
     assert card["model"]["model_sha256"] == ["a" * 64]
 
 

@@ -183,7 +183,7 @@ Captured = pytest.CaptureFixture[str]
 
 
 def test_the_command_builds_and_shows(agent: Command, capsys: Captured) -> None:
-    build = ("build", "--for", "sft", "--all", "--near", "1", "-o", "cli.jsonl")
+    build = ("build", "--for", "sft", "--all", "--near-duplicates", "1", "-o", "cli.jsonl")
     assert agent(*build) == 0
     assert "tokens to train on, in cli.jsonl" in capsys.readouterr().err
     assert agent("show", "cli.jsonl", "-n", "1") == 0

@@ -7,6 +7,7 @@ before all of it is. The same runs and the same choice give the same rows, byte 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,17 @@ from wardian.data.pairing import ALIKE, ALONE, TOO_EASY, TOO_HARD, prompt_rows
 from wardian.data.preferring import preferred
 from wardian.data.rows import Dataset, Goal, written
 from wardian.data.source import Made, Source
-from wardian.data.surveying import LeftOut, Survey
+from wardian.data.surveying import LeftOut, Survey, read_run
 from wardian.data.tally import Tally
 from wardian.errors import ConfigurationError, StorageError, WardianError
 from wardian.evals.loading import load_suite
 from wardian.evals.tasks import Suite
 from wardian.export.card import write_card
+from wardian.export.consent import Consent
 from wardian.export.filters import Filters
+from wardian.export.parts import Part
 from wardian.export.splitting import Split
-from wardian.export.writing import Part
+from wardian.export.writing import holds_secret
 from wardian.runs import RunStore
 from wardian_policies.redaction.values import KnownValues
 
@@ -68,6 +71,11 @@ def build(
     secret, an unknown suite; StorageError where nothing can be written.
     """
     filters, split, secrets = filters or Filters(), split or Split(), secrets or {}
+    known = KnownValues(secrets)
+    if holds_secret([asdict(choice), filters.given()], known):  # it will stand on the card
+        raise ConfigurationError(
+            "What is asked for holds a registered secret.", "Ask for it in other words."
+        )
     suites = [(name, load_suite(name)) for name in choice.suites]
     if choice.goal is Goal.GRPO and not suites:
         raise ConfigurationError(
@@ -79,11 +87,12 @@ def build(
         suites=frozenset(suite.name for _, suite in suites),
         eval_tasks=eval_tasks([*choice.suites, *choice.against]),
         left_out=LeftOut(),
+        consent=Consent(lambda run_id: read_run(store, run_id)),
     )
     found = list(survey.attempts(sorted(dict.fromkeys(run_ids)), filters))
     found, form, samplers = _of_one_kind(found, survey)
     drop, tally = survey.left_out.add, Tally()
-    source = Source(store=store, choice=choice, form=form, known=KnownValues(secrets), drop=drop)
+    source = Source(store=store, choice=choice, form=form, known=known, drop=drop)
     made = _made(found, suites, source)
     files = _write(made, survey, tally, split, output)
     built = Built(

@@ -1,10 +1,11 @@
 """The card of a dataset: what is in it, where it comes from, and what was left out and why."""
 
+import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from platform import python_version
-from typing import Any, cast
+from typing import Any
 
 from wardian._version import __version__
 from wardian.data.choice import Form
@@ -12,11 +13,11 @@ from wardian.data.models import Sampler, model_card
 from wardian.data.rows import SCHEMA, Goal
 from wardian.data.surveying import Survey
 from wardian.data.tally import Tally
+from wardian.export.consent import REFUSED
 from wardian.export.filters import Filters
 from wardian.export.splitting import Split
 
 FEW_ROWS = 100
-NO_CONSENT = "none stated: for the use of whoever made the runs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +53,14 @@ def card(built: Built) -> dict[str, Any]:
         "signs": _sorted(tally.signs),
         "model": model_card(built.samplers) if built.form is Form.TOKENS else {},
         "choice": choice.as_json(),
-        "filters": _given(built.filters),
+        "filters": json.loads(json.dumps(built.filters.given())),
         "split": dict(built.split.shares),
         "kept_out": list(survey.eval_tasks.suites),
         "registered_secrets_searched": built.secrets,
-        "consent": choice.consent or NO_CONSENT,
+        "consent": {
+            "statement": choice.consent,
+            "runs_refused": survey.left_out.counts[REFUSED],
+        },
         "remarks": remarks(built),
         "left_out": {
             reason: {"count": count, "some": sorted(survey.left_out.named[reason])}
@@ -105,18 +109,6 @@ def _counts(built: Built) -> dict[str, int]:
         "runs_meant": survey.admitted,
         "runs_used": len(tally.run_ids),
     }
-
-
-def _given(filters: Filters) -> dict[str, Any]:
-    nothing: tuple[object, ...] = (None, "", (), 0, {})
-    values = {name: one for name, one in asdict(filters).items() if one not in nothing}
-    return {name: _plain(one) for name, one in values.items()}
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, tuple):
-        return [str(item) for item in cast("tuple[object, ...]", value)]
-    return value if isinstance(value, int | float) else str(value)
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:

@@ -1,6 +1,5 @@
 """Where the rows of chosen runs come from: one run in memory at a time, searched for secrets."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wardian.data.choice import Choice, Form
@@ -8,7 +7,7 @@ from wardian.data.choosing import Drop
 from wardian.data.rows import DataRow
 from wardian.data.surveying import read_run
 from wardian.errors import ConfigurationError
-from wardian.export.writing import texts
+from wardian.export.writing import holds_secret
 from wardian.runs import RunStore, Trajectory
 from wardian_policies.redaction.values import KnownValues
 
@@ -36,13 +35,9 @@ class Source:
         Ids are not text, so it is the run that they tell of that is searched.
         """
         run = read_run(self.store, run_id)
-        if self.known and any(self.known.find(text) for text in _texts(run)):
+        if any(holds_secret(record.data, self.known) for record in run.records):
             raise ConfigurationError(
                 f"Run {run_id} holds a registered secret.",
                 "Nothing was written: leave it out, or remove it with `agent runs rm`.",
             )
         return run
-
-
-def _texts(run: Trajectory) -> Iterator[str]:
-    return (text for record in run.records for text in texts(record.data))

@@ -17,6 +17,7 @@ from wardian.data.rows import Goal, Status
 from wardian.data.streams import WITHOUT_IDS, Streams, streams
 from wardian.errors import StorageError
 from wardian.events import Forked, ModelReplied
+from wardian.export.consent import REFUSED, Consent
 from wardian.export.filters import Filters
 from wardian.export.messages import openai, tools
 from wardian.export.rows import Unfit
@@ -53,6 +54,7 @@ class Survey:
     """Names; empty where any will do"""
     eval_tasks: EvalTasks
     left_out: LeftOut
+    consent: Consent
     read: int = 0
     admitted: int = 0
 
@@ -66,6 +68,8 @@ class Survey:
                 if not self._is_meant(run, filters):
                     continue
                 self.admitted += 1
+                if not self.consent.gives(run):
+                    raise Unfit(REFUSED)
                 yield self._look(run)
             except Contaminated as fault:
                 self.left_out.add(f"{run_id}, {fault.task}", str(fault))
