@@ -13,6 +13,7 @@ from wardian.cli.task_input import UsageError
 from wardian.cli.terminal import terminal, write
 from wardian.cli.train_progress import BarProgress, PlainProgress
 from wardian.errors import ExitCode
+from wardian.train.processes import is_first
 from wardian.train.recipe import Method, load_recipe
 from wardian.train.recipe_text import commented
 
@@ -100,6 +101,8 @@ def _train(
     except KeyboardInterrupt:
         say(f"Stopped at step {progress.step}. The same command goes on from the last checkpoint.")
         raise
+    if not is_first():
+        return ExitCode.DONE
     if done.was_done:
         say("This training had ended already; --fresh begins it anew.")
     if as_json:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wardian._version import __version__
+from wardian.train import processes
 from wardian.train.base import MODEL_FOLDER, Base, check_packages, prepare
 from wardian.train.checkpoints import RESULT_FILE, begin, result_of, write_json
 from wardian.train.errors import told
@@ -37,6 +38,8 @@ def train(recipe: Recipe, *, fresh: bool = False, seen: Seen = unseen) -> Traine
     Raises: ConfigurationError, ModelUnavailable, StorageError, TrainingStopped, OutOfMemory.
     """
     check_packages(recipe)
+    processes.keep_to_one_gpu()
+    seen = seen if processes.is_first() else unseen
     out = Path(recipe.out)
     with (
         quiet(),
@@ -44,8 +47,12 @@ def train(recipe: Recipe, *, fresh: bool = False, seen: Seen = unseen) -> Traine
             out, recipe.training.micro_batch_size, recipe.training.max_tokens, lora=recipe.is_lora
         ),
     ):
-        checkpoint = begin(recipe, {"data_sha256": _digest(recipe.data)}, fresh=fresh)
-        base = prepare(recipe)
+        if recipe.method is Method.GRPO:
+            processes.check_alone()
+        facts = {"data_sha256": _digest(recipe.data)}
+        with processes.first_before_others():
+            checkpoint = begin(recipe, facts, fresh=fresh and processes.is_first())
+            base = prepare(recipe)
         done = result_of(out)
         if done is not None:
             return Trained(
@@ -56,8 +63,10 @@ def train(recipe: Recipe, *, fresh: bool = False, seen: Seen = unseen) -> Traine
         if checkpoint:
             said = f"Going on from {checkpoint.name}."
             seen(Measured(step=0, steps=0, values={}, said=said))
-        model, facts = _trained(recipe, base, checkpoint, seen)
-        return _finished(recipe, base, model, facts)
+        model, result = _trained(recipe, base, checkpoint, seen)
+        if not processes.is_first():
+            return Trained(out=out, model=out / MODEL_FOLDER, base=base.folder, facts=result)
+        return _finished(recipe, base, model, result)
 
 
 def _digest(data: str) -> str:

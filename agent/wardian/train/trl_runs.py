@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wardian.evals.tasks import Task
+from wardian.train import processes
 from wardian.train.base import Base, load_weights, wants_bf16
 from wardian.train.checkpoints import CHECKPOINTS, mark, step_of, whole_checkpoints
 from wardian.train.collating import JudgedBatch, PairBatch, SftBatch
@@ -48,7 +49,7 @@ def train_offline(
         model.config.use_cache = False
     metrics = Metrics(Path(recipe.out), after_step=step_of(begin) if begin else 0)
     watching = _watching(recipe, metrics, seen)
-    if tasks := dev_tasks(recipe):
+    if processes.is_first() and (tasks := dev_tasks(recipe)):
         watching.append(_trying(recipe, Rollouts(recipe, base), tasks, metrics, seen))
     trainer = _trainer(recipe, base, examples, model, watching)
     trainer.train(resume_from_checkpoint=str(begin) if begin else None)
@@ -111,7 +112,7 @@ def _arguments(recipe: Recipe, *, has_dev: bool) -> dict[str, Any]:
         "max_steps": training.max_steps or -1,
         "per_device_train_batch_size": micro,
         "per_device_eval_batch_size": micro,
-        "gradient_accumulation_steps": max(1, training.batch_size // micro),
+        "gradient_accumulation_steps": max(1, training.batch_size // (micro * processes.count())),
         "learning_rate": recipe.learning_rate,
         "lr_scheduler_type": training.schedule
         if training.schedule != "constant"
@@ -141,6 +142,7 @@ def _arguments(recipe: Recipe, *, has_dev: bool) -> dict[str, Any]:
         "report_to": "none",
         "disable_tqdm": True,
         "dataloader_pin_memory": _has_gpu(),
+        "ddp_find_unused_parameters": False,
     }
     return made | _own_arguments(recipe)
 
@@ -188,7 +190,8 @@ def _on_events(out: Path, metrics: Metrics, seen: Seen) -> Any:
         seen(Measured(step=state.global_step, steps=state.max_steps, values=values))
 
     def on_save(_: Any, __: Any, state: Any, *___: Any, **____: Any) -> None:
-        mark(out / CHECKPOINTS / f"checkpoint-{state.global_step}")
+        if processes.is_first():
+            mark(out / CHECKPOINTS / f"checkpoint-{state.global_step}")
 
     def on_step_end(_: Any, args: Any, state: Any, control: Any, **__: Any) -> Any:
         if state.global_step == state.max_steps and args.eval_strategy != "no":

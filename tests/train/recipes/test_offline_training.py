@@ -110,6 +110,9 @@ def test_training_stops_when_dev_loss_does_not_fall_and_takes_the_best(
     assert done.facts["stopped_early"]
     assert done.facts["best_step"] == min(losses, key=lambda step: losses[step])
     assert done.facts["steps"] < 40
+    best = tmp_path / "o" / "checkpoints" / f"checkpoint-{done.facts['best_step']}"
+    kept = load_file(best / "model.safetensors")
+    assert all(torch.equal(kept[key], value) for key, value in weights(done).items())
 
 
 def test_success_on_dev_tasks_is_measured_by_attempts_with_the_weights_of_the_moment(
