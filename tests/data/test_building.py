@@ -23,6 +23,7 @@ from wardian.errors import ConfigurationError
 from wardian.events import Labelled, Rated, Rewarded, Tagged
 from wardian.export import Filters, Split
 from wardian.types import Finish, Stop
+from wardian_tools.types import Confidentiality
 
 GOOD, BAD = Turn(runs="good"), Turn(runs="bad")
 
@@ -420,6 +421,14 @@ def test_the_card_says_where_rows_come_from_and_what_was_left_out(shelf: Shelf) 
     assert card["consent"] == {"statement": "mine", "runs_refused": 0}
     assert card["choice"]["threshold"] == 1.0
     assert card["model"]["model_sha256"] == ["a" * 64]
+
+
+def test_the_card_counts_runs_that_read_what_is_labelled(shelf: Shelf) -> None:
+    shelf.add(Turn(runs="look", result="seen"), "Done.", reward=1.0)
+    shelf.add(Turn(runs="look", result="secret", label=Confidentiality.LOCAL), "Well.", reward=1.0)
+    dataset = shelf.build("sft")
+    assert dataset.card["flow"]["local"] == 1
+    assert any("keep here" in remark for remark in dataset.card["remarks"])
 
 
 def test_nothing_is_made_of_nothing(shelf: Shelf) -> None:

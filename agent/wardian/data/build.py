@@ -104,6 +104,7 @@ def build(
         split=split,
         secrets=len(secrets),
         files=files,
+        flow=source.flow,
     )
     content = card(built)
     write_card(content, output)

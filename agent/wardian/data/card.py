@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from platform import python_version
@@ -16,6 +17,7 @@ from wardian.data.tally import Tally
 from wardian.export.consent import REFUSED
 from wardian.export.filters import Filters
 from wardian.export.splitting import Split
+from wardian_policies.labels import FlowState
 
 FEW_ROWS = 100
 
@@ -33,6 +35,8 @@ class Built:
     secrets: int
     """How many registered values were looked for"""
     files: list[dict[str, Any]]
+    flow: Mapping[str, FlowState]
+    """By run: what it had read"""
 
 
 def card(built: Built) -> dict[str, Any]:
@@ -57,6 +61,7 @@ def card(built: Built) -> dict[str, Any]:
         "split": dict(built.split.shares),
         "kept_out": list(survey.eval_tasks.suites),
         "registered_secrets_searched": built.secrets,
+        "flow": _flow(built),
         "consent": {
             "statement": choice.consent,
             "runs_refused": survey.left_out.counts[REFUSED],
@@ -84,6 +89,17 @@ def remarks(built: Built) -> list[str]:
         found.append("No attempt was left out: imitating them all teaches what is done already.")
     if tally.rows < FEW_ROWS and choice.goal is not Goal.GRPO:
         found.append(f"So few rows ({tally.rows}) make a model narrow in more than two epochs.")
+    flow = _flow(built)
+    if flow["local"]:
+        found.append(
+            f"{flow['local']} runs read what the policy keeps on this machine: keep here what is "
+            "trained on them."
+        )
+    if flow["outside"]:
+        found.append(
+            f"{flow['outside']} runs read pages or tool servers: see that no words of others "
+            "are learnt as orders."
+        )
     found += [
         f"{one['name']} has no row: its share of the tasks is too small."
         for one in built.files
@@ -109,6 +125,13 @@ def _counts(built: Built) -> dict[str, int]:
         "runs_meant": survey.admitted,
         "runs_used": len(tally.run_ids),
     }
+
+
+def _flow(built: Built) -> dict[str, int]:
+    """How many of the runs had read what is labelled so."""
+    used = [state for run_id, state in built.flow.items() if run_id in built.tally.run_ids]
+    names = ("untrusted", "outside", "private", "local")
+    return {name: sum(getattr(state, name) is not None for state in used) for name in names}
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:
