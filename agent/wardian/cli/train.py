@@ -23,6 +23,8 @@ SUMMARIES = {
     Method.KTO: "Judge: make good replies likelier, and bad ones less likely.",
     Method.GRPO: "Try: attempt tasks in groups, and learn from what did better than its group.",
 }
+MEASURED = ("dev_loss", "dev_success_before", "dev_success")
+"""What is told at the end, where it was measured"""
 
 
 def register(app: typer.Typer) -> None:
@@ -109,9 +111,9 @@ def _train(
         print_json(done.facts)
     else:
         write(sys.stdout, f"{done.model}\n")
-    for name in ("best_step", "dev_loss", "dev_success_before", "dev_success"):
-        if name in done.facts:
-            say(f"{name.replace('_', ' ')}: {done.facts[name]:.4g}")
+    measured = [name for name in MEASURED if name in done.facts]
+    for name in ["best_step", *measured] if measured else []:
+        say(f"{name.replace('_', ' ')}: {done.facts[name]:.4g}")
     say(f"Curves: {done.out / 'curves.html'}")
     say(f"Register it with: agent models add {done.out} --name NAME")
     return ExitCode.DONE

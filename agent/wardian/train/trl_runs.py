@@ -48,7 +48,7 @@ def train_offline(
     if recipe.training.gradient_checkpointing:
         model.config.use_cache = False
     metrics = Metrics(Path(recipe.out), after_step=step_of(begin) if begin else 0)
-    watching = _watching(recipe, metrics, seen)
+    watching = _watching(recipe, metrics, seen, has_dev=bool(examples.dev))
     if processes.is_first() and (tasks := dev_tasks(recipe)):
         watching.append(_trying(recipe, Rollouts(recipe, base), tasks, metrics, seen))
     trainer = _trainer(recipe, base, examples, model, watching)
@@ -168,12 +168,12 @@ def _has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def _watching(recipe: Recipe, metrics: Metrics, seen: Seen) -> list[Any]:
+def _watching(recipe: Recipe, metrics: Metrics, seen: Seen, *, has_dev: bool) -> list[Any]:
     """Callbacks: tell and record each step, mark checkpoints, stop when nothing improves."""
     from transformers import EarlyStoppingCallback
 
     made: list[Any] = [_on_events(Path(recipe.out), metrics, seen)]
-    if recipe.dev.patience and (recipe.dev.data or recipe.dev.share):
+    if recipe.dev.patience and has_dev:
         made.append(EarlyStoppingCallback(early_stopping_patience=recipe.dev.patience))
     return made
 

@@ -115,6 +115,15 @@ def test_training_stops_when_dev_loss_does_not_fall_and_takes_the_best(
     assert all(torch.equal(kept[key], value) for key, value in weights(done).items())
 
 
+def test_a_single_task_is_trained_on_though_none_can_be_kept_apart(
+    small: Path, kit: Any, tmp_path: Path
+) -> None:
+    kit.write_rows(tmp_path / "sft.jsonl", "sft", [kit.token_row(PROMPT, GOOD)] * 2)
+    more = {"dev.share": 0.1, "training.max_steps": 1}
+    done = train(recipe(Method.SFT, small, tmp_path, tmp_path / "o", **more))
+    assert done.facts["dev_rows"] == 0
+
+
 def test_success_on_dev_tasks_is_measured_by_attempts_with_the_weights_of_the_moment(
     kit: Any, tmp_path: Path
 ) -> None:
