@@ -25,11 +25,12 @@ from wardian.events import (
 from wardian.reruns.forking import annotate
 from wardian.runs import RunStore
 from wardian.types import Finish, Message, Reply, Role, Sampling, Stop, Task, TokenRecord, Usage
-from wardian_tools.types import ResultStatus, ToolCall, ToolResult
+from wardian_tools.types import Confidentiality, ResultStatus, ToolCall, ToolResult
 
 NEEDED = ("llama_cpp", "numpy", "jinja2", "gguf")
 collect_ignore_glob = [] if all(map(find_spec, NEEDED)) else ["test_data_tiny.py"]
 
+PYTHON: dict[str, Any] = {"name": "python", "description": "Run.", "parameters": {}}
 TEMPERATURE = 2.0
 """So high that attempts at a task differ"""
 MODEL, TEMPLATE = "a" * 64, "b" * 64
@@ -45,6 +46,8 @@ class Turn:
     finish: Finish = Finish.STOP
     problem: str | None = None
     """Of its call"""
+    label: Confidentiality = Confidentiality.PUBLIC
+    """Of its result"""
 
     @property
     def text(self) -> str:
@@ -73,6 +76,7 @@ class Shelf:
         model_sha256: str = MODEL,
         model: dict[str, Any] | None = None,
         parent: dict[str, Any] | None = None,
+        fork: dict[str, Any] | None = None,
         suspicions: tuple[str, ...] = (),
         rated: bool | None = None,
     ) -> str:
@@ -86,13 +90,14 @@ class Shelf:
                 task=Task(prompt=prompt),
                 system_prompt="",
                 model={"name": "bytes", **(model or {})},
-                tools=({"name": "python", "description": "Run.", "parameters": {}},),
+                tools=({**PYTHON, "effects": ["executes"]},),
                 policy={},
                 sandbox={},
                 workspace="/workspace",
                 wardian_version="0",
                 tags=(*named, *tags),
                 parent=parent or {},
+                fork=fork or {},
             )
         ]
         whole = [one if isinstance(one, Turn) else Turn(says=one) for one in turns]
@@ -172,7 +177,13 @@ def replied(
         suffix = b"|"
         if turn.runs:
             status = ResultStatus.MALFORMED if turn.problem else ResultStatus.OK
-            result = ToolResult(call_id=call.id, name="python", status=status, content=turn.result)
+            result = ToolResult(
+                call_id=call.id,
+                name="python",
+                status=status,
+                content=turn.result,
+                confidentiality=turn.label,
+            )
             events.append(CallFinished(step=step, result=result))
             suffix = f"({turn.result})".encode()
     return events

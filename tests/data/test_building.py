@@ -20,9 +20,10 @@ from wardian.data.rows import (
     TokenRow,
 )
 from wardian.errors import ConfigurationError
-from wardian.events import Rated, Rewarded
+from wardian.events import Labelled, Rated, Rewarded, Tagged
 from wardian.export import Filters, Split
 from wardian.types import Finish, Stop
+from wardian_tools.types import Confidentiality
 
 GOOD, BAD = Turn(runs="good"), Turn(runs="bad")
 
@@ -87,6 +88,24 @@ def test_a_users_rating_is_a_reward_where_no_verifier_spoke(shelf: Shelf) -> Non
     shelf.add("liked", rated=True)
     shelf.add("disliked", rated=False)
     assert [read(row.token_ids) for row in tokens(shelf.build("sft"))] == ["[Count.]liked"]
+
+
+def test_a_label_is_a_reward_and_a_tag_may_come_later(shelf: Shelf) -> None:
+    run = shelf.add("five", task="", reward=None)
+    shelf.note(run, Labelled(name="reward", value="0.9"))
+    assert [row.reward for row in tokens(shelf.build("sft", threshold=0.8))] == [0.9]
+    shelf.note(run, Tagged(added=("task:late/1",)))
+    (row,) = tokens(shelf.build("sft", threshold=0.8))
+    assert (row.origin.task, row.origin.family) == ("late/1", "late")
+
+
+def test_runs_whose_consent_is_refused_are_left_out(shelf: Shelf) -> None:
+    shelf.add("mine", reward=1.0)
+    theirs = shelf.add("theirs", reward=1.0)
+    shelf.note(theirs, Labelled(name="consent", value="no"))
+    dataset = shelf.build("sft")
+    assert [read(row.token_ids) for row in tokens(dataset)] == ["[Count.]mine"]
+    assert dataset.card["consent"]["runs_refused"] == 1
 
 
 def test_the_best_of_each_task_are_kept_and_equal_ones_once(shelf: Shelf) -> None:
@@ -215,6 +234,18 @@ def test_a_pair_that_says_the_opposite_of_another_is_left_out(shelf: Shelf) -> N
     dataset = shelf.build("dpo")
     assert dataset.card["counts"]["rows"] == 1
     assert left_out(dataset) == {"of a pair, it says the opposite of another": 1}
+
+
+def test_what_the_user_preferred_makes_pairs_of_the_same_ids(shelf: Shelf) -> None:
+    parent = shelf.add(BAD, "Wrong.")
+    shelf.note(parent, Rated(step=1, good=False))
+    fork = {"run_id": parent, "step": 1, "group": "G", "index": 0}
+    shelf.add(GOOD, "Right.", fork=fork)
+    (row,) = shelf.build("dpo").rows(PairRow)
+    assert (read(row.chosen.token_ids), read(row.rejected.token_ids)) == ("<good>", "<bad>")
+    assert set(row.signs) == {"rated", "forked"}
+    (text,) = shelf.build("dpo", form=Form.TEXT).rows(TextPairRow)
+    assert text.origin.run_id != text.rejected_origin.run_id
 
 
 def test_environment_errors_are_never_the_worse_of_a_pair(shelf: Shelf) -> None:
@@ -357,6 +388,8 @@ def test_a_registered_secret_ends_it_and_leaves_no_file(shelf: Shelf) -> None:
     with pytest.raises(ConfigurationError, match="registered secret"):
         shelf.build("sft", secrets={"KEY": "hunter22hunter22"})
     assert not (shelf.folder / "rows.jsonl").exists()
+    with pytest.raises(ConfigurationError, match="What is asked for"):
+        shelf.build("sft", secrets={"KEY": "hunter33hunter33"}, consent="hunter33hunter33")
     assert shelf.build("sft", secrets={"KEY": "another-secret-value"}).card["counts"]["rows"] == 1
 
 
@@ -385,8 +418,17 @@ def test_the_card_says_where_rows_come_from_and_what_was_left_out(shelf: Shelf) 
     assert card["left_out"] == {"it earned too little": {"count": 1, "some": [poor]}}
     assert (card["counts"]["runs_read"], card["counts"]["runs_meant"]) == (3, 2)
     assert card["filters"] == {"tags": ["mine"]}
-    assert (card["consent"], card["choice"]["threshold"]) == ("mine", 1.0)
+    assert card["consent"] == {"statement": "mine", "runs_refused": 0}
+    assert card["choice"]["threshold"] == 1.0
     assert card["model"]["model_sha256"] == ["a" * 64]
+
+
+def test_the_card_counts_runs_that_read_what_is_labelled(shelf: Shelf) -> None:
+    shelf.add(Turn(runs="look", result="seen"), "Done.", reward=1.0)
+    shelf.add(Turn(runs="look", result="secret", label=Confidentiality.LOCAL), "Well.", reward=1.0)
+    dataset = shelf.build("sft")
+    assert dataset.card["flow"]["local"] == 1
+    assert any("keep here" in remark for remark in dataset.card["remarks"])
 
 
 def test_nothing_is_made_of_nothing(shelf: Shelf) -> None:

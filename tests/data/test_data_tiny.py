@@ -1,5 +1,6 @@
 """Real runs of the built-in model: what is recorded is what llama.cpp saw and sampled."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +10,18 @@ import numpy as np
 import pytest
 from tests.data.conftest import TEMPERATURE, Shelf
 
+from wardian import Agent
 from wardian.cli.dispatch import dispatch
 from wardian.data.rows import Dataset, JudgedRow, PairRow, TokenRow
 from wardian.data.showing import Part, parts, vocabulary_of
 from wardian.data.vocabulary import read_vocabulary
 from wardian.errors import ConfigurationError
+from wardian.events import Rated
 from wardian.models.catalogue import TINY_PATH
+from wardian.reruns import resume
+from wardian.runs import RunStore
+from wardian.types import Sampling
+from wardian_policies.types import Budgets
 
 pytestmark = pytest.mark.xdist_group("training_data")  # the runs are made once
 
@@ -46,10 +53,45 @@ def test_another_engine_gives_the_recorded_ids_the_recorded_logprobs(
     for row in rows:
         assert row.sampling["temperature"] == TEMPERATURE
         assert not any(row.constrained)
-        expected = [0.0, *logprobs(engine, row.token_ids, TEMPERATURE)]
-        for place, is_sampled in enumerate(row.loss_mask):
-            if is_sampled:
-                assert row.logprobs[place] == pytest.approx(expected[place], abs=0.02)
+        check_logprobs(engine, row)
+
+
+def check_logprobs(engine: Any, row: TokenRow) -> None:
+    expected = [0.0, *logprobs(engine, row.token_ids, row.sampling["temperature"])]
+    for place, is_sampled in enumerate(row.loss_mask):
+        if is_sampled:
+            assert row.logprobs[place] == pytest.approx(expected[place], abs=0.02)
+
+
+async def stopped_and_resumed(store: RunStore, workspace: Path) -> str:
+    """One step in a process of llama.cpp, the rest in another."""
+    run_id = ""
+    for steps in (1, 8):
+        agent: Agent[Any] = Agent(
+            "tiny",
+            workspace=workspace,
+            store=store,
+            budgets=Budgets(steps=steps),
+            sampling=Sampling(temperature=1.0, constrain=False, seed=1),
+        )
+        async with agent:
+            if run_id:
+                await (await resume(agent, run_id)).perform()
+            else:
+                run_id = (await agent.run("How many lines are in notes.txt?")).run_id
+    return run_id
+
+
+def test_a_run_that_went_on_in_another_process_is_exact_in_both(shelf: Shelf, engine: Any) -> None:
+    workspace = shelf.folder / "workspace"
+    workspace.mkdir()
+    (workspace / "notes.txt").write_text("one\ntwo\n")
+    run_id = asyncio.run(stopped_and_resumed(shelf.store, workspace))
+    shelf.note(run_id, Rated(step=0, good=True))
+    rows = list(shelf.build("sft", ids=[run_id]).rows(TokenRow))
+    assert [[span.step for span in row.steps] for row in rows] == [[1], [2]]
+    for row in rows:
+        check_logprobs(engine, row)
 
 
 def test_rows_of_all_goals_share_their_prompts(tiny_shelf: Shelf) -> None:
@@ -136,12 +178,12 @@ def agent(tiny_shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Callable[..., i
     return lambda *words: dispatch(["data", *words])
 
 
-Agent = Callable[..., int]
+Command = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
 
 
-def test_the_command_builds_and_shows(agent: Agent, capsys: Captured) -> None:
-    build = ("build", "--for", "sft", "--all", "--near", "1", "-o", "cli.jsonl")
+def test_the_command_builds_and_shows(agent: Command, capsys: Captured) -> None:
+    build = ("build", "--for", "sft", "--all", "--near-duplicates", "1", "-o", "cli.jsonl")
     assert agent(*build) == 0
     assert "tokens to train on, in cli.jsonl" in capsys.readouterr().err
     assert agent("show", "cli.jsonl", "-n", "1") == 0
@@ -161,7 +203,7 @@ def test_the_command_builds_and_shows(agent: Agent, capsys: Captured) -> None:
     ],
 )
 def test_what_is_wrong_is_said_with_its_exit_code(
-    agent: Agent, capsys: Captured, words: list[str], code: int, said: str
+    agent: Command, capsys: Captured, words: list[str], code: int, said: str
 ) -> None:
     assert agent(*words) == code
     assert said in capsys.readouterr().err

@@ -14,6 +14,7 @@ COMMANDS = {
     "tasks": ("wardian.cli.tasks", "List, try and make tasks with a check, also of runs."),
     "export": ("wardian.cli.export", "Write recorded runs as a dataset."),
     "data": ("wardian.cli.data", "Make training data of recorded runs, and look at it."),
+    "improve": ("wardian.cli.improve", "Make a model better by its own attempts, round by round."),
     "train": ("wardian.cli.train", "Train a model on recorded runs, or by attempts at tasks."),
     "import": ("wardian.cli.importing", "Take runs that others recorded into the store."),
     "models": ("wardian.cli.models", "List, get, choose and measure models."),

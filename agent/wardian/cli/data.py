@@ -4,12 +4,13 @@ import typer
 
 from wardian.cli.data_build import build_data
 from wardian.cli.data_show import show_data
+from wardian.cli.filter_options import filtered
 
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Make training data of runs, and look at it.")
     group.command("build", epilog="Example: agent data build --for sft --all -o sft.jsonl")(
-        build_data
+        filtered(build_data)
     )
     group.command("show", epilog="Example: agent data show sft.jsonl -n 2")(show_data)
     app.add_typer(group, name="data")

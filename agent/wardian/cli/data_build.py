@@ -1,7 +1,6 @@
 """`agent data build`: recorded runs to rows that a trainer reads."""
 
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,7 @@ from wardian.cli.task_input import UsageError
 from wardian.cli.terminal import write
 from wardian.data import Caps, Choice, Dataset, Form, Goal, Scope, build
 from wardian.errors import ExitCode
-from wardian.export import Filters, Rating, Split
+from wardian.export import Filters, Split
 
 Names = list[str] | None
 
@@ -26,6 +25,7 @@ def build_data(
     goal: Annotated[Goal, typer.Option("--for", help="What to train.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")],
     every: Annotated[bool, typer.Option("--all", help="Every recorded run.")] = False,
+    filters: Filters,
     suite: Annotated[
         Names, typer.Option(metavar="SUITE", help="Only attempts at tasks of this suite.")
     ] = None,
@@ -51,8 +51,8 @@ def build_data(
     max_tokens: Annotated[
         int, typer.Option(min=0, metavar="N", help="Leave longer runs out; 0 is none.")
     ] = 0,
-    near: Annotated[
-        float, typer.Option(metavar="SHARE", help="Alike in this share of words is one; 1: equal.")
+    near_duplicates: Annotated[
+        float, typer.Option(metavar="X", help="Rows that share X of their text are one; 1: equal.")
     ] = 0.9,
     rows: Annotated[Form, typer.Option(help="What rows are made of.")] = Form.AUTO,
     pairs: Annotated[
@@ -65,27 +65,16 @@ def build_data(
         str, typer.Option(metavar="HASH", help="Sampled by these weights; `any` of a tokenizer.")
     ] = "",
     role: Annotated[str, typer.Option(metavar="NAME", help="Runs of this sub-agent.")] = "",
-    against: Annotated[
+    decontaminate: Annotated[
         Names, typer.Option(metavar="SUITE", help="Keep the dev and test tasks of it out too.")
     ] = None,
     with_suspicious: Annotated[
         bool, typer.Option("--with-suspicious", help="Believe rewards marked for review.")
     ] = False,
     consent: Annotated[
-        str, typer.Option(metavar="TEXT", help="Whose leave there is, for the card.")
+        str, typer.Option(metavar="TEXT", help="For the card: who agreed, and to what.")
     ] = "",
     seed: Annotated[int, typer.Option(metavar="N", help="Mixes the order.")] = 0,
-    status: Annotated[Names, typer.Option(metavar="END", help="That ended so: `done`, …")] = None,
-    model: Annotated[
-        str, typer.Option(metavar="NAME", help="Of this model, or a pattern: `openai/*`.")
-    ] = "",
-    tool: Annotated[Names, typer.Option(metavar="NAME", help="That called this tool.")] = None,
-    tag: Annotated[Names, typer.Option(metavar="TAG", help="With this tag.")] = None,
-    since: Annotated[
-        datetime | None, typer.Option(metavar="DATE", help="That began then (UTC) or later.")
-    ] = None,
-    rated: Annotated[Rating | None, typer.Option(help="That you rated so.")] = None,
-    min_steps: Annotated[int, typer.Option(min=0, metavar="N", help="Of N steps or more.")] = 0,
     split: Annotated[
         str, typer.Option(metavar="SHARES", help="Into several files: train:0.9,dev:0.1.")
     ] = "",
@@ -103,7 +92,7 @@ def build_data(
         margin=margin,
         reward=reward,
         suites=tuple(suite or ()),
-        against=tuple(against or ()),
+        against=tuple(decontaminate or ()),
         role=role,
         form=rows,
         scope=pairs,
@@ -113,22 +102,13 @@ def build_data(
             rows=max_rows or None,
             balanced=balance,
         ),
-        near=near,
+        near=near_duplicates,
         max_tokens=max_tokens or None,
         weights=weights,
         difficulty=_shares(difficulty),
         with_suspicious=with_suspicious,
         consent=consent,
         seed=seed,
-    )
-    filters = Filters(
-        status=tuple(status or ()),
-        model=model,
-        tools=tuple(tool or ()),
-        tags=tuple(tag or ()),
-        since=since,
-        rated=rated,
-        min_steps=min_steps,
     )
     known = store()
     ids = known.ids() if every else [known.find(run) for run in runs or ()]

@@ -10,6 +10,7 @@ from wardian.cli import models_hub, models_own, models_probe
 from wardian.cli.grouping import group_of
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.models_hub import say
+from wardian.cli.promote import promote_model
 from wardian.errors import ConfigurationError, ExitCode, ModelUnavailable
 from wardian.models.catalogue import KnownModel, known_models, local_file, resolve_model
 from wardian.models.detection import FoundModel, find_served, takes_tools
@@ -40,6 +41,9 @@ def register(app: typer.Typer) -> None:
     )
     group.command("add", epilog="Example: agent models add training/ --name better")(models_own.add)
     group.command("use", epilog="Example: agent models use tiny")(models_own.use)
+    group.command("promote", epilog="Example: agent models promote local:better --suite mine/")(
+        promote_model
+    )
     group.command("rollback", epilog="Example: agent models rollback")(models_own.rollback)
     group.command("history", epilog="Example: agent models history")(models_own.history)
     group.command("show", epilog="Example: agent models show tiny")(show)

@@ -13,6 +13,7 @@ from wardian.cli.task_input import UsageError
 from wardian.cli.terminal import terminal, write
 from wardian.cli.train_progress import BarProgress, PlainProgress
 from wardian.errors import ExitCode
+from wardian.train.processes import is_first
 from wardian.train.recipe import Method, load_recipe
 from wardian.train.recipe_text import commented
 
@@ -22,6 +23,8 @@ SUMMARIES = {
     Method.KTO: "Judge: make good replies likelier, and bad ones less likely.",
     Method.GRPO: "Try: attempt tasks in groups, and learn from what did better than its group.",
 }
+MEASURED = ("dev_loss", "dev_success_before", "dev_success")
+"""What is told at the end, where it was measured"""
 
 
 def register(app: typer.Typer) -> None:
@@ -100,15 +103,17 @@ def _train(
     except KeyboardInterrupt:
         say(f"Stopped at step {progress.step}. The same command goes on from the last checkpoint.")
         raise
+    if not is_first():
+        return ExitCode.DONE
     if done.was_done:
         say("This training had ended already; --fresh begins it anew.")
     if as_json:
         print_json(done.facts)
     else:
         write(sys.stdout, f"{done.model}\n")
-    for name in ("best_step", "dev_loss", "dev_success_before", "dev_success"):
-        if name in done.facts:
-            say(f"{name.replace('_', ' ')}: {done.facts[name]:.4g}")
+    measured = [name for name in MEASURED if name in done.facts]
+    for name in ["best_step", *measured] if measured else []:
+        say(f"{name.replace('_', ' ')}: {done.facts[name]:.4g}")
     say(f"Curves: {done.out / 'curves.html'}")
     say(f"Register it with: agent models add {done.out} --name NAME")
     return ExitCode.DONE

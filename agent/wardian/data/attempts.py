@@ -5,7 +5,8 @@ import json
 from dataclasses import dataclass
 
 from wardian.data.rows import Origin, Status
-from wardian.events import Rated, Rewarded
+from wardian.events import Rated, Rewarded, Tagged
+from wardian.runs.filters import facts_of_run
 from wardian.runs.trajectory import Trajectory
 from wardian.types import Stop
 
@@ -22,7 +23,7 @@ STATUS = {
     Stop.FAILED: Status.ENV_ERROR,
 }
 USER = "user"
-"""Source of a reward that is the user's rating"""
+"""Source of a reward that is the user's"""
 TASK_CHARS = 16
 
 
@@ -42,7 +43,8 @@ def status_of(run: Trajectory) -> Status:
 
 
 def earned(run: Trajectory, source: str = "") -> Earned | None:
-    """What a verifier said last of the whole run, or the one named; else the user's rating."""
+    """What a verifier said last of the whole run, or the one named; else what the user did: the
+    run's label `reward`, or its rating."""
     for event in reversed(run.events):
         if isinstance(event, Rewarded) and event.step == 0 and source in ("", event.source):
             return Earned(
@@ -52,6 +54,8 @@ def earned(run: Trajectory, source: str = "") -> Earned | None:
                 suspicions=event.suspicions,
             )
     if source in ("", USER):
+        if (label := facts_of_run(run).reward) is not None:
+            return Earned(value=label, source=USER, version="1")
         rated = [e for e in run.events if isinstance(e, Rated) and e.step == 0]
         if rated:
             return Earned(value=float(rated[-1].good), source=USER, version="1")
@@ -78,7 +82,11 @@ def origin_of(run: Trajectory, *, branch: int = 0, model_sha256: str = "") -> Or
 
 def tagged(run: Trajectory, name: str) -> str:
     """The value of a tag `name:value`."""
-    tags = run.started.tags if run.started else ()
+    tags = dict.fromkeys(run.started.tags if run.started else ())
+    for event in run.events:
+        if isinstance(event, Tagged):
+            tags |= dict.fromkeys(event.added)
+            tags = {tag: None for tag in tags if tag not in event.removed}
     found = (tag.partition(":")[2] for tag in tags if tag.startswith(f"{name}:"))
     return next(found, "")
 

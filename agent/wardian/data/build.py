@@ -7,41 +7,48 @@ before all of it is. The same runs and the same choice give the same rows, byte 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from wardian.data.card import Built, card
 from wardian.data.choice import Choice, Form
 from wardian.data.choosing import Attempt
-from wardian.data.contamination import eval_tasks
+from wardian.data.held_out import eval_tasks
 from wardian.data.imitating import imitated
 from wardian.data.judging import judged
 from wardian.data.models import Sampler, form_of, of_one_tokenizer
-from wardian.data.pairing import ALIKE, ALONE, prompt_rows
+from wardian.data.pairing import ALIKE, ALONE, TOO_EASY, TOO_HARD, prompt_rows
 from wardian.data.preferring import preferred
 from wardian.data.rows import Dataset, Goal, written
 from wardian.data.source import Made, Source
-from wardian.data.surveying import LeftOut, Survey
+from wardian.data.surveying import LeftOut, Survey, read_run
 from wardian.data.tally import Tally
 from wardian.errors import ConfigurationError, StorageError, WardianError
 from wardian.evals.loading import load_suite
 from wardian.evals.tasks import Suite
 from wardian.export.card import write_card
+from wardian.export.consent import Consent
 from wardian.export.filters import Filters
+from wardian.export.parts import Part
 from wardian.export.splitting import Split
-from wardian.export.writing import Part
+from wardian.export.writing import holds_secret
 from wardian.runs import RunStore
 from wardian_policies.redaction.values import KnownValues
 
 REASONS_SHOWN = 3
+OTHER_TASKS = "Collect attempts at a higher temperature, or at other tasks."
 REMEDIES = {
-    "nothing says what it is worth": "Grade them: `agent eval`; or rate them: `agent runs rate`.",
-    "it earned too little": "Lower what counts as good with --threshold, or collect more attempts.",
-    "it is an attempt at an eval task": "Collect attempts at tasks of a train split.",
-    "it is too long": "Raise --max-tokens.",
     ALONE: "Collect several attempts at each task.",
-    ALIKE: "Collect attempts at a higher temperature or at other tasks, or lower --margin.",
+    ALIKE: f"{OTHER_TASKS} Or lower --margin.",
+    TOO_HARD: OTHER_TASKS,
+    TOO_EASY: OTHER_TASKS,
+    "it earned too little": "Lower what counts as good with --threshold, or collect more attempts.",
+    "nothing says what it is worth": "Grade them: `agent eval`; or rate them: `agent runs rate`.",
+    "it is too long": "Raise --max-tokens.",
+    "it is an attempt at an eval task": "Collect attempts at tasks of a train split.",
 }
+"""By reason; of several that apply, the first"""
 
 
 class NothingToLearn(WardianError):
@@ -64,6 +71,11 @@ def build(
     secret, an unknown suite; StorageError where nothing can be written.
     """
     filters, split, secrets = filters or Filters(), split or Split(), secrets or {}
+    known = KnownValues(secrets)
+    if holds_secret([asdict(choice), filters.given()], known):  # it will stand on the card
+        raise ConfigurationError(
+            "What is asked for holds a registered secret.", "Ask for it in other words."
+        )
     suites = [(name, load_suite(name)) for name in choice.suites]
     if choice.goal is Goal.GRPO and not suites:
         raise ConfigurationError(
@@ -75,11 +87,12 @@ def build(
         suites=frozenset(suite.name for _, suite in suites),
         eval_tasks=eval_tasks([*choice.suites, *choice.against]),
         left_out=LeftOut(),
+        consent=Consent(lambda run_id: read_run(store, run_id)),
     )
     found = list(survey.attempts(sorted(dict.fromkeys(run_ids)), filters))
     found, form, samplers = _of_one_kind(found, survey)
     drop, tally = survey.left_out.add, Tally()
-    source = Source(store=store, choice=choice, form=form, known=KnownValues(secrets), drop=drop)
+    source = Source(store=store, choice=choice, form=form, known=known, drop=drop)
     made = _made(found, suites, source)
     files = _write(made, survey, tally, split, output)
     built = Built(
@@ -91,6 +104,7 @@ def build(
         split=split,
         secrets=len(secrets),
         files=files,
+        flow=source.flow,
     )
     content = card(built)
     write_card(content, output)
@@ -154,7 +168,7 @@ def _check_teaches(tally: Tally, survey: Survey) -> None:
         why = "; ".join(f"{count}: {reason}" for reason, count in reasons)
         raise NothingToLearn(
             f"None of {survey.read} runs gave a row{f' ({why})' if why else ''}.",
-            next((REMEDIES[reason] for reason, _ in reasons if reason in REMEDIES), ""),
+            next((REMEDIES[one] for one in REMEDIES if one in survey.left_out.counts), ""),
         )
     if choice.goal is Goal.KTO and len(tally.labels) == 1:
         (label,) = tally.labels

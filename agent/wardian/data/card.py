@@ -1,7 +1,9 @@
 """The card of a dataset: what is in it, where it comes from, and what was left out and why."""
 
+import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from platform import python_version
 from typing import Any
@@ -12,11 +14,12 @@ from wardian.data.models import Sampler, model_card
 from wardian.data.rows import SCHEMA, Goal
 from wardian.data.surveying import Survey
 from wardian.data.tally import Tally
+from wardian.export.consent import REFUSED
 from wardian.export.filters import Filters
 from wardian.export.splitting import Split
+from wardian_policies.labels import FlowState
 
 FEW_ROWS = 100
-NO_CONSENT = "none stated: for the use of whoever made the runs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,8 @@ class Built:
     secrets: int
     """How many registered values were looked for"""
     files: list[dict[str, Any]]
+    flow: Mapping[str, FlowState]
+    """By run: what it had read"""
 
 
 def card(built: Built) -> dict[str, Any]:
@@ -52,11 +57,15 @@ def card(built: Built) -> dict[str, Any]:
         "signs": _sorted(tally.signs),
         "model": model_card(built.samplers) if built.form is Form.TOKENS else {},
         "choice": choice.as_json(),
-        "filters": _given(built.filters),
+        "filters": json.loads(json.dumps(built.filters.given())),
         "split": dict(built.split.shares),
         "kept_out": list(survey.eval_tasks.suites),
         "registered_secrets_searched": built.secrets,
-        "consent": choice.consent or NO_CONSENT,
+        "flow": _flow(built),
+        "consent": {
+            "statement": choice.consent,
+            "runs_refused": survey.left_out.counts[REFUSED],
+        },
         "remarks": remarks(built),
         "left_out": {
             reason: {"count": count, "some": sorted(survey.left_out.named[reason])}
@@ -79,7 +88,23 @@ def remarks(built: Built) -> list[str]:
     if choice.goal is Goal.SFT and len(tally.rewards) == 1 and not built.survey.left_out.counts:
         found.append("No attempt was left out: imitating them all teaches what is done already.")
     if tally.rows < FEW_ROWS and choice.goal is not Goal.GRPO:
-        found.append(f"{tally.rows} rows are few: more than two epochs make a model narrow.")
+        found.append(f"So few rows ({tally.rows}) make a model narrow in more than two epochs.")
+    flow = _flow(built)
+    if flow["local"]:
+        found.append(
+            f"{flow['local']} runs read what the policy keeps on this machine: keep here what is "
+            "trained on them."
+        )
+    if flow["outside"]:
+        found.append(
+            f"{flow['outside']} runs read pages or tool servers: see that no words of others "
+            "are learnt as orders."
+        )
+    found += [
+        f"{one['name']} has no row: its share of the tasks is too small."
+        for one in built.files
+        if not one["rows"]
+    ]
     if len(tally.families) > 1:
         family, count = tally.families.most_common(1)[0]
         if count > tally.rows / 2:
@@ -102,13 +127,11 @@ def _counts(built: Built) -> dict[str, int]:
     }
 
 
-def _given(filters: Filters) -> dict[str, Any]:
-    nothing: tuple[object, ...] = (None, "", (), 0, {})
-    values = {name: one for name, one in asdict(filters).items() if one not in nothing}
-    return {
-        name: list(one) if isinstance(one, tuple) else one if isinstance(one, int) else str(one)
-        for name, one in values.items()
-    }
+def _flow(built: Built) -> dict[str, int]:
+    """How many of the runs had read what is labelled so."""
+    used = [state for run_id, state in built.flow.items() if run_id in built.tally.run_ids]
+    names = ("untrusted", "outside", "private", "local")
+    return {name: sum(getattr(state, name) is not None for state in used) for name in names}
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """What a dataset is to be like."""
 
+import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -77,8 +78,7 @@ class Choice:
             )
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
-            if name != "consent"
-        }
+        """Without `consent`, which a card has a place of its own for."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        del plain["consent"]
+        return plain

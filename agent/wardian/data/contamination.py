@@ -1,35 +1,34 @@
 """What training data must not hold: tasks that models are evaluated on.
 
-A run is contaminated where it attempted a task of a dev or test split, was asked the same, or has
-a passage of one in it: any `WORDS` words in a row of its prompt, of its files, or of what only its
-grader knows, or a long expected answer. A passage that stands in several tasks, or in one of the
-train split, is the wording of their family and gives none of them away.
+A run is contaminated where it attempted a task of a dev or test split, was asked the same, has a
+long expected answer in it, or half of a text of such a task: of its prompt, of a file, or of what
+only its grader knows. A text is told by its passages of `WORDS` words; one that stands in several
+tasks, or in any of a train split, is the wording of their family and counts for none of them.
 Covers: everything that was said in a run, results of tools included, whatever case, blanks and
 punctuation it has.
-Does not cover: a task retold in other words, or in another language.
-Source for the length and for leaving out what many have: Brown et al., "Language Models are
-Few-Shot Learners", arXiv:2005.14165, appendix C.
+Does not cover: a task retold in other words, or in another language; less than half of a text.
+Source: for the length and for leaving out what many have, Brown et al., "Language Models are
+Few-Shot Learners", arXiv:2005.14165, appendix C; for the half, Lambert et al., "Tülu 3",
+arXiv:2411.15124, section 3.2.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 from wardian.data.attempts import tagged
-from wardian.evals.loading import built_in_names, load_suite
-from wardian.evals.tasks import Split, Suite, Task
+from wardian.evals.tasks import Split
 from wardian.events import CallFinished, ModelReplied, Noted, RunStarted
 from wardian.export.overlap import ngrams, words
 from wardian.export.rows import Unfit
 from wardian.runs.trajectory import Trajectory
 
 WORDS = 13
-COMMON = 3
-"""In as many tasks or more, a passage is the family's wording."""
-ANSWER_CHARS = 24
-"""A shorter answer, such as 42, is right for many tasks."""
-EXPECTED = ("expected", "text", "contains", "prints")
-"""Keys of a verifier that hold what it wants"""
+SHARE = 0.5
+MANY = 40
+"""So many passages of a long text are enough: about as many words in a row"""
+
+Passage = tuple[str, ...]
 
 
 class Contaminated(Unfit):
@@ -41,108 +40,78 @@ class Contaminated(Unfit):
 
 
 @dataclass(frozen=True, slots=True)
+class HeldText:
+    """A text of an eval task."""
+
+    task: str
+    """Its name, such as `core: files/rename-003 (test)`"""
+    passages: int
+    """Those that stand nowhere else"""
+
+    def is_given_away(self, found: int) -> bool:
+        return found >= MANY or found >= SHARE * self.passages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A prompt of an eval task."""
+
+    task: str
+    has_files: bool
+    """So that the same words with other files ask for something else"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvalTasks:
-    """The tasks that no training data may come from."""
+    """The tasks that no training data may come from; `eval_tasks` gathers them."""
 
     suites: tuple[str, ...] = ()
     """name, version and digest of each, in words"""
     ids: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
-    """(suite, task id) → its name, such as `core: files/rename-003 (test)`"""
-    prompts: dict[str, str] = field(default_factory=dict[str, str])
-    """Words of a prompt → the same"""
-    passages: dict[tuple[str, ...], str] = field(default_factory=dict[tuple[str, ...], str])
-    """`WORDS` words → the same"""
+    """(suite, task id) → the task's name"""
+    prompts: dict[str, Asked] = field(default_factory=dict[str, Asked])
+    """By the words of a prompt"""
+    texts: list[HeldText] = field(default_factory=list[HeldText])
+    passages: dict[Passage, list[int]] = field(default_factory=dict[Passage, list[int]])
+    """→ places in `texts`"""
     answers: dict[str, str] = field(default_factory=dict[str, str])
-    """Words of a long expected answer → the same"""
+    """Words of a long expected answer → the task's name"""
 
     def check(self, run: Trajectory) -> None:
         """Raises: Contaminated where the run must not be trained on."""
-        if name := self.ids.get((tagged(run, "suite"), tagged(run, "task"))):
+        suite, task, split = (tagged(run, name) for name in ("suite", "task", "split"))
+        if name := self.ids.get((suite, task)):
             raise Contaminated("it is an attempt at an eval task", name)
-        if (split := tagged(run, "split")) in (Split.DEV, Split.TEST):
-            name = f"{tagged(run, 'suite')}: {tagged(run, 'task')} ({split})"
+        if split in (Split.DEV, Split.TEST):
+            name = f"{suite}: {task} ({split})"
             raise Contaminated("it is an attempt at an eval task", name)
-        started = run.started
-        if started and (name := self.prompts.get(_plain(started.task.prompt))):
-            raise Contaminated("it was asked the same as an eval task", name)
-        for text in _texts(run):
+        asked = self.prompts.get(plain(run.started.task.prompt)) if run.started else None
+        if asked and not (asked.has_files and split == Split.TRAIN):
+            raise Contaminated("it was asked the same as an eval task", asked.task)
+        self._check_texts(run)
+
+    def _check_texts(self, run: Trajectory) -> None:
+        """Raises: Contaminated."""
+        found: defaultdict[int, set[Passage]] = defaultdict(set)
+        for text in _said(run):
             said = words(text)
-            if name := self._passage(said):
-                raise Contaminated("it has a passage of an eval task", name)
-            plain = f" {' '.join(said)} "
-            if name := next((n for a, n in self.answers.items() if f" {a} " in plain), ""):
+            for passage in ngrams(said, WORDS):
+                for place in self.passages.get(passage, ()):
+                    found[place].add(passage)
+            line = f" {' '.join(said)} "
+            if name := next((n for a, n in self.answers.items() if f" {a} " in line), ""):
                 raise Contaminated("it has the answer of an eval task", name)
-
-    def _passage(self, said: list[str]) -> str:
-        if not self.passages:
-            return ""
-        found = (self.passages.get(passage) for passage in ngrams(said, WORDS))
-        return next(filter(None, found), "")
+        for place, passages in sorted(found.items()):
+            if self.texts[place].is_given_away(len(passages)):
+                raise Contaminated("it has a text of an eval task", self.texts[place].task)
 
 
-def eval_tasks(names: Iterable[str]) -> EvalTasks:
-    """The dev and test splits of those suites and of all that are built in.
-
-    Raises: ConfigurationError.
-    """
-    suites = [load_suite(name) for name in dict.fromkeys([*built_in_names(), *names])]
-    held: dict[tuple[str, ...], list[tuple[str, Task]]] = {}
-    found = EvalTasks(suites=tuple(f"{s.name} {s.version} {s.digest[:12]}" for s in suites))
-    for suite in suites:
-        for task in suite.tasks:
-            for passage in _passages(task):
-                held.setdefault(passage, []).append((suite.name, task))
-            if task.split is Split.TRAIN:
-                continue
-            name = f"{suite.name}: {task.id} ({task.split})"
-            found.ids[suite.name, task.id] = name
-            found.prompts.setdefault(_plain(task.prompt), name)
-            for answer in _answers(task):
-                found.answers.setdefault(answer, name)
-    for passage, tasks in held.items():
-        suite_name, task = tasks[0]
-        if len(tasks) < COMMON and all(one.split is not Split.TRAIN for _, one in tasks):
-            found.passages[passage] = f"{suite_name}: {task.id} ({task.split})"
-    _forget_what_train_has(found, suites)
-    return found
+def plain(text: str) -> str:
+    """Its words alone."""
+    return " ".join(words(text))
 
 
-def _forget_what_train_has(found: EvalTasks, suites: Iterable[Suite]) -> None:
-    """A prompt that a train task has too says nothing: their files differ. So with answers."""
-    for suite in suites:
-        for task in suite.tasks:
-            if task.split is Split.TRAIN:
-                found.prompts.pop(_plain(task.prompt), None)
-                for answer in _answers(task):
-                    found.answers.pop(answer, None)
-
-
-def _passages(task: Task) -> set[tuple[str, ...]]:
-    texts = [task.prompt, *task.files.values(), *task.hidden.values()]
-    return {passage for text in texts for passage in ngrams(words(text), WORDS)}
-
-
-def _answers(task: Task) -> Iterator[str]:
-    for table in task.verifier:
-        for text in _expected(table):
-            plain = _plain(text)
-            if len(plain) >= ANSWER_CHARS:
-                yield plain
-
-
-def _expected(value: object, *, wanted: bool = False) -> Iterator[str]:
-    """The texts below keys that say what a verifier wants."""
-    if isinstance(value, str) and wanted:
-        yield value
-    elif isinstance(value, Mapping):
-        for key, item in cast("Mapping[str, Any]", value).items():
-            yield from _expected(item, wanted=wanted or key in EXPECTED)
-    elif isinstance(value, list | tuple):
-        for item in cast("list[object]", value):
-            yield from _expected(item, wanted=wanted)
-
-
-def _texts(run: Trajectory) -> Iterator[str]:
+def _said(run: Trajectory) -> Iterator[str]:
     """What was said in the run, by anybody but the system prompt."""
     for event in run.events:
         match event:
@@ -160,7 +129,3 @@ def _texts(run: Trajectory) -> Iterator[str]:
                 yield text
             case _:
                 pass
-
-
-def _plain(text: str) -> str:
-    return " ".join(words(text))

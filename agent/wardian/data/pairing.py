@@ -10,6 +10,8 @@ from wardian.data.rows import PromptRow
 from wardian.evals.tasks import Split, Suite
 
 ALONE = "it is the only attempt at its task"
+TOO_HARD = "of a task, too few attempts solved it"
+TOO_EASY = "of a task, too many solved it"
 NO_PARTNER = "none is left at its task that was so much better or worse"
 ALIKE = "all attempts at its task earned about the same"
 
@@ -102,13 +104,13 @@ def prompt_rows(
         rewards = [one.reward or 0.0 for one in tried]
         solved = sum(value >= choice.threshold for value in rewards) / max(1, len(rewards))
         if task.split is not Split.TRAIN:
-            reason = f"its split is {task.split}"
+            reason = f"of a task, its split is {task.split}"
         elif not task.verifier:
-            reason = "it has no verifier"
+            reason = "of a task, it has no verifier"
         elif not tried:
-            reason = "nobody tried it"
+            reason = "of a task, nobody tried it"
         elif not low < solved < high:
-            reason = "too few attempts solved it" if solved <= low else "too many solved it"
+            reason = TOO_HARD if solved <= low else TOO_EASY
         else:
             row = PromptRow(
                 suite=name,
@@ -122,4 +124,4 @@ def prompt_rows(
             )
             yield row, tried
             continue
-        drop(f"task {task.id}", f"of a task, {reason}")
+        drop(f"task {task.id}", reason)

@@ -17,6 +17,7 @@ from wardian.data.rows import Goal, Status
 from wardian.data.streams import WITHOUT_IDS, Streams, streams
 from wardian.errors import StorageError
 from wardian.events import Forked, ModelReplied
+from wardian.export.consent import REFUSED, Consent
 from wardian.export.filters import Filters
 from wardian.export.messages import openai, tools
 from wardian.export.rows import Unfit
@@ -53,6 +54,7 @@ class Survey:
     """Names; empty where any will do"""
     eval_tasks: EvalTasks
     left_out: LeftOut
+    consent: Consent
     read: int = 0
     admitted: int = 0
 
@@ -66,6 +68,8 @@ class Survey:
                 if not self._is_meant(run, filters):
                     continue
                 self.admitted += 1
+                if not self.consent.gives(run):
+                    raise Unfit(REFUSED)
                 yield self._look(run)
             except Contaminated as fault:
                 self.left_out.add(f"{run_id}, {fault.task}", str(fault))
@@ -74,7 +78,7 @@ class Survey:
 
     def _load(self, run_id: str) -> Trajectory:
         try:
-            run = self.store.load(run_id)
+            run = read_run(self.store, run_id)
         except StorageError as error:
             raise Unfit("it cannot be read") from error
         if any(not damage.problem.startswith("torn") for damage in run.damage):
@@ -128,7 +132,7 @@ class Survey:
         assert run.started is not None
         caller = str(run.started.parent.get("run_id", ""))
         try:
-            of = self.store.load(caller) if caller else run
+            of = read_run(self.store, caller) if caller else run
         except StorageError:
             return None
         return earned(of, self.choice.reward)
@@ -159,6 +163,14 @@ class Survey:
             if self.choice.form is Form.AUTO and str(fault) == WITHOUT_IDS:
                 return None
             raise
+
+
+def read_run(store: RunStore, run_id: str) -> Trajectory:
+    """The run of a whole id: `load` looks through the store for what a name means.
+
+    Raises: StorageError.
+    """
+    return Trajectory.read(store.root / run_id)
 
 
 def _has_forks(run: Trajectory) -> bool:

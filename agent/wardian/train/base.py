@@ -42,6 +42,8 @@ class Base:
     tokenizer: Any
     describe_tools: bool
     """False where the model knows its tools by heart"""
+    vocabulary: int
+    """Rows of its embedding"""
     notices: tuple[str, ...] = ()
 
     @property
@@ -90,12 +92,16 @@ def prepare(recipe: Recipe) -> Base:
             f"The tokenizer in {folder} cannot be loaded ({problem!s:.200}).",
             "Copy the model's tokenizer files beside its weights.",
         ) from problem
-    describe_tools = _metadata(folder).get(TOOLS_KEY) is not False
+    describe_tools = _read(folder / METADATA_FILE).get(TOOLS_KEY) is not False
     notices = check_template(
         Encoder(tokenizer, describe_tools), allow=recipe.unstable_template == "allow"
     )
     return Base(
-        folder=folder, tokenizer=tokenizer, describe_tools=describe_tools, notices=tuple(notices)
+        folder=folder,
+        tokenizer=tokenizer,
+        describe_tools=describe_tools,
+        vocabulary=int(_read(folder / "config.json").get("vocab_size") or len(tokenizer)),
+        notices=tuple(notices),
     )
 
 
@@ -188,9 +194,12 @@ def _check_config(folder: Path) -> None:
         )
 
 
-def _metadata(folder: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
+    """Of a JSON file; empty where there is none. Raises: ConfigurationError."""
     try:
-        found: dict[str, Any] = json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
+    except ValueError as problem:
+        raise ConfigurationError(f"{path} is not JSON.", "Copy the model again.") from problem
     return found

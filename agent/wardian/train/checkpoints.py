@@ -63,7 +63,7 @@ def begin(recipe: Recipe, facts: dict[str, Any], *, fresh: bool) -> Path | None:
     told = {**_told(recipe), **facts}
     before = _read(out / BEGUN_FILE)
     if fresh or before is None:
-        for name in (CHECKPOINTS, "model", "rollouts"):
+        for name in (CHECKPOINTS, "base", "model", "rollouts"):
             shutil.rmtree(out / name, ignore_errors=True)
         for name in ("metrics.jsonl", RESULT_FILE, "curves.html"):
             (out / name).unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from wardian.errors import ExitCode, StorageError, WardianError
 
-FULL_BYTES = 1 << 20
+FULL_BYTES = 64 << 20
 """With less room than this a write that failed has failed for want of room."""
 _NO_ROOM = ("no space left", "disk quota exceeded", "os error 28", "os error 122")
 _NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough mem")

@@ -26,11 +26,13 @@ from wardian.data.rows import (
 )
 from wardian.errors import ConfigurationError
 from wardian.train.recipe import Method, Recipe
+from wardian.train.same_tokens import check_range, check_same_tokens
 from wardian.train.text_rows import Encoder
 
 Row = dict[str, Any]
 """Columns of lists of whole numbers, as the collators of `trl_runs` take them"""
 
+MORE = "Collect more runs, or raise training.max_tokens where rows are too long."
 WANTED: dict[Method, tuple[str, ...]] = {
     Method.SFT: ("tokens", "text"),
     Method.DPO: ("pair", "text_pair"),
@@ -44,10 +46,11 @@ class Examples:
     dev: list[Row]
     left_out: dict[str, int]
     """Why → how many rows"""
+    notices: tuple[str, ...] = ()
 
 
-def load_examples(recipe: Recipe, encoder: Encoder) -> Examples:
-    """Raises: ConfigurationError, StorageError."""
+def load_examples(recipe: Recipe, encoder: Encoder, vocabulary: int) -> Examples:
+    """`vocabulary`: how many tokens the base knows. Raises: ConfigurationError, StorageError."""
     left_out: Counter[str] = Counter()
     rows = _read(Path(recipe.data), recipe, encoder, left_out)
     if recipe.dev.data:
@@ -56,8 +59,12 @@ def load_examples(recipe: Recipe, encoder: Encoder) -> Examples:
         mine, apart = _parted(rows, recipe.dev.share, recipe.training.seed)
     train, dev = [row for _, row in mine], [row for _, row in apart]
     _check(recipe, train, left_out)
+    check_range((max(_ids(row)) for row in (*train, *dev)), vocabulary, recipe.data)
+    notices = check_same_tokens(
+        encoder.tokenizer, vocabulary, Dataset.open(Path(recipe.data)).card, recipe.data
+    )
     random.Random(recipe.training.seed).shuffle(train)  # noqa: S311 - reproducible order
-    return Examples(train=train, dev=dev, left_out=dict(left_out))
+    return Examples(train=train, dev=dev, left_out=dict(left_out), notices=tuple(notices))
 
 
 Keyed = tuple[str, Row]
@@ -70,13 +77,10 @@ def _read(path: Path, recipe: Recipe, encoder: Encoder, left_out: Counter[str]) 
     if dataset.kind not in WANTED[recipe.method]:
         raise ConfigurationError(
             f"{path} was built for {dataset.goal}, and {recipe.method} cannot learn from it.",
-            f"Build one: agent data build --goal {recipe.method}.",
+            f"Build one: agent data build --for {recipe.method}.",
         )
     made: list[Keyed] = []
     for row in dataset.any_rows():
-        if recipe.agent and not _is_of(row, recipe.agent):
-            left_out[f"not of the agent {recipe.agent}"] += 1
-            continue
         if isinstance(row, TokenRow | TextRow) and row.status is Status.ENV_ERROR:
             left_out["ended by an error that was not the model's"] += 1
             continue
@@ -157,6 +161,11 @@ def length(row: Row) -> int:
     return len(row["prompt_ids"]) + max(len(row[side]) for side in sides if side in row)
 
 
+def _ids(row: Row) -> list[int]:
+    """All of a row."""
+    return [token for name, values in row.items() if name.endswith("_ids") for token in values]
+
+
 def origin_of(row: DataRow) -> Origin | None:
     match row:
         case PairRow():
@@ -172,11 +181,6 @@ def key_of(row: DataRow) -> str:
     return "" if origin is None else origin.task or origin.run_id
 
 
-def _is_of(row: DataRow, agent: str) -> bool:
-    origin = origin_of(row)
-    return origin is not None and getattr(origin, "agent", "") == agent
-
-
 def _parted(rows: list[Keyed], share: float, seed: int) -> tuple[list[Keyed], list[Keyed]]:
     """All rows of one task on one side: else the dev rows would be known by heart."""
     names = sorted({key for key, _ in rows})
@@ -190,9 +194,7 @@ def _parted(rows: list[Keyed], share: float, seed: int) -> tuple[list[Keyed], li
 def _check(recipe: Recipe, train: list[Row], left_out: Counter[str]) -> None:
     """Raises: ConfigurationError for data that nothing can be learnt from."""
     if not train:
-        raise ConfigurationError(
-            f"{recipe.data} has no row to train on{_why(left_out)}.", _more(recipe)
-        )
+        raise ConfigurationError(f"{recipe.data} has no row to train on{_why(left_out)}.", MORE)
     if recipe.method is Method.KTO:
         labels = {row["label"] for row in train}
         if len(labels) == 1:
@@ -215,9 +217,3 @@ def _is_same(row: Row) -> bool:
 def _why(left_out: Counter[str]) -> str:
     reasons = ", ".join(f"{number} {why}" for why, number in sorted(left_out.items()))
     return f" ({reasons})" if reasons else ""
-
-
-def _more(recipe: Recipe) -> str:
-    if recipe.agent:
-        return "Name another agent, or leave `agent` out of the recipe."
-    return "Collect more runs, or raise training.max_tokens where rows are too long."

@@ -17,10 +17,7 @@ from typing import Any
 
 import torch
 
-from wardian.data.rows import Dataset, PromptRow
-from wardian.errors import ConfigurationError
-from wardian.evals.loading import load_suite
-from wardian.evals.tasks import Split, Task
+from wardian.evals.tasks import Task
 from wardian.train.base import Base, load_weights, wants_bf16
 from wardian.train.checkpoints import CHECKPOINTS, drop_old, mark, step_of
 from wardian.train.errors import TrainingStopped
@@ -28,6 +25,7 @@ from wardian.train.measures import Measured, Metrics, Seen
 from wardian.train.policy_loss import Clip, advantages, token_loss
 from wardian.train.recipe import Recipe
 from wardian.train.rollouts import Rollout, Rollouts
+from wardian.train.tasks_to_try import Tasks, load_tasks, success_on
 from wardian.train.token_batches import Stream, batches, likelihoods, stream_of
 from wardian.train.trl_runs import LOWER_RATE, not_a_number
 from wardian.train.watch import History, check, mean
@@ -35,12 +33,6 @@ from wardian.train.watch import History, check, mean
 KEPT_ROLLOUTS = 5
 """Steps whose attempts stay on the disk, to be looked at"""
 STATE_FILE, BEST_FILE = "state.pt", "best.pt"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tasks:
-    train: tuple[Task, ...]
-    dev: tuple[Task, ...]
 
 
 @dataclass(slots=True)
@@ -87,65 +79,6 @@ def train_grpo(
         facts["dev_success_before"] = progress.history.dev[0][1]
         facts["dev_success"] = max(success for _, success in progress.history.dev)
     return training.model, facts
-
-
-def load_tasks(recipe: Recipe) -> Tasks:
-    """Raises: ConfigurationError for test tasks, and for dev tasks that are trained on."""
-    grpo, dev = recipe.grpo, recipe.dev
-    if Split.TEST in (grpo.split, dev.suite_split):
-        raise ConfigurationError(
-            "The split test is for what is reported: it is neither trained on nor chosen by.",
-            "Name the splits train and dev.",
-        )
-    train = _of_data(Path(recipe.data)) if recipe.data else _of_suite(recipe, grpo.split)
-    held = _of_suite(recipe, dev.suite_split) if grpo.suite and dev.tasks else ()
-    chosen = random.Random(recipe.training.seed).sample(held, min(dev.tasks, len(held)))  # noqa: S311 - reproducible
-    contents = {_content(task) for task in train}
-    if same := next((task for task in chosen if _content(task) in contents), None):
-        raise ConfigurationError(
-            f"The dev task {same.id} is among those to train on: success on it would say nothing.",
-            "Divide the suite anew.",
-        )
-    return Tasks(train=train, dev=tuple(chosen))
-
-
-def _of_suite(recipe: Recipe, split: str) -> tuple[Task, ...]:
-    suite = load_suite(recipe.grpo.suite)
-    kept = [
-        task
-        for task in suite.tasks
-        if task.split == split and recipe.grpo.family in ("", task.family)
-    ]
-    if not kept and split == recipe.grpo.split:
-        return suite.only(split=split, family=recipe.grpo.family or None).tasks
-    return tuple(kept)
-
-
-def _of_data(path: Path) -> tuple[Task, ...]:
-    """The tasks that the rows name. Raises: ConfigurationError where their suite has changed."""
-    suites: dict[str, dict[str, Task]] = {}
-    found: dict[str, Task] = {}
-    for row in Dataset.open(path).rows(PromptRow):
-        if row.suite not in suites:
-            suite = load_suite(row.suite)
-            if suite.digest != row.suite_digest:
-                raise ConfigurationError(
-                    f"The suite {row.suite} has changed since {path} was built.", "Build it anew."
-                )
-            suites[row.suite] = {task.id: task for task in suite.tasks}
-        task = suites[row.suite][row.task]
-        if task.split == Split.TEST:
-            raise ConfigurationError(
-                f"{path} has the task {task.id} of the split test.", "Build it anew without it."
-            )
-        found[f"{row.suite}/{task.id}"] = task
-    if not found:
-        raise ConfigurationError(f"{path} has no tasks.", "Build it anew with --goal grpo.")
-    return tuple(found.values())
-
-
-def _content(task: Task) -> tuple[str, str]:
-    return task.prompt, str(sorted(task.files.items()))
 
 
 class GroupTraining:
@@ -339,9 +272,7 @@ class GroupTraining:
         step, dev = self.progress.step, self.tasks.dev
         if not dev:
             return False
-        groups = self.rollouts.collect(dev, 1, "dev", self._doing(step))
-        known = [one.outcome.passed for group in groups for one in group if one.reward is not None]
-        success = sum(known) / len(known) if known else 0.0
+        success = success_on(dev, self.rollouts, self._doing(step))
         history = self.progress.history
         is_best = all(success > before for _, before in history.dev)
         history.dev.append((step, success))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from wardian.errors import StorageError
+from wardian.train import processes
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -38,6 +39,8 @@ class Metrics:
     def __init__(self, out: Path, after_step: int = 0) -> None:
         """Lines of steps after `after_step`, which a resumed training does again, are dropped."""
         self.path = out / METRICS_FILE
+        if not processes.is_first():
+            return
         kept = [row for row in read_metrics(out) if row["step"] <= after_step]
         text = "".join(json.dumps(row) + "\n" for row in kept)
         partial = self.path.with_suffix(".partial")
@@ -45,6 +48,8 @@ class Metrics:
         partial.replace(self.path)
 
     def add(self, step: int, values: Values) -> None:
+        if not processes.is_first():
+            return
         row = {"step": step, **{name: _finite(value) for name, value in values.items()}}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")

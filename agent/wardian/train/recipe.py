@@ -119,10 +119,11 @@ class Dev:
     patience: int = key(
         3, whole(0), "stop after so many measurements without a better one; 0 never"
     )
-    suite_split: str = key(
-        "dev", text("the name of a split"), "tasks that the model is measured by", (Method.GRPO,)
+    suite: str = key(
+        "", text("a suite of tasks"), "tasks that it is tried on; nothing takes grpo's own, if any"
     )
-    tasks: int = key(32, whole(0), "how many of them, the same each time; 0 none", (Method.GRPO,))
+    suite_split: str = key("dev", text("the name of a split"), "of the suite; never test")
+    tasks: int = key(32, whole(0), "how many of them, the same each time; 0 none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,9 +184,6 @@ class Recipe:
     base: str = key("", text("a model"), "tiny, gguf:PATH, or a Hugging Face folder")
     data: str = key("", text("a file of rows"), "what `agent data build` made")
     out: str = key("", text("a folder"), "where everything is written")
-    agent: str = key(
-        "", text("a sub-agent's name"), "only runs of the agent of this name; nothing takes all"
-    )
     unstable_template: str = key(
         "refuse",
         choice("refuse", "allow"),
@@ -325,7 +323,7 @@ def recipe_of(method: Method, values: Mapping[str, Any]) -> Recipe:
             )
     if method is Method.GRPO and not (made.data or made.grpo.suite):
         raise ConfigurationError(
-            "The recipe names no tasks.", "Write grpo.suite, or data made with --goal grpo."
+            "The recipe names no tasks.", "Write grpo.suite, or data made with --for grpo."
         )
     if made.training.micro_batch_size > made.training.batch_size and method in OFFLINE:
         rows = made.training.batch_size

@@ -112,9 +112,12 @@ class Rollouts:
                 shutil.rmtree(place.workspace, ignore_errors=True)
                 done(len(made) / len(places))
 
-            async with asyncio.TaskGroup() as group:
-                for place in places:
-                    group.create_task(make(place))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for place in places:
+                        group.create_task(make(place))
+            except ExceptionGroup as several:
+                raise several.exceptions[0] from None
         return [[made[task.id, n] for n in range(attempts)] for task in tasks]
 
     async def _attempt(self, agent: Agent[Any], place: Place, name: str) -> Outcome:

@@ -1,10 +1,12 @@
 """One training from its recipe to what it leaves: the model, its measures, its page."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wardian._version import __version__
+from wardian.train import processes
 from wardian.train.base import MODEL_FOLDER, Base, check_packages, prepare
 from wardian.train.checkpoints import RESULT_FILE, begin, result_of, write_json
 from wardian.train.errors import told
@@ -36,6 +38,8 @@ def train(recipe: Recipe, *, fresh: bool = False, seen: Seen = unseen) -> Traine
     Raises: ConfigurationError, ModelUnavailable, StorageError, TrainingStopped, OutOfMemory.
     """
     check_packages(recipe)
+    processes.keep_to_one_gpu()
+    seen = seen if processes.is_first() else unseen
     out = Path(recipe.out)
     with (
         quiet(),
@@ -43,8 +47,12 @@ def train(recipe: Recipe, *, fresh: bool = False, seen: Seen = unseen) -> Traine
             out, recipe.training.micro_batch_size, recipe.training.max_tokens, lora=recipe.is_lora
         ),
     ):
-        checkpoint = begin(recipe, {"wardian": __version__}, fresh=fresh)
-        base = prepare(recipe)
+        if recipe.method is Method.GRPO:
+            processes.check_alone()
+        facts = {"data_sha256": _digest(recipe.data)}
+        with processes.first_before_others():
+            checkpoint = begin(recipe, facts, fresh=fresh and processes.is_first())
+            base = prepare(recipe)
         done = result_of(out)
         if done is not None:
             return Trained(
@@ -55,8 +63,18 @@ def train(recipe: Recipe, *, fresh: bool = False, seen: Seen = unseen) -> Traine
         if checkpoint:
             said = f"Going on from {checkpoint.name}."
             seen(Measured(step=0, steps=0, values={}, said=said))
-        model, facts = _trained(recipe, base, checkpoint, seen)
-        return _finished(recipe, base, model, facts)
+        model, result = _trained(recipe, base, checkpoint, seen)
+        if not processes.is_first():
+            return Trained(out=out, model=out / MODEL_FOLDER, base=base.folder, facts=result)
+        return _finished(recipe, base, model, result)
+
+
+def _digest(data: str) -> str:
+    """Of the file of rows; empty where there is none, which is said later."""
+    if not Path(data).is_file():
+        return ""
+    with Path(data).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _trained(
@@ -69,7 +87,9 @@ def _trained(
     from wardian.train.examples import load_examples
     from wardian.train.trl_runs import train_offline
 
-    examples = load_examples(recipe, base.encoder)
+    examples = load_examples(recipe, base.encoder, base.vocabulary)
+    for notice in examples.notices:
+        seen(Measured(step=0, steps=0, values={}, said=notice))
     return train_offline(recipe, base, examples, checkpoint, seen)
 
 

@@ -5,17 +5,21 @@ its own: losses, reference model, optimiser, order, checkpoints.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from wardian.evals.tasks import Task
+from wardian.train import processes
 from wardian.train.base import Base, load_weights, wants_bf16
-from wardian.train.checkpoints import CHECKPOINTS, mark, whole_checkpoints
+from wardian.train.checkpoints import CHECKPOINTS, mark, step_of, whole_checkpoints
 from wardian.train.collating import JudgedBatch, PairBatch, SftBatch
 from wardian.train.errors import TrainingStopped
 from wardian.train.examples import Examples
 from wardian.train.measures import Measured, Metrics, Seen
 from wardian.train.recipe import Method, Recipe
+from wardian.train.rollouts import Rollouts
+from wardian.train.tasks_to_try import dev_tasks, success_on
 
 NAMES = {
     "loss": "loss",
@@ -43,7 +47,11 @@ def train_offline(
     model = load_weights(base, recipe)
     if recipe.training.gradient_checkpointing:
         model.config.use_cache = False
-    trainer = _trainer(recipe, base, examples, model, _watching(recipe, seen, begin))
+    metrics = Metrics(Path(recipe.out), after_step=step_of(begin) if begin else 0)
+    watching = _watching(recipe, metrics, seen, has_dev=bool(examples.dev))
+    if processes.is_first() and (tasks := dev_tasks(recipe)):
+        watching.append(_trying(recipe, Rollouts(recipe, base), tasks, metrics, seen))
+    trainer = _trainer(recipe, base, examples, model, watching)
     trainer.train(resume_from_checkpoint=str(begin) if begin else None)
     state = trainer.state
     best = state.best_metric
@@ -104,7 +112,7 @@ def _arguments(recipe: Recipe, *, has_dev: bool) -> dict[str, Any]:
         "max_steps": training.max_steps or -1,
         "per_device_train_batch_size": micro,
         "per_device_eval_batch_size": micro,
-        "gradient_accumulation_steps": max(1, training.batch_size // micro),
+        "gradient_accumulation_steps": max(1, training.batch_size // (micro * processes.count())),
         "learning_rate": recipe.learning_rate,
         "lr_scheduler_type": training.schedule
         if training.schedule != "constant"
@@ -134,6 +142,7 @@ def _arguments(recipe: Recipe, *, has_dev: bool) -> dict[str, Any]:
         "report_to": "none",
         "disable_tqdm": True,
         "dataloader_pin_memory": _has_gpu(),
+        "ddp_find_unused_parameters": False,
     }
     return made | _own_arguments(recipe)
 
@@ -159,14 +168,12 @@ def _has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def _watching(recipe: Recipe, seen: Seen, begin: Path | None) -> list[Any]:
+def _watching(recipe: Recipe, metrics: Metrics, seen: Seen, *, has_dev: bool) -> list[Any]:
     """Callbacks: tell and record each step, mark checkpoints, stop when nothing improves."""
     from transformers import EarlyStoppingCallback
 
-    out = Path(recipe.out)
-    metrics = Metrics(out, after_step=int(begin.name.rpartition("-")[2]) if begin else 0)
-    made: list[Any] = [_on_events(out, metrics, seen)]
-    if recipe.dev.patience and (recipe.dev.data or recipe.dev.share):
+    made: list[Any] = [_on_events(Path(recipe.out), metrics, seen)]
+    if recipe.dev.patience and has_dev:
         made.append(EarlyStoppingCallback(early_stopping_patience=recipe.dev.patience))
     return made
 
@@ -183,7 +190,8 @@ def _on_events(out: Path, metrics: Metrics, seen: Seen) -> Any:
         seen(Measured(step=state.global_step, steps=state.max_steps, values=values))
 
     def on_save(_: Any, __: Any, state: Any, *___: Any, **____: Any) -> None:
-        mark(out / CHECKPOINTS / f"checkpoint-{state.global_step}")
+        if processes.is_first():
+            mark(out / CHECKPOINTS / f"checkpoint-{state.global_step}")
 
     def on_step_end(_: Any, args: Any, state: Any, control: Any, **__: Any) -> Any:
         if state.global_step == state.max_steps and args.eval_strategy != "no":
@@ -196,6 +204,34 @@ def _on_events(out: Path, metrics: Metrics, seen: Seen) -> Any:
         "on_step_end": on_step_end,
     }
     return type("Watching", (TrainerCallback,), functions)()
+
+
+def _trying(
+    recipe: Recipe, rollouts: Rollouts, tasks: Sequence[Task], metrics: Metrics, seen: Seen
+) -> Any:
+    """Attempts at dev tasks with the weights as they are: before the first step, on the way, and
+    at the end."""
+    from transformers import TrainerCallback
+
+    def measure(state: Any, model: Any) -> None:
+        rollouts.refresh(model)
+        values = {"dev_success": success_on(tasks, rollouts, lambda _: None)}
+        metrics.add(state.global_step, values)
+        seen(Measured(step=state.global_step, steps=state.max_steps, values=values))
+
+    def on_train_begin(_: Any, __: Any, state: Any, ___: Any, model: Any, **____: Any) -> None:
+        if state.global_step == 0:
+            measure(state, model)
+
+    def on_step_end(_: Any, __: Any, state: Any, ___: Any, model: Any, **____: Any) -> None:
+        if state.global_step % recipe.dev.every_steps == 0 or state.global_step == state.max_steps:
+            measure(state, model)
+
+    functions: dict[str, Callable[..., Any]] = {
+        "on_train_begin": on_train_begin,
+        "on_step_end": on_step_end,
+    }
+    return type("Trying", (TrainerCallback,), functions)()
 
 
 def _check_finite(values: dict[str, float], step: int, out: Path) -> None:
