@@ -57,7 +57,9 @@ class AtifFile(Part):
             name = f"{hashlib.sha256(content).hexdigest()}.{head.rpartition('/')[2]}"
             if self._drafts is None:
                 self._drafts = Path(tempfile.mkdtemp(prefix=".images.", dir=self.images.parent))
-            (self._drafts / name).write_bytes(content)
+            draft = self._drafts / name
+            draft.touch(mode=0o600)
+            draft.write_bytes(content)
             return f"{self.images.name}/{name}"
         return address
 
