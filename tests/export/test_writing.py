@@ -89,7 +89,8 @@ def test_rows_that_give_a_test_away_are_left_out_and_their_like_is_not(house: Ho
 def test_protected_texts_are_read_from_rows_and_from_lines(tmp_path: Path) -> None:
     path = tmp_path / "tests.jsonl"
     path.write_text(
-        '{"id": "a", "prompt": "Count these.", "answer": "four", "verifier": {"rubric": "Are they four or five?"}, "tags": ["no"]}\n'
+        '{"id": "a", "prompt": "Count these.", "answer": "four", "tags": ["no"],'
+        ' "verifier": {"rubric": "Are they four or five?"}}\n'
         '{"messages": [{"role": "system", "content": "no"}, {"role": "user", "content": "Add."}]}\n'
         "A line of text\n"
     )
