@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from wardian import Agent, RunStore, ScriptedModel, tool
+from wardian.models.replies import Answer
 from wardian_tools import Effect
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -24,7 +25,7 @@ def look(at: str) -> str:
 def runs(environment: dict[str, str]) -> list[str]:
     """Three runs: two that call a tool, one that does not."""
     store = RunStore(Path(environment["WARDIAN_HOME"]) / "runs")
-    scripts = [
+    scripts: list[list[Answer]] = [
         [[("look", {"at": "a"})], "first"],
         [[("look", {"at": f"b{HOSTILE}"})], "second"],
         ["third"],
