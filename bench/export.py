@@ -1,4 +1,4 @@
-"""What exporting costs: runs and megabytes a second, and whether memory stays the same.
+"""What exporting costs: runs and megabytes a second of processor time, and whether memory grows.
 
 python -P bench/export.py [RUNS] [FORMAT]...   (10,000 and all formats where nothing is said)
 """
@@ -99,7 +99,7 @@ def main() -> None:
             output = Path(folder) / "out"
             first = measured(root, name, min(FIRST, count), output)
             whole = measured(root, name, count, output)
-            rate = count / whole["seconds"]
+            rate = count / whole["processor"]
             print(f"{name:10} {rate:8.0f} {rate * size / count / 1e6:10.1f}", end="")
             print(f" {whole['bytes'] / 1e6:11.1f}", end="")
             print(f" {whole['kib'] / 1024:13.0f} {first['kib'] / 1024:10.0f}", flush=True)
