@@ -18,7 +18,7 @@ import pytest
 from wardian.runs.encode import KINDS
 
 RULE = {"text": "read_*", "source": "default.toml:3"}
-CALL = {"id": "c1", "name": "look", "arguments_text": "{}", "arguments": {}}
+CALL: dict[str, object] = {"id": "c1", "name": "look", "arguments_text": "{}", "arguments": {}}
 RESULT = {"call_id": "c1", "name": "look", "status": "ok", "content": "seen", "seconds": 0.1}
 MODEL = {"name": "m", "is_local": True}
 EGRESS = {"connection": 1, "outcome": "allowed", "host": "h", "port": 443}

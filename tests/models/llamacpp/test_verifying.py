@@ -145,16 +145,23 @@ def token(name: str, at: int) -> Callable[[dict[str, Any]], object]:
     return change
 
 
+def having(part: str, name: str, value: object) -> Callable[[dict[str, Any]], object]:
+    def change(reply: dict[str, Any]) -> None:
+        reply[part][name] = value
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "reply", "step"),
     [
         (token("prompt_suffix_ids", 0), 0, 1),
         (token("prompt_suffix_ids", -3), 1, 2),
-        (lambda reply: reply["tokens"].update(kept_ids=3), 1, 2),
-        (lambda reply: reply["tokens"].update(kept_ids=10_000), 1, 2),
+        (having("tokens", "kept_ids", 3), 1, 2),
+        (having("tokens", "kept_ids", 10_000), 1, 2),
         (token("sampled_ids", 1), 1, 2),
-        (lambda reply: reply["message"].update(content="another answer"), 1, 2),
-        (lambda reply: reply["tokens"]["logprobs"].pop(), 1, 2),
+        (having("message", "content", "another answer"), 1, 2),
+        (having("tokens", "logprobs", [-0.1]), 1, 2),
     ],
     ids=["first prompt", "suffix", "kept", "kept too much", "sampled", "message", "logprobs"],
 )
