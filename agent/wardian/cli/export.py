@@ -3,7 +3,7 @@
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -151,7 +151,7 @@ def summary(done: Exported, is_written: bool) -> str:
 
 
 @contextmanager
-def place(output: Path | None) -> Iterator[Path]:
+def place(output: Path | None) -> Generator[Path]:
     """The file to write; one that goes again where nobody wants to keep it."""
     if output:
         yield output
