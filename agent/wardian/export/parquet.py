@@ -224,9 +224,9 @@ def _type(arrow: Any, kind: object) -> Any:
             arrow.timestamp("us", tz="UTC") if kind == "timestamp" else arrow.type_for_alias(kind)
         )
     if isinstance(kind, list):
-        [one] = cast("list[Any]", kind)
+        [one] = cast("list[object]", kind)
         return arrow.list_(_type(arrow, one))
-    fields = cast("dict[str, Any]", kind)
+    fields = cast("dict[str, object]", kind)
     return arrow.struct([(name, _type(arrow, one)) for name, one in fields.items()])
 
 
