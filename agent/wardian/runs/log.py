@@ -82,8 +82,10 @@ class RunLog:
             log._sync()
             _sync_folder(folder)
             _sync_folder(folder.parent)
-        except BaseException:
+        except BaseException as error:
             log.discard()
+            if isinstance(error, OSError):
+                raise _storage_error(folder, error) from error
             raise
         return log
 
