@@ -195,12 +195,9 @@ def test_a_model_that_never_answers_is_exit_code_4(
     ("arguments", "code", "said"),
     [
         ([], 2, "Say which suite"),
-        (["sums.jsonl", "--resume", "last"], 2, "Say which suite"),
         (["nothing"], 3, "There is no suite 'nothing'"),
         (["sums.jsonl", "--split", "exam"], 2, "'exam' is no split"),
         (["sums.jsonl", "--task", "sums/99"], 3, "has no task 'sums/99'"),
-        (["sums.jsonl", "--html", "no/such/folder/x.html"], 2, "cannot be written"),
-        (["--resume", "last"], 3, "is no stored evaluation"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
