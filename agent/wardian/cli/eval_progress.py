@@ -52,7 +52,7 @@ class PlainProgress(Progress):
         models = ", ".join(plan.models)
         write(
             sys.stderr,
-            f"evaluation {plan.id}: {plan.suite}, {len(plan.tasks)} tasks x {plan.attempts},"
+            f"evaluation {plan.id}: {one_line(plan.suite, 60)}, {len(plan.tasks)} tasks x {plan.attempts},"
             f" {one_line(models, 200)}\n",
         )
         if self.known:
@@ -100,9 +100,7 @@ class BarProgress(Progress):
     def planned(self, plan: Plan, outcomes: Sequence[Outcome]) -> None:
         super().planned(plan, outcomes)
         self.bars.start()
-        self.bars.update(
-            self.bar, total=plan.size, completed=self.done, model=plan.suite, figures=self.figures
-        )
+        self.bars.update(self.bar, total=plan.size, completed=self.done, figures=self.figures)
 
     def ended(self, outcome: Outcome) -> None:
         super().ended(outcome)
