@@ -34,7 +34,8 @@ def write_task(task: Task, folder: Path) -> Path:
 
     if fault := fault_of_path(task.id):
         raise ConfigurationError(
-            f"The id {task.id!r:.200} {fault}.", "Give one like files/rename-3."
+            f"The id {task.id!r:.200} is no place below a folder: it {fault}.",
+            "Give one like files/rename-3.",
         )
     if folder.exists():
         raise ConfigurationError(
