@@ -168,6 +168,19 @@ def test_ctrl_c_ends_it_with_what_there_is_and_says_how_it_goes_on(
     assert json.loads(done.stdout)["done"] == TASKS
 
 
+def test_nothing_a_suite_says_acts_on_the_terminal(
+    agent: Command, options: list[str], workspace: Path
+) -> None:
+    (workspace / "hostile").mkdir()
+    (workspace / "sums.jsonl").rename(workspace / "hostile" / "sums.jsonl")
+    about = json.dumps("evil\x1b[2Jsuite")
+    (workspace / "hostile" / "suite.toml").write_text(f"name = {about}\nversion = {about}\n")
+    done = agent("eval", "hostile", *options[2:], "--task", "sums/1")
+    assert done.returncode == 0, done.stderr
+    assert "suite" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+
+
 def test_errors_are_told_and_retried(agent: Command, options: list[str], judge: Judge) -> None:
     judge.before = lambda number: refuse(400, "odd") if number == 3 else None
     done = agent(*options)
@@ -195,12 +208,9 @@ def test_a_model_that_never_answers_is_exit_code_4(
     ("arguments", "code", "said"),
     [
         ([], 2, "Say which suite"),
-        (["sums.jsonl", "--resume", "last"], 2, "Say which suite"),
         (["nothing"], 3, "There is no suite 'nothing'"),
         (["sums.jsonl", "--split", "exam"], 2, "'exam' is no split"),
         (["sums.jsonl", "--task", "sums/99"], 3, "has no task 'sums/99'"),
-        (["sums.jsonl", "--html", "no/such/folder/x.html"], 2, "cannot be written"),
-        (["--resume", "last"], 3, "is no stored evaluation"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

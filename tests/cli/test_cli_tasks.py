@@ -69,6 +69,9 @@ def test_a_run_is_harvested_and_refused_by_the_command(agent: Command, workspace
     assert agent("run", prompt).returncode == 0
     without = agent("tasks", "harvest", "last", "-o", "mine")
     assert without.returncode == 2
+    no_table = agent("tasks", "harvest", "last", "--verifier", '{"verifier": 3}', "-o", "mine")
+    assert no_table.returncode == 2
+    assert "is a table" in no_table.stderr
     check = "grep -q Hello hello.txt"
     refused = agent("tasks", "harvest", "last", "--check", "true", "-o", "mine")
     assert refused.returncode == 3

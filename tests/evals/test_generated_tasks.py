@@ -1,11 +1,13 @@
 """Whatever the seed, a generated task is one: it can be graded, written, read and made again."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wardian.errors import ConfigurationError
 from wardian.evals.grading import verifier_for
 from wardian.evals.loading import load_suite
 from wardian.evals.suites.catalogue import GENERATORS, fresh, reference_of
@@ -42,3 +44,9 @@ def test_what_is_written_is_read_as_the_same_tasks(name: str, tmp_path: Path) ->
     assert (suite.name, suite.version) == ("mine", "2")
     assert {task.id for task in suite.tasks} == {task.id for task in made}
     assert all(reference_of(task) is not None for task in suite.tasks)
+
+
+def test_an_id_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    task = replace(fresh("core", split=Split.DEV, seed=4, count=1)[0].task, id="../../out")
+    with pytest.raises(ConfigurationError, match="leads out"):
+        write_suite([task], tmp_path / "suite", name="mine", version="1")

@@ -66,6 +66,7 @@ def test_stages_of_a_dockerfile_are_no_images(tmp_path: Path) -> None:
         ("environment/docker-compose.yaml", "services: {}", "several services"),
         ("task.toml", "[[steps]]\nname = 'one'\n", "several steps"),
         ("task.toml", "not toml", "cannot be read"),
+        ("task.toml", "[agent]\ntimeout_sec = 'long'\n", "timeout_sec"),
     ],
 )
 def test_what_cannot_be_attempted_is_named(folder: Path, path: str, content: str, why: str) -> None:

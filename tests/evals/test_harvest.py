@@ -73,6 +73,26 @@ def test_registered_secrets_stay_behind(house: Path) -> None:
     assert not any(SECRET in text for text in written)
 
 
+def test_what_is_no_text_is_kept_as_it_is(house: Path) -> None:
+    (house / "workspace" / "picture.png").write_bytes(b"\x89PNG\0\xff")
+    (house / "workspace" / "link").symlink_to("numbers.txt")
+    (house / "workspace" / "go.sh").write_text("echo\n")
+    (house / "workspace" / "go.sh").chmod(0o755)
+    made = harvested(run_of(house, WRITES, "Done."), house, Wanted(verifier=(HAS_SUM,)))
+    kept = made.path / "workspace"
+    assert (kept / "picture.png").read_bytes() == b"\x89PNG\0\xff"
+    assert str((kept / "link").readlink()) == "numbers.txt"
+    assert (kept / "go.sh").stat().st_mode & 0o111
+
+
+def test_a_secret_in_what_is_no_text_stops_the_harvest(house: Path) -> None:
+    (house / "workspace" / "data.bin").write_bytes(b"\xff\0" + SECRET.encode())
+    run = run_of(house, WRITES, "Done.")
+    with pytest.raises(ConfigurationError, match=r"data\.bin is no text"):
+        harvested(run, house, Wanted(verifier=(HAS_SUM,)))
+    assert not (house / "tasks").exists()
+
+
 def test_hidden_files_are_taken_out_of_the_workspace(house: Path) -> None:
     run = run_of(house, WRITES, "Done.")
     check = {"kind": "command", "command": "python3 tests/check.py"}

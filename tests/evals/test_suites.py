@@ -107,6 +107,32 @@ def test_a_program_cannot_read_the_answers_while_it_is_tested(tmp_path: Path) ->
     )
 
 
+READS_MEMORY = """
+import os, re, sys
+given = sys.stdin.read()
+found = b""
+with open(f"/proc/{os.getppid()}/maps") as maps, open(f"/proc/{os.getppid()}/mem", "rb") as memory:
+    for line in maps:
+        if " rw" in line and "[v" not in line:
+            begin, end = (int(part, 16) for part in line.split()[0].split("-"))
+            memory.seek(begin)
+            found += memory.read(end - begin)
+start = found.rfind(b'[["')
+import json
+cases, _ = json.JSONDecoder().raw_decode(found[start:].decode("latin-1"))
+print(dict(map(tuple, cases))[given])
+"""
+
+
+def test_a_program_cannot_read_the_answers_in_the_memory_of_its_grader(tmp_path: Path) -> None:
+    task = repair()
+    (program,) = (path for path in task.files if not path.startswith("tests/"))
+    ending, detail = cheated(
+        task, [("write_file", {"path": program, "content": READS_MEMORY})], tmp_path
+    )
+    assert ending is Ending.WRONG, detail
+
+
 def test_the_core_suite_has_sixty_tasks_to_report_in_eight_families() -> None:
     suite = load_suite("core", split="test")
     assert len(suite.tasks) >= 60
@@ -126,7 +152,7 @@ def test_a_generator_gives_the_same_instance_again_and_others_for_other_seeds(na
 
 
 DIGESTS = {
-    ("core", "1"): "6f37561e2bcb3e789bc8f9646f0678e508cbd4e83e0fc089ade175193377506b",
+    ("core", "1"): "7e27ad34aab14ba8833fc83df6e5003d33e3acd1f3ce0906355c88cb636edb64",
     ("tiny", "1"): "ab2227c3ccd350af67fd3453f10f97303fcf35d3ca836b41e409790a00dfc068",
 }
 """Of the dev splits. A generator that makes other instances needs another version."""

@@ -49,12 +49,9 @@ class PlainProgress(Progress):
 
     def planned(self, plan: Plan, outcomes: Sequence[Outcome]) -> None:
         super().planned(plan, outcomes)
-        models = ", ".join(plan.models)
-        write(
-            sys.stderr,
-            f"evaluation {plan.id}: {plan.suite}, {len(plan.tasks)} tasks x {plan.attempts},"
-            f" {one_line(models, 200)}\n",
-        )
+        models = one_line(", ".join(plan.models), 200)
+        suite = f"{one_line(plan.suite, 60)}, {len(plan.tasks)} tasks x {plan.attempts}"
+        write(sys.stderr, f"evaluation {plan.id}: {suite}, {models}\n")
         if self.known:
             write(sys.stderr, f"{self.known}/{plan.size} were done before\n")
 
@@ -100,9 +97,7 @@ class BarProgress(Progress):
     def planned(self, plan: Plan, outcomes: Sequence[Outcome]) -> None:
         super().planned(plan, outcomes)
         self.bars.start()
-        self.bars.update(
-            self.bar, total=plan.size, completed=self.done, model=plan.suite, figures=self.figures
-        )
+        self.bars.update(self.bar, total=plan.size, completed=self.done, figures=self.figures)
 
     def ended(self, outcome: Outcome) -> None:
         super().ended(outcome)

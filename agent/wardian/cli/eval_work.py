@@ -23,7 +23,7 @@ from wardian.cli.sanitise import visible
 from wardian.cli.scaled import GENERAL_RUBRIC
 from wardian.cli.task_input import UsageError, read_file
 from wardian.cli.terminal import terminal, write
-from wardian.errors import ConfigurationError, ExitCode
+from wardian.errors import ConfigurationError, ExitCode, StorageError
 from wardian.evals.attempting import Scaling
 from wardian.evals.evaluate import evaluate, user_evaluations
 from wardian.evals.loading import built_in_names, load_suite
@@ -127,7 +127,13 @@ def evaluate_and_show(wanted: Wanted, how: How) -> int:
     scaling = scaling_of(wanted, agents)
     screen = terminal(sys.stderr, plain=how.plain)
     with progress_on(screen, quiet=how.quiet) as progress:
-        code = asyncio.run(evaluated(suite, agents, wanted, scaling, progress, how))
+        try:
+            code = asyncio.run(evaluated(suite, agents, wanted, scaling, progress, how))
+        except StorageError:
+            if progress.plan:
+                goes_on = f"agent eval --resume {progress.plan.id}"
+                write(sys.stderr, f"agent: once that is mended, go on with: {goes_on}\n")
+            raise
     if progress.plan is None:
         return code
     found = user_evaluations().load(progress.plan.id)

@@ -6,7 +6,7 @@ import os
 import sys
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -21,6 +21,8 @@ from wardian.evals.tasks import Split
 from wardian.settings import load_settings, policy_in_force
 from wardian_policies.redaction.gather import gather
 from wardian_policies.redaction.redactor import Detectors, Redactor
+
+EXAMPLE = '--verifier \'{"kind": "number", "expected": 42}\''
 
 
 def harvest(
@@ -97,9 +99,12 @@ def tables_of(given: list[str] | None) -> list[dict[str, Any]]:
         except ValueError as problem:
             raise UsageError(
                 f"The verifier cannot be read: {problem}.",
-                'Write --verifier \'{"kind": "number", "expected": 42}\', or name a TOML file.',
+                f"Write {EXAMPLE}, or name a TOML file.",
             ) from problem
-        tables.append(table.get("verifier", table))
+        found: object = table.get("verifier", table)
+        if not isinstance(found, dict):
+            raise UsageError("A verifier is a table.", f"Write {EXAMPLE}.")
+        tables.append(cast("dict[str, Any]", found))
     return tables
 
 

@@ -61,22 +61,12 @@ def harbor_task(folder: Path, name: str) -> Task:
         ) from problem
     if fault := unfit(folder, said):
         raise ConfigurationError(f"The Harbor task {folder} {fault}.", "Leave it out.")
-    agent, verifier = _part(said, "agent"), _part(said, "verifier")
     metadata, environment = _part(said, "metadata"), _part(said, "environment")
-    seconds = agent.get("timeout_sec")
+    seconds = _seconds(_part(said, "agent"), folder)
     image = str(environment.get("docker_image") or image_name(folder))
-    about = kept_of(image)
-    workdir = str(environment.get("workdir") or about.get("workdir") or WORKDIR)
-    tests = texts_of_folder(folder / "tests")
-    table = {
-        "kind": "harbor",
-        "files": tests,
-        "image": image,
-        "workdir": workdir,
-        "seconds": float(verifier.get("timeout_sec", SECONDS)),
-        "environment": {str(k): str(v) for k, v in _part(verifier, "env").items()},
-    }
+    workdir = str(environment.get("workdir") or kept_of(image).get("workdir") or WORKDIR)
     workspace = kept_folder(image) / "workspace"
+    tags: object = metadata.get("tags") or _part(said, "task").get("keywords")
     return Task(
         id=name,
         family=str(metadata.get("category") or "harbor"),
@@ -84,12 +74,34 @@ def harbor_task(folder: Path, name: str) -> Task:
         workspace=workspace if workspace.is_dir() else None,
         image=image,
         system=SOLVER_NOTE.format(workdir=workdir),
-        limits=replace(UNLIMITED_BUDGETS, wall_seconds=float(seconds) if seconds else None),
-        verifier=(table,),
-        tags=tuple(map(str, metadata.get("tags", _part(said, "task").get("keywords", ())))),
+        limits=replace(UNLIMITED_BUDGETS, wall_seconds=seconds),
+        verifier=(_grading(folder, _part(said, "verifier"), image, workdir),),
+        tags=tuple(map(str, cast("list[object]", tags))) if isinstance(tags, list) else (),
         meta={"harbor": json.loads(json.dumps(metadata, default=str))},
         source=str(folder),
     )
+
+
+def _grading(folder: Path, said: Mapping[str, Any], image: str, workdir: str) -> dict[str, Any]:
+    """The table of `wardian.rewards.containers.HarborTests`. Raises: ConfigurationError."""
+    return {
+        "kind": "harbor",
+        "files": texts_of_folder(folder / "tests"),
+        "image": image,
+        "workdir": workdir,
+        "seconds": _seconds(said, folder) or SECONDS,
+        "environment": {name: str(value) for name, value in _part(said, "env").items()},
+    }
+
+
+def _seconds(table: Mapping[str, Any], folder: Path) -> float | None:
+    """Raises: ConfigurationError for what is no time."""
+    said = table.get("timeout_sec")
+    if said is not None and (not isinstance(said, int | float) or said <= 0):
+        raise ConfigurationError(
+            f"The Harbor task {folder} has the timeout_sec {said!r:.80}.", "Write seconds."
+        )
+    return None if said is None else float(said)
 
 
 def unfit(folder: Path, said: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, cast
 from wardian.errors import ConfigurationError, StorageError
 from wardian.evals.contents import make_workspace
 from wardian.evals.loading import SUITE_FILE, TASK_FILE
-from wardian.evals.tasks import Task, row_of
+from wardian.evals.tasks import Task, fault_of_path, row_of
 
 WORKSPACE, HIDDEN = "workspace", "hidden"
 
@@ -32,6 +32,11 @@ def write_task(task: Task, folder: Path) -> Path:
     """Raises: ConfigurationError where the folder is there already; StorageError."""
     import tomlkit
 
+    if fault := fault_of_path(task.id):
+        raise ConfigurationError(
+            f"The id {task.id!r:.200} is no place below a folder: it {fault}.",
+            "Give one like files/rename-3.",
+        )
     if folder.exists():
         raise ConfigurationError(
             f"{folder} is there already.", "Give another folder, or remove that one."

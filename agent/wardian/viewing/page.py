@@ -18,6 +18,7 @@ from wardian.events import (
     Noted,
     Rated,
     Recorded,
+    Rewarded,
     RunFinished,
     RunResumed,
     RunStarted,
@@ -208,6 +209,9 @@ def afterwards(event: Recorded) -> str:
         case Rated(step=step, good=good, note=note):
             what = f"step {step}" if step else "the run"
             return f"Rated {what} {'good' if good else 'bad'}. {note}"
+        case Rewarded(step=step, value=value, source=source):
+            what = f"step {step}" if step else "the run"
+            return " ".join((f"Rewarded {what} with {value:g} ({source}).", *event.suspicions))
         case ChangesUndone(paths=paths):
             return f"Undone: {', '.join(paths[:50])}"
         case Forked(run_ids=run_ids):

@@ -106,7 +106,8 @@ class Case:
 def hidden_cases(program: str, cases: Sequence[Case]) -> tuple[dict[str, Any], dict[str, str]]:
     """A verifier and its hidden file: a program of the workspace prints what it should.
 
-    The right outputs are gone from the disk before the program is started.
+    The right outputs are gone from the disk before the program is started, and it cannot read them
+    in the memory of the grader.
     """
     verifier = {"kind": "tests", "command": CHECK_COMMAND, "seconds": 60.0}
     given = json.dumps([[case.stdin, case.stdout] for case in cases])
@@ -114,10 +115,12 @@ def hidden_cases(program: str, cases: Sequence[Case]) -> tuple[dict[str, Any], d
 
 
 RUNNER = """\
-import json, os, subprocess, sys
+import ctypes, json, os, subprocess, sys
 
+PR_SET_DUMPABLE = 4
 CASES = json.loads({cases})
 os.unlink(__file__)
+ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 for given, wanted in CASES:
     done = subprocess.run(
         [sys.executable, {program}], input=given, capture_output=True, text=True, timeout=20

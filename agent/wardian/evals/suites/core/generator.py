@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from wardian.evals.suites.core import code, data, files, long, maths, recovery, refusal, search
 from wardian.evals.suites.core.kinds import Kind
 from wardian.evals.suites.core.world import World
+from wardian.evals.suites.drafts import Draft
 from wardian.evals.suites.generating import Instance, id_of, meta_of
 from wardian.evals.tasks import Split, Task
 
@@ -19,6 +20,7 @@ FAMILIES: Mapping[str, Callable[[Split], Sequence[Kind]]] = {
     "recovery": lambda _: recovery.KINDS,
     "long": lambda _: long.KINDS,
 }
+TIDY = " Leave no other files behind."
 SIZES = {Split.TEST: 8, Split.DEV: 4, Split.TRAIN: 16}
 
 
@@ -41,7 +43,7 @@ class CoreGenerator:
         task = Task(
             id=id_of(f"{family}/{kind}", split, seed, number),
             family=family,
-            prompt=draft.prompt,
+            prompt=f"{draft.prompt}{TIDY}" if is_tidy(draft) else draft.prompt,
             split=split,
             files=draft.files,
             verifier=draft.verifier,
@@ -52,3 +54,8 @@ class CoreGenerator:
             source=f"{self.name} {self.version}",
         )
         return Instance(task=task, expert=draft.expert)
+
+
+def is_tidy(draft: Draft) -> bool:
+    """Does its check want nothing there but what is asked for? Then the task has to say so."""
+    return any(table.get("only") for table in draft.verifier)
