@@ -249,31 +249,30 @@ def bench_samples(folder: Path) -> None:
     path = worth_measuring(folder)
     bare = Bare(load(llama(), LoadOptions(path=str(path), threads=THREADS)))
 
-    async def main() -> None:
+    async def sampled(count: int) -> tuple[float, list[Reply]]:
+        """Of a model that has read nothing yet."""
         model = LlamaModel(path, name="bench", threads=THREADS)
-        reply, _ = await ask(model, question())
-        assert reply.tokens is not None
-        prompt = list(reply.tokens.prompt_suffix_ids)
-        print(f"Several samples of {REPLY_TOKENS} tokens after one prompt of {len(prompt)}")
-        for count in (1, 2, 4, 8):
-            # Each count has a prompt of its own, so that none is in the cache already.
-            system = replace(SYSTEM, content=f"{count} {SYSTEM.content}")
-            request = replace(question(samples_seed=1), messages=(system, TASK))
-            began = spent(model)
-            replies = await model.sample(request, count)
-            ours = spent(model) - began
-            written = [r.usage.completion_tokens for r in replies]
-            began = spent()
-            for tokens in written:
-                bare.write(bare.read(prompt), tokens)
-            theirs = spent() - began
-            print(
-                f"  N = {count}: {sum(written) / ours:6.1f} tokens/s, one by one"
-                f" {sum(written) / theirs:6.1f}: {theirs / ours:.2f} x"
-            )
+        await ask(model, Request(messages=(TASK,), sampling=Sampling(max_tokens=1)))
+        began = spent(model)
+        replies = await model.sample(question(samples_seed=1), count)
+        seconds = spent(model) - began
         await model.close()
+        return seconds, replies
 
-    asyncio.run(main())
+    print(f"Several samples of up to {REPLY_TOKENS} tokens after one prompt, on {THREADS} thread")
+    for count in (1, 2, 4, 8):
+        ours, replies = asyncio.run(sampled(count))
+        written = [r.usage.completion_tokens for r in replies]
+        assert replies[0].tokens is not None
+        prompt = list(replies[0].tokens.prompt_suffix_ids)
+        began = spent()
+        for tokens in written:
+            bare.write(bare.read(prompt), tokens)
+        theirs = spent() - began
+        print(
+            f"  N = {count}: {sum(written) / ours:6.1f} tokens/s, one by one"
+            f" {sum(written) / theirs:6.1f}: {theirs / ours:.2f} x (prompt of {len(prompt)})"
+        )
 
 
 CODE = """import pathlib

@@ -49,5 +49,5 @@ def why(stop: Stop, run: Run) -> str:
             return f"{run.meter.strikes} replies in a row could not be used."
         case Stop.APPROVAL:
             return run.recorder.open_question
-        case Stop.CANCELLED | Stop.FAILED:
+        case Stop.CONTEXT | Stop.CANCELLED | Stop.FAILED:
             return stop.value

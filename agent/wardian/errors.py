@@ -5,7 +5,7 @@ WardianError
 ├── ModelError              4   the model or its provider cannot answer
 │   ├── ModelUnavailable        not found, not reachable, not installed, damaged
 │   ├── ModelRefused            the provider said no: key, quota, bad request
-│   └── ContextOverflow         the prompt is longer than the model's context
+│   └── ContextOverflow     5   the prompt is longer than the model's context
 ├── ApprovalNeeded          6   a call needs a person and nobody can be asked
 ├── PrivateContent          6   what a run holds may not go to the model it would ask
 ├── StorageError            8   the trajectory cannot be written or read
@@ -67,7 +67,9 @@ class ModelRefused(ModelError):
 
 
 class ContextOverflow(ModelError):
-    """The prompt does not fit the model's context."""
+    """The prompt does not fit the model's context. Ends a run by `Stop.CONTEXT`."""
+
+    exit_code = ExitCode.LIMIT
 
 
 class RealModelBlocked(ModelError):

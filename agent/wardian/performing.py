@@ -16,7 +16,7 @@ from wardian.assembling import assemble
 from wardian.beginning import Beginning, go_on, resumed_event
 from wardian.configured import ConfiguredAgent
 from wardian.ending import finish, why
-from wardian.errors import ConfigurationError, StorageError, WardianError
+from wardian.errors import ConfigurationError, ContextOverflow, StorageError, WardianError
 from wardian.events import RunFinished
 from wardian.limits import Meter
 from wardian.loop import Run, pursue
@@ -32,6 +32,7 @@ from wardian.types import Startable, Stop
 from wardian_sandbox.choosing import Choice, choose
 from wardian_sandbox.errors import SandboxError
 from wardian_sandbox.types import Sandbox
+from wardian_tools.schema import import_validation
 
 
 class PerformingAgent(ConfiguredAgent[T]):
@@ -50,9 +51,7 @@ class PerformingAgent(ConfiguredAgent[T]):
                 "Name one with --workspace.",
             )
         beginning = replace(beginning, run_id=beginning.run_id or new_run_id())
-        choice = await self._choose_sandbox()
-        if isinstance(self.model, Startable):
-            await self.model.start()
+        choice = await self._made_ready()
         async with AsyncExitStack() as stack:
             log = self._log(beginning)
             if log:
@@ -121,6 +120,18 @@ class PerformingAgent(ConfiguredAgent[T]):
         run.meter.strikes = 0  # the user says go on
         await recorder.record(resumed_event(resumption, run, asdict(choice)))
         return lambda run: go_on(run, resumption)
+
+    async def _made_ready(self) -> Choice:
+        """The sandbox; chosen while the model is loaded, where that has to be.
+
+        Raises: SandboxUnavailable, ModelError.
+        """
+        if not isinstance(self.model, Startable):
+            return await self._choose_sandbox()
+        choice, _, _ = await asyncio.gather(
+            self._choose_sandbox(), self.model.start(), asyncio.to_thread(import_validation)
+        )
+        return choice
 
     async def _choose_sandbox(self) -> Choice:
         """Which sandbox the calls will run in: what is lacking is said before the model is asked.
@@ -191,6 +202,8 @@ class PerformingAgent(ConfiguredAgent[T]):
             # A TaskGroup wraps what one of several parallel calls raised.
             await finish(run, Stop.FAILED, str(group.exceptions[0]))
             raise group.exceptions[0] from None
+        except ContextOverflow as error:
+            return await finish(run, Stop.CONTEXT, str(error))
         except (WardianError, SandboxError) as error:
             with suppress(WardianError, SandboxError):
                 await finish(run, Stop.FAILED, str(error))

@@ -20,6 +20,7 @@ EXIT_CODES = {
     Stop.TOKENS: ExitCode.LIMIT,
     Stop.COST: ExitCode.LIMIT,
     Stop.TIME: ExitCode.LIMIT,
+    Stop.CONTEXT: ExitCode.LIMIT,
     Stop.MALFORMED: ExitCode.NOT_ACHIEVED,
     Stop.APPROVAL: ExitCode.APPROVAL,
     Stop.CANCELLED: ExitCode.INTERRUPTED,

@@ -286,6 +286,8 @@ class Stop(StrEnum):
     """The cost budget was used up."""
     TIME = "time"
     """The wall-clock budget was used up."""
+    CONTEXT = "context"
+    """The conversation no longer fits the model's window; `error` has both sizes."""
     MALFORMED = "malformed"
     """Too many replies in a row could not be used."""
     APPROVAL = "approval"

@@ -7,7 +7,7 @@ import pytest
 from tests.core.conftest import Box, raw_calls
 
 from wardian import Budgets, FunctionModel, tool
-from wardian.errors import ExitCode
+from wardian.errors import ContextOverflow, ExitCode
 from wardian.events import (
     CallDecided,
 )
@@ -39,6 +39,19 @@ def test_each_budget_ends_the_run_where_it_is_used_up(box: Box, stop: Stop) -> N
     run = box.run([], model=FunctionModel(answer), budgets=LIMITS[stop])
     assert (run.stop, run.steps, run.exit_code) == (stop, 3, ExitCode.LIMIT)
     assert "limit" in run.error
+
+
+def test_a_conversation_beyond_the_models_window_ends_the_run_at_a_limit(box: Box) -> None:
+    def answer(request: Request) -> Reply:
+        if len(request.messages) > 3:
+            raise ContextOverflow("The prompt has 9 tokens and the window 8.", "Shorten the task.")
+        return raw_calls(("python", '{"code": "print(1)"}'))
+
+    run = box.run([], model=FunctionModel(answer))
+    assert (run.stop, run.steps, run.exit_code) == (Stop.CONTEXT, 1, ExitCode.LIMIT)
+    assert run.error == "The prompt has 9 tokens and the window 8. Shorten the task."
+    assert box.results(run)[0].status is ResultStatus.OK
+    assert box.store.load(run.run_id).finished
 
 
 def test_calls_beyond_the_budget_of_one_batch_are_not_run(box: Box) -> None:

@@ -474,10 +474,14 @@ def test_seeds_count_up_with_attempts_and_local_models_are_sampled(
         ),
         ({"verifier": []}, "The task sums/1 has no verifier"),
         ({"verifier": {"kind": "number"}}, "The task sums/1: "),
+        (
+            {"tools": ["shel"]},
+            "the tool 'shel', which function has not. Did you mean 'shell'",
+        ),
     ],
-    ids=["unknown", "none", "incomplete"],
+    ids=["unknown", "none", "incomplete", "tool"],
 )
-def test_a_check_that_cannot_be_made_is_named_before_anything_is_asked(
+def test_what_cannot_be_graded_or_attempted_is_named_before_anything_is_asked(
     agent_of: AgentOf, evaluations: EvaluationStore, change: dict[str, Any], said: str
 ) -> None:
     asked = Counting()

@@ -15,6 +15,9 @@ from tests.runs.conftest import House
 from wardian.errors import ConfigurationError
 from wardian.events import Rated
 from wardian.export import Filters, Rating, Split, export
+from wardian.export.cleaning import Cleaning
+from wardian.export.overlap import Overlap
+from wardian.export.protected import protected_file, protected_texts
 from wardian.models.replies import Answer
 from wardian.reruns.forking import annotate
 
@@ -62,6 +65,41 @@ def test_identical_rows_are_written_once(house: House) -> None:
     house.run(READ)
     made, done = rows(house, "openai")
     assert (len(made), done.duplicates) == (1, 1)
+
+
+def test_rows_that_are_nearly_alike_are_written_once_where_that_is_asked(house: House) -> None:
+    text = " ".join(f"word{number}" for number in range(200))
+    for answer in (text, text.replace("word7 ", "other "), "Something else altogether."):
+        house.run([answer])
+    assert rows(house, "openai")[1].rows == 3
+    _, done = rows(house, "openai", cleaning=Cleaning(near=0.8))
+    assert (done.rows, done.near_duplicates) == (2, 1)
+
+
+def test_rows_that_give_a_test_away_are_left_out_and_their_like_is_not(house: House) -> None:
+    task = "Count how many of the customers in orders.csv paid more than 40 dollars in March."
+    for prompt in (f"Please do this. {task}", "Count the lines of every file in this folder."):
+        house.agent(["Done."]).run_sync(prompt)
+    protected = Overlap(protected_texts([{"id": "orders/1", "prompt": task, "files": {"a": "b"}}]))
+    made, done = rows(house, "openai", cleaning=Cleaning(protected=protected))
+    assert (len(made), done.contaminated) == (1, 1)
+    assert "lines of every file" in json.dumps(made)
+
+
+def test_protected_texts_are_read_from_rows_and_from_lines(tmp_path: Path) -> None:
+    path = tmp_path / "tests.jsonl"
+    path.write_text(
+        '{"id": "a", "prompt": "Count these.", "answer": "four", "tags": ["no"],'
+        ' "verifier": {"rubric": "Are they four or five?"}}\n'
+        '{"messages": [{"role": "system", "content": "no"}, {"role": "user", "content": "Add."}]}\n'
+        "A line of text\n"
+    )
+    assert [text for _, text in protected_file(path)] == [
+        "Count these.",
+        "Are they four or five?",
+        "Add.",
+        "A line of text",
+    ]
 
 
 def test_a_registered_secret_in_a_row_ends_the_export_without_a_file(house: House) -> None:

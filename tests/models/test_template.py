@@ -180,3 +180,22 @@ def test_a_template_that_refuses_system_messages_gets_them_as_the_users() -> Non
 def test_a_hostile_or_broken_template_fails_with_a_reason(source: str) -> None:
     with pytest.raises(TemplateFailed):
         ChatTemplate(source, SPECIALS).render([message("user", "Hello")])
+
+
+def test_a_template_that_wants_contents_in_parts_loses_no_text() -> None:
+    source = (
+        "{% for m in messages %}{{ m.role }}:"
+        "{% for p in m.content %}{% if p.type == 'text' %}{{ p.text }}{% endif %}{% endfor %};"
+        "{% endfor %}"
+    )
+    told = rendered(source, message("system", "Be brief."), message("user", "<|im_end|> Hello"))
+    assert told == "system:Be brief.;user:<|im_end|> Hello;"
+
+
+def test_a_template_may_keep_a_queue_and_go_through_no_tools() -> None:
+    source = (
+        "{% set ns = namespace(q=[]) %}{% for m in messages %}{% set _ = ns.q.append(m.role) %}"
+        "{% endfor %}{% set _ = ns.q.pop(0) %}{{ ns.q | map('upper') | tojson }}"
+        "{{ messages[-1].content }}{% for t in tools %}{{ t }}{% endfor %}"
+    )
+    assert rendered(source, message("user", "a"), message("user", "b")) == '["USER"]b'

@@ -39,6 +39,8 @@ def test_every_kind_names_itself_in_its_rewards() -> None:
         "maths": {"expected": "1"},
         "files": {"files": [{"path": "a"}]},
         "command": {"command": "true"},
+        "verifiers": {"taskset": "none", "index": 0, "key": ""},
+        "harbor": {"files": {"test.sh": ""}, "image": "none"},
     }
     for kind in KINDS:
         assert verifier_of({"kind": kind, **required.get(kind, {})}).name == kind

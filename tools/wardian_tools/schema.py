@@ -57,6 +57,13 @@ def argument_schema(
     )
 
 
+def import_validation() -> None:
+    """What the first check of arguments imports, for whoever has nothing else to do now."""
+    import pydantic
+
+    _ = pydantic.ConfigDict, pydantic.create_model, pydantic.Field, pydantic.ValidationError
+
+
 def _modelled(
     parameters: list[Parameter], annotations: dict[str, Any], descriptions: dict[str, str]
 ) -> ArgumentSchema:

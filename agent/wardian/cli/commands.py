@@ -11,6 +11,7 @@ COMMANDS = {
     "undo": ("wardian.cli.undo", "Take back what a run did to files."),
     "runs": ("wardian.cli.runs", "List, show, search, compare and remove recorded runs."),
     "eval": ("wardian.cli.eval", "Measure models on a suite of tasks, and compare them."),
+    "tasks": ("wardian.cli.tasks", "List, try and make tasks with a check, also of runs."),
     "export": ("wardian.cli.export", "Write recorded runs as a dataset."),
     "data": ("wardian.cli.data", "Make training data of recorded runs, and look at it."),
     "improve": ("wardian.cli.improve", "Make a model better by its own attempts, round by round."),

@@ -67,7 +67,9 @@ def run(
     ] = None,
     attempts: Annotated[int, typer.Option(min=1, max=1024, metavar="N", help="At each task.")] = 1,
     jobs: Annotated[int, typer.Option(min=1, max=1024, metavar="N", help="Made at once.")] = 4,
-    split: Annotated[str | None, typer.Option(help="Only tasks of: train, dev, test.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Only train, dev or test (built-in suites: test).")
+    ] = None,
     family: Annotated[str | None, typer.Option(metavar="NAME", help="Only its tasks.")] = None,
     task: Annotated[
         list[str] | None, typer.Option("--task", metavar="ID", help="Only this; several times.")

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from wardian.cli.sanitise import one_line
@@ -111,7 +111,7 @@ class BarProgress(Progress):
 
 
 @contextmanager
-def progress_on(screen: Terminal, *, quiet: bool) -> Iterator[Progress]:
+def progress_on(screen: Terminal, *, quiet: bool) -> Generator[Progress]:
     """What is told of the evaluation, for as long as it goes on."""
     if quiet:
         yield Progress()

@@ -32,7 +32,12 @@ OF_MODEL = Annotated[
 def list_evaluations(*, as_json: JsonOption = False) -> int:
     """List evaluations, newest first."""
     store = user_evaluations()
-    found = [store.load(one) for one in store.ids()]
+    found: list[Evaluation] = []
+    for one in store.ids():
+        try:
+            found.append(store.load(one))
+        except StorageError as problem:  # one that cannot be read does not hide the others
+            write(sys.stderr, f"agent: {visible(str(problem))}\n")
     if as_json:
         print_json([_facts(one) for one in found])
         return ExitCode.DONE

@@ -86,7 +86,7 @@ def _families(models: Sequence[Json], screen: Terminal) -> None:
             one_line(name, NAME_CHARS),
             str(max(found[name]["tasks"] if name in found else 0 for found in by_model)),
             *(share(found.get(name, {}).get("pass_at", {}).get("1"), screen) for found in by_model),
-            ", ".join(failures_of(found[name]) for found in by_model if name in found),
+            " | ".join(failures_of(found[name]) for found in by_model if name in found),
         ]
         for name in names
     ]

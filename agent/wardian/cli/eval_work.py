@@ -26,7 +26,7 @@ from wardian.cli.terminal import terminal, write
 from wardian.errors import ConfigurationError, ExitCode
 from wardian.evals.attempting import Scaling
 from wardian.evals.evaluate import evaluate, user_evaluations
-from wardian.evals.loading import load_suite
+from wardian.evals.loading import built_in_names, load_suite
 from wardian.evals.outcomes import Evaluation
 from wardian.evals.report import report
 from wardian.evals.storing import EvaluationStore
@@ -120,7 +120,8 @@ def evaluate_and_show(wanted: Wanted, how: How) -> int:
     if wanted.split and wanted.split not in list(Split):
         raise UsageError(f"{wanted.split!r} is no split.", f"Splits: {', '.join(Split)}.")
     check_writable(how.page)
-    suite = chosen(load_suite(wanted.suite, wanted.split, wanted.family), wanted.tasks)
+    split = wanted.split or usual_split(wanted)
+    suite = chosen(load_suite(wanted.suite, split, wanted.family), wanted.tasks)
     wanted = replace(wanted, suite=suite.source)
     agents, wanted = agents_of(wanted, quiet=how.quiet)
     scaling = scaling_of(wanted, agents)
@@ -140,6 +141,12 @@ def evaluate_and_show(wanted: Wanted, how: How) -> int:
         for line in incomplete(found):
             write(sys.stderr, f"agent: {visible(line)}\n")
     return code or exit_code_of(found)
+
+
+def usual_split(wanted: Wanted) -> str | None:
+    """Of a built-in suite, which has tasks to train on too, only those that are reported."""
+    is_built_in = wanted.suite in built_in_names() and not Path(wanted.suite).exists()
+    return Split.TEST if is_built_in and not wanted.tasks else None
 
 
 async def evaluated(
@@ -232,6 +239,7 @@ def agent_of(settings: Settings) -> Agent[Any]:
         budgets=settings.budgets(policy.layers[0].budgets, policy.added_budgets),
         sandbox=settings.sandbox,
         sandbox_image=settings.sandbox_image,
+        workspace=places.evaluations,  # each attempt has its own; never the folder one stands in
         sampling=Sampling(temperature=settings.temperature, max_tokens=settings.max_reply_tokens),
         context_tokens=settings.context_tokens,
         store=RunStore(places.runs),

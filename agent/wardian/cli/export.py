@@ -3,7 +3,7 @@
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -106,7 +106,7 @@ def export_runs(
             secrets=secrets,
             cleaning=Cleaning(near=near_duplicates, protected=protected(decontaminate or [])),
         )
-        for reason, count in sorted(done.left_out.items()):
+        for reason, count in (*sorted(done.left_out.items()), *rows_left_out(done)):
             write(sys.stderr, f"left out, {reason}: {count}\n")
         if not done.rows:
             write(
@@ -134,23 +134,24 @@ def export_runs(
     return ExitCode.DONE
 
 
+def rows_left_out(done: Exported) -> list[tuple[str, int]]:
+    """How many rows were not written, by reason."""
+    counts = (
+        ("it stands there already", done.duplicates),
+        ("it is nearly the same as another", done.near_duplicates),
+        ("it gives a test away", done.contaminated),
+    )
+    return [(reason, count) for reason, count in counts if count]
+
+
 def summary(done: Exported, is_written: bool) -> str:
     """What was written, in a line."""
-    names = ", ".join(str(file["name"]) for file in done.files)
-    left = (
-        (counted(done.duplicates, "duplicate"), done.duplicates),
-        (counted(done.near_duplicates, "near duplicate"), done.near_duplicates),
-        (f"{done.contaminated} that give tests away", done.contaminated),
-    )
-    without = [text for text, count in left if count]
-    gone = f"; left out: {', '.join(without)}" if without else ""
-    place = f" in {names}" if is_written else ""
-    used = counted(len(done.run_ids), "run")
-    return f"{counted(done.rows, 'row')} of {used}{place}{gone}\n"
+    place = f" in {', '.join(str(file['name']) for file in done.files)}" if is_written else ""
+    return f"{counted(done.rows, 'row')} of {counted(len(done.run_ids), 'run')}{place}\n"
 
 
 @contextmanager
-def place(output: Path | None) -> Iterator[Path]:
+def place(output: Path | None) -> Generator[Path]:
     """The file to write; one that goes again where nobody wants to keep it."""
     if output:
         yield output

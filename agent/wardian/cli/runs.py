@@ -21,6 +21,7 @@ from wardian.cli.runs_html import html
 from wardian.cli.runs_list import list_runs
 from wardian.cli.runs_search import search
 from wardian.cli.runs_stats import stats
+from wardian.cli.runs_verify import verify
 from wardian.cli.sanitise import visible
 from wardian.cli.terminal import terminal, write
 from wardian.errors import ExitCode
@@ -47,6 +48,7 @@ def register(app: typer.Typer) -> None:
     group.command("diff", epilog="Example: agent runs diff last last")(diff)
     group.command("tag", epilog="Example: agent runs tag last --add good-start")(tag)
     group.command("label", epilog="Example: agent runs label last topic=files")(label)
+    group.command("verify", epilog="Example: agent runs verify last")(verify)
     group.command("gc", epilog="Example: agent runs gc --older-than 90d --keep 200")(gc)
     group.command("rm", epilog="Example: agent runs rm last")(remove)
     app.add_typer(group, name="runs")

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import asdict
+from functools import partial
 from importlib import import_module
 from itertools import islice
 from typing import Annotated
@@ -47,13 +48,13 @@ def search(
     words = None if exact else Words.of(query)
     among = {one.run_id for one in find_runs(known, filters)} if filters.are_any else None
     if words is None:
-        places = find(known, query, lambda run: as_read(run, values), say_skipped, among)
+        places = find(known, query, partial(as_read, known=values), say_skipped, among)
     else:
         viewing = import_module("wardian.viewing.ranked")  # SQLite
         places = viewing.ranked(
             known,
             words,
-            lambda run: as_read(run, values),
+            partial(as_read, known=values),
             cleaner(values),
             limit=limit,
             among=among,

@@ -6,19 +6,20 @@ import hashlib
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from wardian.agent import Agent
 from wardian.approval import Grants
 from wardian.budget import Ledger
-from wardian.errors import ContextOverflow, ModelError, RunNotFound, StorageError, WardianError
+from wardian.errors import ContextOverflow, RunNotFound, StorageError, WardianError
 from wardian.evals.contents import make_workspace
 from wardian.evals.grading import Check, fault_of, protected_state
+from wardian.evals.made import Made, of_group, of_log, of_run
 from wardian.evals.outcomes import Ending, Outcome
 from wardian.evals.tasks import Task
-from wardian.events import Recorded, Rewarded, RunFinished
+from wardian.events import Rewarded, RunFinished
 from wardian.privacy import Session
 from wardian.reruns.forking import annotate
 from wardian.rewards.judge import RubricJudge
@@ -26,7 +27,7 @@ from wardian.rewards.steps import StepRewards
 from wardian.rewards.types import Attempt, GradingFailed, Reward, Verifier
 from wardian.runs import RunStore
 from wardian.scale.best_of import best_of
-from wardian.scale.vote import Chosen, plain, same_maths, same_text, vote
+from wardian.scale.vote import plain, same_maths, same_text, vote
 from wardian.types import Stop
 from wardian.types import Task as Asked
 from wardian_policies.types import Budgets
@@ -81,37 +82,12 @@ class Place:
         return self.check.task
 
 
-@dataclass(slots=True, kw_only=True)
-class Made:
-    """What an attempt came to, before it is graded."""
-
-    run_id: str = ""
-    answer: str = ""
-    stop: Stop | None = None
-    error: str = ""
-    events: Sequence[Recorded] = ()
-    began_with: dict[str, str] = field(default_factory=dict[str, str])
-    steps: int = 0
-    tool_calls: int = 0
-    tokens: int = 0
-    cost_usd: float | None = None
-    seconds: float = 0.0
-
-
-class Unusable(Exception):
-    """The model could not answer at all; with the sentence for the user."""
-
-    def __init__(self, outcome: Outcome, problem: ModelError) -> None:
-        super().__init__(str(problem))
-        self.outcome = outcome
-
-
 async def attempted(
     agent: Agent[Any], place: Place, *, seed: int | None, scaling: Scaling, within: Ledger | None
 ) -> Outcome:
     """Make the attempt and grade it.
 
-    Raises: StorageError; Unusable when it was the model that broke. What else breaks is an outcome.
+    Raises: StorageError. What else breaks is an outcome.
     """
     task = place.task
     await asyncio.to_thread(_laid, place)
@@ -124,15 +100,12 @@ async def attempted(
         else:
             made = await _plain(one, task, place.run_id, within)
     except ContextOverflow as problem:
-        made = _broken(one, place, problem, began)
+        made = of_log(one.store, place.run_id, problem, time.monotonic() - began)
         return outcome_of(place, made, Ending.CONTEXT, 0.0, str(problem))
-    except ModelError as problem:
-        made = _broken(one, place, problem, began)
-        raise Unusable(outcome_of(place, made, Ending.ERROR, None, str(problem)), problem) from None
     except StorageError:
         raise
     except (WardianError, SandboxError) as problem:
-        made = _broken(one, place, problem, began)
+        made = of_log(one.store, place.run_id, problem, time.monotonic() - began)
         return outcome_of(place, made, Ending.ERROR, None, str(problem))
     made.began_with = began_with
     return await judged(one, place, made)
@@ -179,7 +152,7 @@ def found_again(agent: Agent[Any], place: Place) -> Made | None:
     finished = run.finished
     if finished is None or finished.stop in (Stop.CANCELLED, Stop.FAILED):
         return None
-    made = _of_run(finished, run.run_id, run.events)
+    made = of_run(finished, run.run_id, run.events)
     made.began_with = _as_it_began(place)
     return made
 
@@ -248,23 +221,7 @@ async def _plain(agent: Agent[Any], task: Task, run_id: str, within: Ledger | No
     assert agent.store is not None
     events = agent.store.load(result.run_id).events
     finished = next(e for e in reversed(events) if isinstance(e, RunFinished))
-    return _of_run(finished, result.run_id, events)
-
-
-def _of_run(finished: RunFinished, run_id: str, events: Sequence[Recorded]) -> Made:
-    spent = finished.spent
-    return Made(
-        run_id=run_id,
-        answer=finished.answer,
-        stop=finished.stop,
-        error=finished.error,
-        events=events,
-        steps=int(spent.get("steps", finished.steps)),
-        tool_calls=int(spent.get("tool_calls", finished.tool_calls)),
-        tokens=int(spent.get("tokens", finished.usage.total_tokens)),
-        cost_usd=finished.usage.cost_usd,
-        seconds=finished.seconds,
-    )
+    return of_run(finished, result.run_id, events)
 
 
 async def _scaled(agent: Agent[Any], task: Task, scaling: Scaling, seed: int | None) -> Made:
@@ -276,43 +233,7 @@ async def _scaled(agent: Agent[Any], task: Task, scaling: Scaling, seed: int | N
     else:
         verifier: Verifier = scaling.judge or StepRewards()
         chosen = await best_of(agent, asked, scaling.samples, verifier, seed=seed)
-    return _of_group(agent, chosen, time.monotonic() - began)
-
-
-def _of_group(agent: Agent[Any], chosen: Chosen, seconds: float) -> Made:
-    candidates = [chosen.winner] if chosen.winner else chosen.group.candidates
-    one = next(candidate for candidate in candidates if candidate.result is not None)
-    assert one.result is not None
-    assert agent.store is not None
-    used = chosen.group.ledger.used
-    results = [each.result for each in chosen.group.candidates if each.result is not None]
-    costs = [each.usage.cost_usd for each in results if each.usage.cost_usd is not None]
-    return Made(
-        run_id=one.result.run_id,
-        answer=one.result.answer,
-        stop=one.result.stop,
-        error=one.result.error,
-        events=agent.store.load(one.result.run_id).events,
-        steps=used.steps,
-        tool_calls=used.tool_calls,
-        tokens=used.tokens,
-        cost_usd=sum(costs) if costs else None,
-        seconds=seconds,
-    )
-
-
-def _broken(agent: Agent[Any], place: Place, problem: Exception, began: float) -> Made:
-    """As far as its log tells it."""
-    made = Made(error=str(problem), seconds=time.monotonic() - began)
-    try:
-        run = agent.store.load(place.run_id) if agent.store else None
-    except (RunNotFound, StorageError):
-        return made
-    if run:
-        spent = run.consumed
-        made.run_id, made.steps, made.tokens = run.run_id, spent.steps, spent.tokens
-        made.tool_calls, made.cost_usd = spent.tool_calls, run.usage.cost_usd
-    return made
+    return of_group(agent.store, chosen, time.monotonic() - began)
 
 
 def _note(store: RunStore | None, made: Made, reward: Reward) -> None:

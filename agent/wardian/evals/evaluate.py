@@ -24,7 +24,13 @@ from wardian.evals.attempting import ONCE, Scaling
 from wardian.evals.grading import checks_of
 from wardian.evals.loading import load_suite
 from wardian.evals.outcomes import Evaluation
-from wardian.evals.planning import Contestants, check_same, contestants_of, plan_of
+from wardian.evals.planning import (
+    Contestants,
+    check_same,
+    check_tools,
+    contestants_of,
+    plan_of,
+)
 from wardian.evals.storing import WORK_NAME, EvaluationLog, EvaluationStore
 from wardian.evals.tasks import Suite
 from wardian.evals.working import Unwatched, Watcher, Work
@@ -69,8 +75,8 @@ async def evaluate(
             closed in any case.
         evaluations: Where evaluations are kept; None is the user's own place.
 
-    A model that cannot answer three times in a row,
-    and never did, is left out: its further attempts have no outcome. When the task of the caller
+    A model whose first three attempts end with errors
+    is left out: its further attempts have no outcome. When the task of the caller
     is cancelled, what is finished is kept.
     Raises: ConfigurationError, ModelUnavailable before anything is asked; StorageError.
     """
@@ -83,6 +89,7 @@ async def evaluate(
         raise ConfigurationError(f"There cannot be {jobs} jobs.", "Take one or more.")
     checks = checks_of(suite)
     contestants = contestants_of(models, attempts)
+    check_tools(suite, contestants)
     wanted = plan_of(
         suite, contestants, attempts=attempts, seed=seed, scaling=scaling, settings=settings or {}
     )

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from typing import cast
 
 from wardian.errors import ConfigurationError
 from wardian.evals.contents import files_below
@@ -71,7 +72,7 @@ def verifier_for(task: Task) -> Verifier:
     if not task.verifier:
         raise ConfigurationError(
             f"The task {task.id} has no verifier: nothing could be said of an attempt.",
-            'Add one, such as verifier = { kind = "exact", expected = "42" }.',
+            'Add one, such as verifier = { kind = "number", expected = 42 }.',
         )
     try:
         made = tuple(verifier_of(table) for table in task.verifier)
@@ -132,13 +133,19 @@ def make_readable(folder: Path) -> None:
                     path.chmod(path.stat().st_mode | (0o700 if path.is_dir() else 0o600))
 
 
+def _told(said: object) -> str:
+    if not isinstance(said, Mapping):
+        return str(said)
+    return "; ".join(f"{k}: {v}" for k, v in cast("Mapping[object, object]", said).items())
+
+
 def fault_of(reward: Reward) -> str:
     """Why it did not pass, as far as its verifier says it, in a line."""
     if tampered := reward.detail.get("tampered"):
         return f"It changed {', '.join(map(str, tampered[:3]))}, which is protected."
     for key in ("problem", "wrong", "why", "fault"):
         if said := reward.detail.get(key):
-            return f"{said!s:.300}"
+            return f"{_told(said):.300}"
     parts: Sequence[Mapping[str, object]] = reward.detail.get("parts", ())
     failed = [str(part.get("source")) for part in parts if float(str(part.get("value"))) < 1]
     if failed:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from wardian.errors import ConfigurationError
+from wardian.evals.environments import PREFIX, environment_suite
+from wardian.evals.harbor import harbor_task, is_harbor
 from wardian.evals.suites.catalogue import GENERATORS, built_in_suite
 from wardian.evals.tasks import Suite, Task, task_of
 
@@ -48,6 +50,8 @@ def built_in_names() -> list[str]:
 
 def _by_name(name: str, split: str | None) -> Suite:
     """Of a generated suite only one split is made, where only one is wanted."""
+    if name.startswith(PREFIX):
+        return environment_suite(name)
     if name in GENERATORS:
         return built_in_suite(name, split)
     raise ConfigurationError(
@@ -96,11 +100,13 @@ def _tasks_below(folder: Path, root: Path) -> Iterator[Task]:
 
 
 def _task_of_folder(folder: Path, root: Path) -> Task:
+    default_id = folder.relative_to(root).as_posix() if folder != root else folder.name
+    if is_harbor(folder):
+        return harbor_task(folder, default_id)
     row = dict(_toml(folder / TASK_FILE))
     for name in ("workspace", "hidden"):
         if name not in row and (folder / name).is_dir():
             row[name] = name
-    default_id = folder.relative_to(root).as_posix() if folder != root else folder.name
     return task_of(row, folder=folder, source=str(folder), default_id=default_id)
 
 

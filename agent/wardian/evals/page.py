@@ -35,9 +35,9 @@ span.key.dashed { background:
 .k-context { --c: #666c76; } .k-error { --c: #3c4048; }
 rect[class^="k-"] { fill: var(--c); }
 table.figures { margin: .4rem 0 1rem; } table.figures td, table.figures th { padding: .25rem .9rem
-  .25rem 0; border-bottom: 1px solid var(--line); text-align: right; }
+  .25rem 0; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 table.figures td:first-child, table.figures th:first-child { text-align: left; }
-table.figures td.words { text-align: left; }
+table.figures td.words { text-align: left; white-space: normal; }
 td.cell { --share: 0; background: color-mix(in srgb, var(--good) calc(var(--share) * 45%), #0000); }
 .wide { overflow-x: auto; }
 """
@@ -49,9 +49,10 @@ def page(report: Json) -> str:
     models: Sequence[Json] = report["models"]
     suite = report["suite"]
     title = f"{suite['name']}: {', '.join(one['name'] for one in models)}"
+    begun = report["started"][:16].replace("T", " ")
     body = element(
         "main",
-        element("p", f"evaluation {report['id']} · {report['started'][:16]} UTC", class_="over"),
+        element("p", f"evaluation {report['id']} · {begun} UTC", class_="over"),
         element("h1", title, class_="short"),
         element("dl", *_facts(report), class_="facts"),
         *_accuracy(report),
@@ -167,7 +168,7 @@ def _families(models: Sequence[Json]) -> Iterator[Markup]:
     names = sorted({family["family"] for one in models for family in one["families"]})
     by_model = [{family["family"]: family for family in one["families"]} for one in models]
     yield element("h2", "By family")
-    rows = []
+    rows: list[list[str]] = []
     for name in names:
         cells: list[str] = [
             name,

@@ -14,6 +14,9 @@ from wardian.evals.outcomes import Plan
 from wardian.evals.tasks import Suite
 from wardian.runs import new_run_id
 from wardian.types import Model
+from wardian_policies.schema import nearest
+from wardian_tools import select
+from wardian_tools.errors import UnknownTool
 
 MAX_ATTEMPTS = 1024
 SAMPLED_AT = 1.0
@@ -55,6 +58,24 @@ def _sampling(agent: Agent[Any], attempts: int) -> Agent[Any]:
     one = copy.copy(agent)
     one.sampling = replace(agent.sampling, temperature=SAMPLED_AT)
     return one
+
+
+def check_tools(suite: Suite, contestants: Mapping[str, Agent[Any]]) -> None:
+    """Has everybody the tools that the tasks name? Raises: ConfigurationError."""
+    for name, agent in contestants.items():
+        known = {tool.name for tool in agent.registry}
+        for task in suite.tasks:
+            for wanted in task.tools or ():
+                if wanted in known:
+                    continue
+                try:
+                    select([wanted])
+                except UnknownTool as problem:
+                    raise ConfigurationError(
+                        f"The task {task.id} names the tool {wanted!r:.100}, which {name} has not.",
+                        nearest(wanted, sorted(known)),
+                    ) from problem
+                known.add(wanted)
 
 
 def plan_of(

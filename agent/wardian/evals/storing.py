@@ -88,6 +88,8 @@ class EvaluationLog:
 
     def close(self) -> None:
         if self._descriptor >= 0:
+            # Closing would not do: a process that is just being started has a copy until its exec.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = -1
 

@@ -18,17 +18,16 @@ Does not cover: a check that is wrong. `agent tasks check` tries it.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import Any
 
 from wardian.errors import ConfigurationError
 from wardian.evals.contents import digest_of_folder, texts_of_folder
+from wardian.evals.rows import checked
 from wardian.settings.load import BUDGET_KEYS, UNLIMITED_BUDGETS
-from wardian_policies.schema import nearest
 from wardian_policies.types import Budgets
 
 MAX_ID_CHARS = 200
@@ -137,7 +136,7 @@ def task_of(row: Mapping[str, Any], *, folder: Path, source: str, default_id: st
     """
     where = f"The task {row.get('id', default_id) or '(without an id)'!s:.200} in {source}"
     given = {"id": default_id, **row} if default_id else dict(row)
-    values = _checked(given, where)
+    values = checked(given, where)
     workspace = _folder_of(values.pop("workspace", None), folder, where)
     hidden = values.pop("hidden", {})
     if isinstance(hidden, str):
@@ -151,19 +150,21 @@ def task_of(row: Mapping[str, Any], *, folder: Path, source: str, default_id: st
                     "Write paths relative to the workspace, with forward slashes.",
                 )
     _check_id(values["id"], where)
-    verifier = values.pop("verifier", ())
+    checks: dict[str, Any] | list[dict[str, Any]] = values.pop("verifier", [])
     family = values.pop("family", "") or values["id"].partition("/")[0]
     limits = values.pop("limits", {})
     source = values.pop("source", "") or source
+    split = Split(values.pop("split", Split.TEST))
     return Task(
-        **{**values, "split": Split(values.get("split", Split.TEST))},
+        **values,
+        split=split,
         family=family,
         workspace=workspace,
         hidden=hidden,
         limits=replace(
             UNLIMITED_BUDGETS, **{BUDGET_KEYS[key]: value for key, value in limits.items()}
         ),
-        verifier=(verifier,) if isinstance(verifier, Mapping) else tuple(verifier),
+        verifier=(checks,) if isinstance(checks, dict) else tuple(checks),
         source=source,
     )
 
@@ -232,83 +233,3 @@ def _folder_of(name: str | None, folder: Path, where: str) -> Path | None:
             f"{where}: its folder {found} is not there.", "Make it, or leave the key out."
         )
     return found
-
-
-def _checked(row: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The values by key, of the right types. Raises: ConfigurationError."""
-    from pydantic import ValidationError
-
-    for key in row:
-        if key not in KEYS:
-            raise ConfigurationError(
-                f"{where} has the unknown key {key!r:.80}.", nearest(str(key), KEYS)
-            )
-    for key in ("id", "prompt"):
-        if key not in row:
-            raise ConfigurationError(f"{where} has no {key}.", "Add it.")
-    try:
-        return cast("dict[str, Any]", _validator().validate_python(dict(row)))
-    except ValidationError as problem:
-        first = problem.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        raise ConfigurationError(
-            f"{where}: its {key} cannot be used: {first['msg'].lower():.200}.", "Mend the task."
-        ) from problem
-
-
-KEYS: Sequence[str] = (
-    "id",
-    "family",
-    "split",
-    "prompt",
-    "files",
-    "workspace",
-    "image",
-    "tools",
-    "limits",
-    "system",
-    "verifier",
-    "hidden",
-    "protected",
-    "tags",
-    "meta",
-    "source",
-)
-
-
-@cache
-def _validator() -> Any:
-    """A pydantic validator of a row whose keys are known."""
-    from typing import Annotated, Literal
-
-    from annotated_types import Ge, Gt
-    from pydantic import ConfigDict, TypeAdapter
-    from typing_extensions import TypedDict
-
-    class Limits(TypedDict, total=False):
-        __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
-        max_steps: Annotated[int, Ge(1)]
-        max_tool_calls: Annotated[int, Ge(0)]
-        max_tokens: Annotated[int, Ge(1)]
-        max_cost_usd: Annotated[float, Gt(0)]
-        max_seconds: Annotated[float, Gt(0)]
-
-    class Row(TypedDict, total=False):
-        id: str
-        family: str
-        split: Literal["train", "dev", "test"]
-        prompt: str
-        files: dict[str, str]
-        workspace: str
-        image: str
-        tools: tuple[str, ...] | None
-        limits: Limits
-        system: str
-        verifier: dict[str, Any] | list[dict[str, Any]]
-        hidden: dict[str, str] | str
-        protected: tuple[str, ...]
-        tags: tuple[str, ...]
-        meta: dict[str, Any]
-        source: str
-
-    return TypeAdapter(Row)

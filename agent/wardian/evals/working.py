@@ -9,14 +9,14 @@ from typing import Any, Protocol
 
 from wardian.agent import Agent
 from wardian.budget import Ledger
-from wardian.evals.attempting import Place, Scaling, Unusable, attempted, found_again, judged
+from wardian.evals.attempting import Place, Scaling, attempted, found_again, judged
 from wardian.evals.grading import Check
 from wardian.evals.outcomes import Ending, Outcome, Plan
 from wardian.evals.storing import WORK_NAME, Begun, EvaluationLog, Key
 from wardian.runs import new_run_id
 
 GIVEN_UP_AFTER = 3
-"""Errors of a model in a row, none of its attempts having worked, after which it is left out"""
+"""Errors of a model, none of its attempts having worked, after which it is left out"""
 
 
 class Watcher(Protocol):
@@ -55,7 +55,7 @@ class Work:
     begun: dict[Key, Begun]
     """Those without an outcome that counts"""
     _failed: dict[str, int] = field(default_factory=dict[str, int])
-    """By contestant: how often in a row it could not answer at all"""
+    """By contestant: how many errors it began with; below 0 once an attempt has worked"""
 
     async def attempt_all(self, contestant: str, agent: Agent[Any], jobs: int) -> None:
         """What this contestant has still to do. Raises: StorageError."""
@@ -118,17 +118,15 @@ class Work:
         self.log.begin(Begun(key=key, run_id=place.run_id))
         self.begun[key] = Begun(key=key, run_id=place.run_id)
         seed = None if self.plan.seed is None else self.plan.seed + place.attempt
-        contestant = place.contestant
-        try:
-            outcome = await attempted(
-                agent, place, seed=seed, scaling=self.scaling, within=self.within
-            )
-        except Unusable as problem:
-            if self._failed.get(contestant, 0) >= 0:
-                self._failed[contestant] = self._failed.get(contestant, 0) + 1
-            return problem.outcome
-        self._failed[contestant] = -1  # it can answer
+        outcome = await attempted(agent, place, seed=seed, scaling=self.scaling, within=self.within)
+        self._learn(outcome)
         return outcome
+
+    def _learn(self, outcome: Outcome) -> None:
+        if outcome.counts:
+            self._failed[outcome.model] = -1  # it can work
+        elif (failed := self._failed.get(outcome.model, 0)) >= 0:
+            self._failed[outcome.model] = failed + 1
 
     def _place(self, key: Key, *, anew: bool = False) -> Place:
         contestant, task, attempt = key

@@ -10,7 +10,11 @@ from wardian.export.overlap import NearDuplicates, Overlap
 from wardian.export.rows import Row
 
 DIGEST_BYTES = 16
-SKIPPED = {"tools", "tool_definitions", "run_id", "trajectory_id", "provenance"}
+SKIPPED = {
+    *("tools", "tool_definitions", "provenance"),
+    *("role", "from", "source", "type", "name", "function_name"),
+    *("id", "run_id", "session_id", "trajectory_id", "tool_call_id", "source_call_id"),
+}
 """Keys whose texts are the same in every row, or name it"""
 
 

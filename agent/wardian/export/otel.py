@@ -233,7 +233,7 @@ class Spans:
     ) -> Row:
         call = self.calls.get(call_id)
         name = event.result.name if event else call.name if call else "unknown"
-        told = next((t for t in self.started.tools if t.get("name") == name), {})
+        described = {str(tool.get("name")): tool.get("description") for tool in self.started.tools}
         given = arguments(call) if call else None
         written = call.arguments_text if call else ""
         attributes = {
@@ -241,7 +241,7 @@ class Spans:
             "gen_ai.tool.name": name,
             "gen_ai.tool.type": "function",
             "gen_ai.tool.call.id": call_id,
-            "gen_ai.tool.description": str(told.get("description", "")),
+            "gen_ai.tool.description": described.get(name),
             "gen_ai.tool.call.arguments": written if given is None else _json(given),
             "gen_ai.tool.call.result": event.result.content if event else None,
             "wardian.policy.decision": self.decided.pop(call_id, ""),

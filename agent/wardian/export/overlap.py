@@ -13,6 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from wardian.errors import ConfigurationError
@@ -97,7 +98,7 @@ class NearDuplicates:
     def __init__(self, threshold: float) -> None:
         """`threshold`: of the three-word pieces of two texts, the share they have in common."""
         try:
-            import datasketch
+            datasketch: Any = import_module("datasketch")
         except ModuleNotFoundError as error:
             raise ConfigurationError(
                 "Finding near duplicates needs datasketch, which is not installed.",

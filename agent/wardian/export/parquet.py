@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from wardian.errors import ConfigurationError
 from wardian.events import ModelReplied, RunStarted
@@ -218,16 +218,16 @@ class ParquetFile:
             self.waiting, self.waiting_bytes = [], 0
 
 
-def _type(arrow: Any, kind: Any) -> Any:
+def _type(arrow: Any, kind: object) -> Any:
+    if isinstance(kind, str):
+        return (
+            arrow.timestamp("us", tz="UTC") if kind == "timestamp" else arrow.type_for_alias(kind)
+        )
     if isinstance(kind, list):
-        return arrow.list_(_type(arrow, kind[0]))
-    if isinstance(kind, dict):
-        return arrow.struct([(name, _type(arrow, one)) for name, one in kind.items()])
-    return (
-        arrow.timestamp("us", tz="UTC")
-        if kind == "timestamp"
-        else getattr(arrow, kind + "_" * (kind == "bool"))()
-    )
+        [one] = cast("list[object]", kind)
+        return arrow.list_(_type(arrow, one))
+    fields = cast("dict[str, object]", kind)
+    return arrow.struct([(name, _type(arrow, one)) for name, one in fields.items()])
 
 
 def _moment(text: str) -> datetime | None:

@@ -7,12 +7,11 @@ from typing import Any, cast
 
 from wardian.errors import ConfigurationError
 from wardian.export.cleaning import said
+from wardian.export.overlap import MIN_WORDS, words
 
-KEYS = (
-    *("prompt", "question", "problem", "task", "instruction", "input", "messages"),
-    *("answer", "expected", "solution", "target", "reference", "completion"),
-    *("hidden", "verifier"),
-)
+ASKED = ("prompt", "question", "problem", "task", "instruction", "input", "messages")
+EXPECTED = ("answer", "expected", "solution", "target", "reference", "completion")
+GRADED = ("hidden", "verifier")
 """Of a task or a row; what else it has (files to begin with, settings) is no secret"""
 MAX_LINE_BYTES = 16 << 20
 
@@ -21,7 +20,10 @@ def protected_texts(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, st
     """The name of each row with each of its texts."""
     for number, row in enumerate(rows, start=1):
         name = str(row.get("id", number))
-        yield from ((name, text) for key in KEYS for text in said(row.get(key)))
+        yield from ((name, text) for key in ASKED for text in said(row.get(key)))
+        for text in (text for key in (*EXPECTED, *GRADED) for text in said(row.get(key))):
+            if len(words(text)) >= MIN_WORDS:  # "4" and "done" are the answers to much else
+                yield name, text
 
 
 def protected_file(path: Path) -> Iterator[tuple[str, str]]:

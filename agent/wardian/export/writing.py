@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wardian.errors import ConfigurationError, StorageError
+from wardian.export.atif_file import AtifFile
 from wardian.export.cleaning import Cleaning, Sieve, texts
 from wardian.export.consent import REFUSED, Consent
 from wardian.export.filters import Filters
@@ -28,8 +29,8 @@ from wardian_policies.redaction.values import KnownValues
 
 __all__ = ["Exported", "Part", "export", "holds_secret", "texts"]
 
-TARGETS: dict[str, type[Part] | type[ParquetFile]] = {"parquet": ParquetFile}
-"""By format, where a file is not a JSON object a line"""
+TARGETS: dict[str, type[Part] | type[ParquetFile]] = {"atif": AtifFile, "parquet": ParquetFile}
+"""By format, where a file is not just a JSON object a line"""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -66,9 +66,10 @@ def _validated(row: object) -> Any:
     except RecursionError as error:
         raise Unreadable("it is nested too deeply") from error
     except ValueError as error:
-        first: Any = getattr(error, "errors", list)()[:1]
-        where = ".".join(str(part) for part in first[0]["loc"]) if first else ""
-        what = str(first[0]["msg"])[:REASON_CHARS] if first else "it cannot be read"
+        faults: Any = getattr(error, "errors", None)
+        first: Any = faults()[0] if faults else {"loc": (), "msg": "it cannot be read"}
+        where = ".".join(map(str, first["loc"]))
+        what = str(first["msg"])[:REASON_CHARS]
         raise Unreadable(f"it is no ATIF ({where or 'document'}: {what})") from error
 
 
@@ -91,14 +92,13 @@ def _turns(step: Any, ids: list[int], model: str) -> list[Turn]:
         tokens=_tokens(step.metrics, ids) if role is Role.ASSISTANT else None,
         moment=moment,
     )
-    results = step.observation.results if step.observation else []
+    results: list[Any] = step.observation.results if step.observation else []
     return [message, *(_result(one, calls, is_copied, moment) for one in results)]
 
 
 def _calls(step: Any, ours: Mapping[str, Any]) -> list[ToolCall]:
-    calls = [
-        call_of(one.tool_call_id, one.function_name, one.arguments) for one in step.tool_calls or []
-    ]
+    made: list[Any] = step.tool_calls or []
+    calls = [call_of(one.tool_call_id, one.function_name, one.arguments) for one in made]
     for one in map(_dict, _list(ours.get("malformed_calls"))):
         call = call_of(str(one.get("id", "")), str(one.get("name", "")), "")
         text, problem = str(one.get("arguments_text", "")), str(one.get("problem", ""))

@@ -100,10 +100,10 @@ def _inside(value: object) -> Iterable[Any]:
     return cast("list[object]", value) if isinstance(value, list) else ()
 
 
-def _documents(loaded: Any) -> list[Any]:
+def _documents(loaded: object) -> list[object]:
     """A list of messages is one document; a list of documents is several."""
     if isinstance(loaded, list):
-        items: list[Any] = loaded
+        items = cast("list[object]", loaded)
         if not items or not all(isinstance(one, dict) and "role" in one for one in items):
             return items
     return [loaded]

@@ -1,8 +1,9 @@
 """A short list of models that call tools well, by the memory they need. Nothing here is fetched.
 
-Sizes are of the named file, rounded, as they were commonly given and not looked up by a program:
-each model's own card (`card`) has the figures, and `agent models pull` shows the hub's before it
-downloads. Memory is what the file and a context of some 8,000 tokens take, by reckoning.
+Sizes are of the named file, rounded. Those of the 4B, the 14B and gpt-oss stand on cards of the
+same quantisation; the others are reckoned from parameters and bits a weight. `agent models pull`
+shows the hub's own before it downloads. Memory is what the file and a context of some 8,000 tokens
+take, by reckoning.
 """
 
 from collections.abc import Sequence

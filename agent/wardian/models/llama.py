@@ -289,8 +289,8 @@ class LlamaModel:
             return ContextOverflow(
                 f"The prompt has {cause['prompt_tokens']} tokens and the context of {self._name} "
                 f"holds {cause['context_tokens']}.",
-                "Shorten the task, or raise the context"
-                f" (the model was trained for {cause['trained_context_tokens']} tokens).",
+                "Shorten the task, or "
+                + _more_room(cause["context_tokens"], cause["trained_context_tokens"]),
             )
         if kind == "template":
             return self._bad_template(str(cause))
@@ -315,6 +315,15 @@ class LlamaModel:
             f"The process running {self._name} {e}.",
             "Run the task again or resume it: the model is loaded afresh.",
         )
+
+
+def _more_room(context_tokens: int, trained_tokens: int) -> str:
+    if trained_tokens <= context_tokens:
+        return "use a model with a larger one: it was trained for no more."
+    return (
+        "raise it with: agent config set context_tokens N"
+        f" (the model was trained for {trained_tokens})."
+    )
 
 
 _in_memory: weakref.WeakKeyDictionary[LlamaProcess, int] = weakref.WeakKeyDictionary()

@@ -13,7 +13,7 @@ Not covered: templates that assemble a control token out of a message's letters.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from jinja2 import TemplateError
@@ -23,6 +23,7 @@ from wardian.models.template_chat import (
     Chat,
     arguments_as_text,
     calls_in_words,
+    in_parts,
     one_call_each,
     own_ids,
     results_in_words,
@@ -30,10 +31,11 @@ from wardian.models.template_chat import (
     thoughts_in_calls,
     tools_told,
 )
-from wardian.models.template_probe import IN_WORDS, Abilities, probe
+from wardian.models.template_probe import IN_WORDS, VALUE, Abilities, probe
 from wardian.models.template_sandbox import (
     MARK,
     MAX_REPEAT,
+    Given,
     RawJson,
     Refused,
     environment,
@@ -80,6 +82,7 @@ class ChatTemplate:
         self.source = CHATML if source is None else source
         self._family: Family | None = None
         self._abilities = IN_WORDS
+        self._wants_parts = False
         self._quoted = _beginning_of(specials)
         if len(self.source) > MAX_SOURCE_CHARS:
             raise TemplateFailed(f"it is longer than {MAX_SOURCE_CHARS} characters")
@@ -108,7 +111,7 @@ class ChatTemplate:
         refusal: Refused | None = None
         for shaped in self._shapes(chat, can):
             try:
-                return self._run(shaped, given)
+                return self._run_somehow(shaped, given)
             except Refused as e:
                 refusal = e
         raise TemplateFailed(f"it refused the messages: {refusal}") from refusal
@@ -128,12 +131,18 @@ class ChatTemplate:
 
     def _found_out(self) -> Family:
         family = family_of(self.source)
+        self._wants_parts = self._loses_text() and not self._loses_text(in_parts)
         if not family.is_template(self.source):
             return family
         mentions_tools = re.search(r"\btools\b", self.source) is not None
         found = probe(self._attempt, family, mentions_tools=mentions_tools)
         self._abilities = found or IN_WORDS
         return family if found else HERMES
+
+    def _loses_text(self, shape: Callable[[Chat], Chat] = list) -> bool:
+        """A template that wants a list of parts goes through a text letter by letter."""
+        told = self._attempt(shape([{"role": "user", "content": VALUE}]), [])
+        return told is None or VALUE not in told
 
     def _attempt(self, chat: Chat, tools: list[dict[str, Any]]) -> str | None:
         try:
@@ -159,11 +168,24 @@ class ChatTemplate:
             text = text.replace(MARK, MARK + MARK)
         return self._quoted.sub(lambda m: m[0] + MARK, text) if self._quoted else text
 
+    def _run_somehow(self, chat: Chat, given: dict[str, Any]) -> str:
+        """With an empty list of tools where the template cannot do with none."""
+        try:
+            return self._run(chat, given)
+        except TemplateFailed:
+            if given["tools"] is not None:
+                raise
+            return self._run(chat, {**given, "tools": []})
+
     def _run(self, chat: list[dict[str, Any]], given: dict[str, Any]) -> str:
         parts: list[str] = []
         length = 0
+        chat = in_parts(chat) if self._wants_parts else chat
         try:
-            for part in self._compiled.generate(messages=chat, add_generation_prompt=True, **given):
+            made = self._compiled.generate(
+                messages=Given(chat), add_generation_prompt=True, **given
+            )
+            for part in made:
                 parts.append(part)
                 length += len(part)
                 if length > MAX_RENDERED_CHARS:

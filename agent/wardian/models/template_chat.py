@@ -138,6 +138,14 @@ def _as_text(call: dict[str, Any]) -> dict[str, Any]:
     return {**call, "function": {**function, "arguments": str(function["arguments"])}}
 
 
+def in_parts(chat: Chat) -> Chat:
+    """Each content as a list of one text, for templates of models that see."""
+    return [
+        {**m, "content": [{"type": "text", "text": m["content"]}]} if m["content"] else m
+        for m in chat
+    ]
+
+
 def strictly_alternating(chat: Chat) -> Chat:
     """Without a system message and with user and assistant in turn, for templates that insist."""
     merged: Chat = []

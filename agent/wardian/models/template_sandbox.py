@@ -5,7 +5,7 @@ Bounded: source, output, what `*` and `**` make. Time and memory are bounded by 
 
 import datetime as dt
 import json
-from collections.abc import Sized
+from collections.abc import Iterator, Sized
 from typing import Any, cast
 
 from jinja2 import nodes
@@ -37,8 +37,18 @@ class RawJson(dict[str, Any]):
         return self.text
 
 
+class Given(list[Any]):
+    """What a template is given and must not change."""
+
+
 class _Sandbox(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset(["*", "**"])
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Kimi K2's template keeps a queue."""
+        if attr in ("append", "pop") and type(cast("object", obj)) is list:
+            return True
+        return super().is_safe_attribute(obj, attr, value)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "**" and not (abs(left) < 1e6 and abs(right) < 64):
@@ -85,7 +95,7 @@ def tojson(
     if isinstance(value, RawJson) and indent is None and separators is None:
         return value.text
     written = json.dumps(
-        value,
+        list(value) if isinstance(value, Iterator) else value,
         ensure_ascii=ensure_ascii,
         indent=indent,
         separators=separators,

@@ -90,6 +90,8 @@ def facts_of(run_id: str, lines: Iterable[Line]) -> RunFacts:
                 tags = (tags | set(_texts(data.get("added")))) - set(_texts(data.get("removed")))
             case "labelled":
                 _label(labels, data)
+            case "rewarded" if data.get("step") == 0:  # by a verifier; the last word counts
+                _label(labels, {"name": REWARD, "value": str(data.get("value"))})
             case "rated":
                 ratings.append((data.get("step") == 0, GOOD if data.get("good") else BAD))
             case _:

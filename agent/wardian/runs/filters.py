@@ -66,6 +66,8 @@ class Filters:
 
     def admit(self, run: Trajectory) -> bool:
         """Does the run pass? One whose first event cannot be read passes no filter on it."""
+        if self == Filters():
+            return True
         lines = [Line(one.kind, one.wall, one.data) for one in run.records]
         return self.take(facts_of(run.run_id, lines)) and (not self.text or holds(lines, self.text))
 

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from wardian.runs.log import LOG_NAME, in_use
 
 
 @contextmanager
-def hold(folder: Path) -> Iterator[None]:
+def hold(folder: Path) -> Generator[None]:
     """While it lasts no other process goes on with the run or removes it. Raises: StorageError."""
     try:
         descriptor = os.open(folder / LOG_NAME, os.O_RDONLY | os.O_CLOEXEC)

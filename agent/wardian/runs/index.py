@@ -6,6 +6,7 @@ Covers: several processes at once. Only who lists writes, so that a run never wa
 """
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 from wardian.runs.log import LOG_NAME
@@ -20,6 +21,7 @@ CREATE TABLE runs (
     started TEXT, prompt TEXT, model TEXT, stop TEXT, steps INTEGER, parent TEXT
 ) WITHOUT ROWID
 """
+Row = tuple[str, str, str, str, str, int | None, str]
 
 
 class RunIndex:
@@ -38,20 +40,24 @@ class RunIndex:
 
     def summaries(self) -> list[RunSummary]:
         """Every run that has begun, newest first."""
+        return list(self.newest())
+
+    def newest(self) -> Iterator[RunSummary]:
+        """The same one by one, for who needs the first of many."""
         known = stamps(self.root)
         try:
-            return self._file.use(lambda database: self._up_to_date(database, known))
+            rows = self._file.use(lambda database: self._up_to_date(database, known))
         except Unusable:
             paths = (self.root / run_id / LOG_NAME for run_id in sorted(known, reverse=True))
-            return [summary for path in paths if (summary := summarised(path))]
+            yield from (summary for path in paths if (summary := summarised(path)))
+        else:
+            yield from map(self._summary, rows)
 
     def forget(self) -> None:
         """Remove the index; the next one to list runs makes it anew."""
         self._file.forget()
 
-    def _up_to_date(
-        self, database: sqlite3.Connection, stamps: dict[str, Stamp]
-    ) -> list[RunSummary]:
+    def _up_to_date(self, database: sqlite3.Connection, stamps: dict[str, Stamp]) -> list[Row]:
         """Raises: sqlite3.Error."""
         found = database.execute("SELECT run_id, size, modified_ns FROM runs")
         known = {run_id: (size, modified) for run_id, size, modified in found}
@@ -60,10 +66,9 @@ class RunIndex:
         if changed or gone:
             self._update(database, changed, gone, stamps)
         columns = "run_id, started, prompt, model, stop, steps, parent"
-        rows = database.execute(
+        return database.execute(
             f"SELECT {columns} FROM runs WHERE stop IS NOT NULL ORDER BY run_id DESC"  # noqa: S608 - constants
-        )
-        return [self._summary(row) for row in rows]
+        ).fetchall()
 
     def _update(
         self,
@@ -82,7 +87,7 @@ class RunIndex:
             )
             database.executemany("REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
-    def _summary(self, row: tuple[str, str, str, str, str, int | None, str]) -> RunSummary:
+    def _summary(self, row: Row) -> RunSummary:
         run_id, started, prompt, model, stop, steps, parent = row
         return RunSummary(
             run_id=run_id,

@@ -82,8 +82,10 @@ class RunLog:
             log._sync()
             _sync_folder(folder)
             _sync_folder(folder.parent)
-        except BaseException:
+        except BaseException as error:
             log.discard()
+            if isinstance(error, OSError):
+                raise _storage_error(folder, error) from error
             raise
         return log
 
@@ -175,6 +177,8 @@ class RunLog:
     def _release(self) -> None:
         if self._descriptor >= 0:
             (self.folder / OWNER_NAME).unlink(missing_ok=True)
+            # Closing would not do: a process that is just being started has a copy until its exec.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = -1
 

@@ -75,19 +75,17 @@ class SearchIndex:
             " FROM runs LIMIT 1",
         )
 
-    def facts(self) -> list[RunFacts]:
-        """Of every run that has begun, newest first."""
+    def facts(self, words: Words | None = None) -> list[RunFacts]:
+        """Of every run that has begun and of which one text has all the words, newest first."""
         try:
-            return self._file.use(self._known_facts)
+            return self._file.use(lambda database: self._known_facts(database, words))
         except Unusable:
-            return [facts for run_id in self._newest_first() if (facts := self._read(run_id)[0])]
-
-    def holding(self, words: Words) -> set[str]:
-        """The runs of which one text has all the words."""
-        try:
-            return self._file.use(lambda database: self._holding(database, words))
-        except Unusable:
-            return {hit.run_id for hit in self._scanned(words)}
+            read = (self._read(run_id) for run_id in self._newest_first())
+            return [
+                facts
+                for facts, places in read
+                if facts and (words is None or any(words.place(one.text) for one in places))
+            ]
 
     def hits(
         self,
@@ -136,21 +134,15 @@ class SearchIndex:
         except Unusable:
             self.forget()
 
-    def _known_facts(self, database: sqlite3.Connection) -> list[RunFacts]:
+    def _known_facts(self, database: sqlite3.Connection, words: Words | None) -> list[RunFacts]:
         self._bring_up_to_date(database)
+        holding = "number IN (SELECT rowid >> ? FROM words WHERE words MATCH ?) AND"
         rows = database.execute(
-            "SELECT facts FROM runs WHERE facts IS NOT NULL ORDER BY run_id DESC"
+            f"SELECT facts FROM runs WHERE {holding if words else ''} facts IS NOT NULL"  # noqa: S608 - constants
+            " ORDER BY run_id DESC",
+            (PLACE_BITS, words.match) if words else (),
         )
         return [RunFacts(*json.loads(row)) for (row,) in rows]
-
-    def _holding(self, database: sqlite3.Connection, words: Words) -> set[str]:
-        self._bring_up_to_date(database)
-        rows = database.execute(
-            "SELECT run_id FROM runs WHERE number IN"
-            " (SELECT rowid >> ? FROM words WHERE words MATCH ?)",
-            (PLACE_BITS, words.match),
-        )
-        return {run_id for (run_id,) in rows}
 
     def _ranked(
         self,
@@ -238,12 +230,10 @@ def find_runs(
 ) -> list[RunFacts]:
     """The runs that pass the filters, newest first; `text` as it stands in the logs."""
     index = SearchIndex(root, report)
-    found = [one for one in index.facts() if filters.take(one)]
-    if not filters.text:
+    words = Words.of(filters.text)
+    found = [one for one in index.facts(words) if filters.take(one)]
+    if not filters.text or words:
         return found
-    if words := Words.of(filters.text):
-        holding = index.holding(words)
-        return [one for one in found if one.run_id in holding]
     return [one for one in found if searched.holds(index.lines(one.run_id), filters.text)]
 
 

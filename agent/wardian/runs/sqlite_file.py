@@ -6,7 +6,7 @@ No write-ahead log: SQLite before 3.51.3 has an error in it with several writers
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +59,7 @@ class SqliteFile:
                 Path(f"{self.path}{suffix}").unlink()
 
     @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
+    def _opened(self) -> Generator[sqlite3.Connection]:
         """Raises: sqlite3.Error, OSError."""
         if not self.path.exists():
             flags = os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -95,7 +95,7 @@ class SqliteFile:
 
 
 @contextmanager
-def writing(database: sqlite3.Connection) -> Iterator[None]:
+def writing(database: sqlite3.Connection) -> Generator[None]:
     """All of what is written in it, or nothing."""
     database.execute("BEGIN IMMEDIATE")
     try:

@@ -1,5 +1,6 @@
 """The runs of one home, each in a folder of its own: `RUN_ID/trajectory.jsonl`, `RUN_ID/blobs/`."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -15,6 +16,7 @@ from wardian.runs.summary import RunSummary, summarised
 from wardian.runs.trajectory import Trajectory
 
 SEARCH_NAME = ".search.sqlite3"
+ID = re.compile(r"[0-9A-Z]{26}")
 INDEX_FROM = 200
 """With fewer runs than that, reading them takes less time than SQLite takes to load."""
 
@@ -72,14 +74,16 @@ class RunStore:
         if len(ids) < INDEX_FROM:
             return self._summaries_one_by_one(ids)
         index = import_module("wardian.runs.index")  # SQLite, for who has many
-        summaries: list[RunSummary] = index.RunIndex(self.root).summaries()
-        return iter(summaries)
+        newest: Iterator[RunSummary] = index.RunIndex(self.root).newest()
+        return newest
 
     def find(self, name: str) -> str:
         """The id that `name` means: an id, an unambiguous beginning or end of one, or `last`.
 
         Raises: RunNotFound.
         """
+        if ID.fullmatch(name) and (self.root / name / LOG_NAME).is_file():
+            return name  # of thousands that are read one by one, none looks for all others
         ids = self.ids()
         if name == "last":
             newest = next(self._summaries_one_by_one(ids), None)

@@ -31,7 +31,7 @@ from wardian.runs.summary import summarised
 
 MARKS = tuple(
     f'"kind":"{kind}"'.encode()
-    for kind in ("rated", "tagged", "labelled", "changes_undone", "forked")
+    for kind in ("rated", "tagged", "labelled", "changes_undone", "forked", "compared")
 )
 ANSWERED = (b'"kind":"call_decided"', b'"answer":"')
 

@@ -48,7 +48,7 @@ def _texts(kind: str, data: dict[str, Any]) -> Iterator[tuple[int, str, object]]
             for call in cast("list[object]", calls) if isinstance(calls, list) else []:
                 name, arguments = _dict(call).get("name", ""), _dict(call).get("arguments")
                 written = str(_dict(call).get("arguments_text", ""))
-                known = _dict(arguments) if isinstance(arguments, dict) else None
+                known = None if arguments is None else _dict(arguments)
                 yield step, f"{name} call", plain_arguments(known, written)
         case "call_finished":
             result = _dict(data.get("result"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from wardian.events import (
     CallFinished,
     ChangesUndone,
+    Compared,
     Forked,
     Labelled,
     ModelReplied,
@@ -18,7 +19,7 @@ from wardian.events import (
 )
 from wardian.types import Usage
 
-Afterwards = ChangesUndone | Forked | Rated | Tagged | Labelled
+Afterwards = ChangesUndone | Compared | Forked | Rated | Tagged | Labelled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

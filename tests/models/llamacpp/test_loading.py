@@ -32,6 +32,7 @@ def make_adapter(path: Path, *, architecture: str = "qwen3", width: int = 64) ->
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_type("adapter")
     writer.add_string("adapter.type", "lora")
+    writer.add_string("general.base_model.0.name", "Llama 9")
     writer.add_float32("adapter.lora.alpha", 4.0)
     for name in ("attn_q", "attn_output"):
         for layer in (0, 1):
@@ -80,6 +81,17 @@ def test_an_adapter_for_another_model_is_one_sentence(small_gguf: Path, tmp_path
     with pytest.raises(ModelUnavailable, match=told) as caught:
         replied(small_gguf, adapters=[(adapter, 1.0)])
     assert "\n" not in str(caught.value)
+
+
+def test_an_adapter_of_another_architecture_is_refused_by_name_before_loading(
+    small_gguf: Path, tmp_path: Path
+) -> None:
+    adapter = make_adapter(tmp_path / "lora.gguf", architecture="llama")
+    told = r"made for Llama 9 \(llama\) and small\.gguf is qwen3"
+    with pytest.raises(ModelUnavailable, match=told):
+        replied(small_gguf, adapters=[(adapter, 1.0)])
+    with pytest.raises(ModelUnavailable, match="no LoRA adapter but a model"):
+        replied(small_gguf, adapters=[(small_gguf, 1.0)])
 
 
 def test_an_adapter_that_is_missing_is_one_sentence(small_gguf: Path, tmp_path: Path) -> None:

@@ -28,7 +28,11 @@ from wardian.types import (
 LONG = Message(role=Role.SYSTEM, content="You are a careful assistant. " * 20)
 HELLO = Message(role=Role.USER, content="Hello")
 HOT = Sampling(temperature=1.0, seed=7, max_tokens=20)
-ENDLESS = Sampling(temperature=2.0, seed=3)
+ENDLESS: dict[str, Any] = {
+    "sampling": Sampling(temperature=1.0, seed=3),
+    "output_schema": {"type": "string", "minLength": 9000},
+}
+"""A reply that fills the window, since it may not end before."""
 TOOL = ToolSpec(
     name="pick",
     description="Picks.",
@@ -184,7 +188,7 @@ def test_a_long_prompt_does_not_hold_up_a_reply_under_way(
             order: list[str] = []
 
             async def short() -> None:
-                async with aclosing(model.stream(request(sampling=ENDLESS))) as stream:
+                async with aclosing(model.stream(request(**ENDLESS))) as stream:
                     async for _ in stream:
                         order.append("short")
                         if order.count("short") > 30:
@@ -207,7 +211,7 @@ def test_cancelling_one_request_leaves_the_others_alone(small_gguf: Path) -> Non
     async def main() -> None:
         async with model_of(small_gguf) as model:
             alone = await asked(model, request())
-            task = asyncio.create_task(asked(model, request(sampling=ENDLESS)))
+            task = asyncio.create_task(asked(model, request(**ENDLESS)))
             other = asyncio.create_task(asked(model, request(conversation="b")))
             await asyncio.wait([other], timeout=0.02)
             task.cancel()
@@ -223,10 +227,7 @@ def test_a_killed_child_is_an_error_to_each_request_and_the_next_one_is_served(
 ) -> None:
     async def main() -> None:
         async with model_of(small_gguf) as model:
-            streams = [
-                model.stream(request(sampling=replace(ENDLESS, seed=s), conversation=str(s)))
-                for s in (3, 4)
-            ]
+            streams = [model.stream(request(**ENDLESS, conversation=name)) for name in ("a", "b")]
             for stream in streams:
                 await anext(stream)
             assert model._process is not None

@@ -1,9 +1,11 @@
 """The built-in suites by name, fresh instances of them, and the solutions of those."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from wardian.errors import ConfigurationError
+from wardian.evals.contents import texts_of_folder
 from wardian.evals.suites.core.generator import CoreGenerator
 from wardian.evals.suites.experts import Expert
 from wardian.evals.suites.generating import Generator, Instance, instances, suite_of
@@ -48,4 +50,10 @@ def reference_of(task: Task) -> Callable[[], Expert] | None:
     if not is_sane:
         return None
     made = generator.make(family, task.split, seed, number)
-    return made.expert if made.task.digest == task.digest else None
+    return made.expert if _is_same(task, made.task) else None
+
+
+def _is_same(task: Task, made: Task) -> bool:
+    """Also where its files lie in a folder by now. Raises: ConfigurationError."""
+    files = {**(texts_of_folder(task.workspace) if task.workspace else {}), **task.files}
+    return replace(task, files=files, workspace=None).digest == made.digest

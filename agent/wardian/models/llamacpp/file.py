@@ -24,9 +24,11 @@ class ModelFile:
     def header(self) -> Header:
         """Read once, after those of the adapters. Raises: ModelUnavailable."""
         if self._header is None:
-            for path, _ in self.adapters:
-                _checked(path, "adapter")
-            self._header = _checked(self.path, "model file")
+            adapters = [(path, _checked(path, "adapter")) for path, _ in self.adapters]
+            base = _checked(self.path, "model file")
+            for path, adapter in adapters:
+                _check_goes_with(path, adapter, self.path, base)
+            self._header = base
         return self._header
 
     @property
@@ -65,6 +67,21 @@ class ModelFile:
 
 def _only_hash(named: dict[str, Any]) -> str:
     return str(named.get("sha256") or named["sha256_head_tail"])
+
+
+def _check_goes_with(path: Path, adapter: Header, base_path: Path, base: Header) -> None:
+    """Raises: ModelUnavailable. Of the same architecture but another size: found out at load."""
+    if adapter.values.get("general.type") != "adapter":
+        raise ModelUnavailable(
+            f"{path} is no LoRA adapter but a model.", "Load it with: -m gguf:PATH."
+        )
+    if adapter.architecture != base.architecture:
+        made_for = adapter.values.get("general.base_model.0.name") or adapter.architecture
+        raise ModelUnavailable(
+            f"The adapter {path} was made for {made_for} ({adapter.architecture})"
+            f" and {base_path.name} is {base.architecture}.",
+            "Name the model it was trained on.",
+        )
 
 
 def _checked(path: Path, what: str) -> Header:

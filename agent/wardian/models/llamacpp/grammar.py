@@ -21,12 +21,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from wardian.models.families import HERMES, MARKERS, Family, WrittenCall
 from wardian.models.families.lark import LarkTerminals
 from wardian.models.llamacpp.api import llguidance
+from wardian.models.llamacpp.masking import Masks
 from wardian.models.llamacpp.schema import enforceable, without_unusable
 from wardian.models.llamacpp.vocab import Vocabulary
 
@@ -55,15 +53,9 @@ class GrammarMaker:
         self.tokenizer = _tokenizer(self._module, vocabulary, self._named.values())
         self._enforced: dict[str, tuple[dict[str, Any], str]] = {}
         self._grammars: dict[str, Grammar] = {}
-        self._room = np.empty((0, 8), np.float32)
+        self.masks = Masks(vocabulary.size)
         self.refused: dict[str, str] = {}
         """Tool, or `answer` → what of its schema is not enforced."""
-
-    def room(self, count: int) -> NDArray[np.float32]:
-        """(count, 8): the same memory each time, for whoever needs it until the next call."""
-        if len(self._room) != count:
-            self._room = np.empty((count, 8), np.float32)
-        return self._room
 
     def call_body(self, tools: Sequence[Mapping[str, Any]], family: Family = HERMES) -> Grammar:
         """What stands after the family's marker."""

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_LIKELY_TOKENS = 256
-"""Sorted first for top-p: sorting a vocabulary of 128,000 takes 20 ms, finding these 1 ms."""
+_BLOCK_TOKENS = 512
+"""Weights are added up one by one only in the block that the draw falls into: doing it for a
+vocabulary of 128,000 takes longer than all else here."""
+_ONES = np.ones(_BLOCK_TOKENS, np.float32)
 
 
 class NotANumber(Exception):
@@ -43,36 +45,56 @@ class Sampler:
         best = int(logits.argmax())
         if not math.isfinite(logits[best]):
             raise NotANumber
-        shifted = logits - logits[best]
+        weights = logits - logits[best]
         if self._temperature <= 0:
-            return Chosen(token=best, logprob=-math.log(float(np.exp(shifted).sum())))
-        weights = np.exp(shifted / np.float32(self._temperature)).astype(np.float64)
+            np.exp(weights, out=weights)
+            return Chosen(token=best, logprob=-math.log(_blocks(weights).sum()))
+        if self._temperature != 1.0:
+            weights *= np.float32(1 / self._temperature)
+        np.exp(weights, out=weights)
         if self._top_p < 1.0:
             weights = _nucleus(weights, self._top_p)
-        cumulated = weights.cumsum()
-        drawn = self._random.random() * cumulated[-1]
-        token = min(int(np.count_nonzero(cumulated <= drawn)), len(weights) - 1)
-        while weights[token] == 0:
-            token -= 1
-        return Chosen(token=token, logprob=math.log(weights[token] / cumulated[-1]))
+        token, total = _drawn(weights, self._random.random())
+        return Chosen(token=token, logprob=math.log(float(weights[token]) / total))
 
 
-def _nucleus(weights: NDArray[np.float64], top_p: float) -> NDArray[np.float64]:
+def _drawn(weights: NDArray[np.float32], share: float) -> tuple[int, float]:
+    """The token at which the weights add up to more than this share; and what all of them do."""
+    blocks = _blocks(weights).cumsum()
+    total = float(blocks[-1])
+    wanted = share * total
+    block = min(int(blocks.searchsorted(wanted, side="right")), len(blocks) - 1)
+    begin = block * _BLOCK_TOKENS
+    within = weights[begin : begin + _BLOCK_TOKENS].cumsum(dtype=np.float64)
+    wanted -= float(blocks[block - 1]) if block else 0.0
+    # A block's sum is rounded otherwise than its parts: the draw may fall just behind its last.
+    token = begin + min(int(within.searchsorted(wanted, side="right")), len(within) - 1)
+    while weights[token] == 0:
+        token -= 1
+    return token, total
+
+
+def _blocks(weights: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What each block of tokens adds up to; a product with ones is the quickest sum."""
+    whole = len(weights) // _BLOCK_TOKENS
+    split = whole * _BLOCK_TOKENS
+    sums = np.empty(whole + 1)
+    sums[:whole] = weights[:split].reshape(whole, _BLOCK_TOKENS) @ _ONES
+    sums[whole] = weights[split:].sum(dtype=np.float64)
+    return sums
+
+
+def _nucleus(weights: NDArray[np.float32], top_p: float) -> NDArray[np.float32]:
     """The fewest tokens that hold `top_p` of the weight; the others get 0.
 
     Source: Holtzman et al., The Curious Case of Neural Text Degeneration, 2019, section 3.1.
     """
-    likely = _LIKELY_TOKENS
-    while True:
-        likely = min(likely, len(weights))
-        order = np.argpartition(-weights, likely - 1)[:likely]
-        order = order[np.argsort(-weights[order], kind="stable")]
-        cumulated = weights[order].cumsum()
-        wanted = top_p * weights.sum()
-        if cumulated[-1] >= wanted or likely == len(weights):
-            break
-        likely *= 8
-    kept = int(np.count_nonzero(cumulated < wanted)) + 1
+    total = float(_blocks(weights).sum())
+    # Lighter ones have, all together, less than what may be left out.
+    likely = np.flatnonzero(weights >= (1.0 - top_p) * total / len(weights))
+    order = likely[np.argsort(-weights[likely], kind="stable")]
+    cumulated = weights[order].cumsum(dtype=np.float64)
+    kept = int(np.count_nonzero(cumulated < top_p * total)) + 1
     cut = np.zeros_like(weights)
     cut[order[:kept]] = weights[order[:kept]]
     return cut

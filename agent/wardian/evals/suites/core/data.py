@@ -80,7 +80,8 @@ def overtime(world: World) -> Draft:
         (f"E{n}", person, contract[person])
         for n, person in zip(world.numbers(6, 100, 999), people, strict=True)
     ]
-    sheet, over = [], {}
+    sheet: list[tuple[str, str, int]] = []
+    over: dict[str, int] = {}
     for index, (badge, person, hours) in enumerate(staff):
         days = [world.number(2, 9) for _ in range(5)]
         if index < 2:
@@ -133,7 +134,8 @@ def server_log(world: World) -> Draft:
     """The worst hour of a log whose lines are in two formats."""
     services = world.codenames(4)
     hour = world.number(1, 22)
-    lines, errors = [], Counter[str]()
+    lines: list[str] = []
+    errors: Counter[str] = Counter()
     for _ in range(160):
         at, service = world.number(0, 23), world.choice(services)
         level = world.choice(("INFO", "INFO", "WARN", "ERROR"))
@@ -180,7 +182,9 @@ print(json.dumps({"hour": worst, "errors": by_hour[worst], "service": service}))
 
 def contacts(world: World) -> Draft:
     """Records are made uniform, and the hopeless ones set aside."""
-    records, good, bad = [], [], []
+    records: list[dict[str, str]] = []
+    good: list[dict[str, str]] = []
+    bad: list[str] = []
     for index, person in enumerate(world.people(10)):
         digits = f"0{world.number(100, 999)}{world.number(100000, 999999)}"
         mail = person.lower().replace(" ", ".") + "@example.org"
@@ -240,7 +244,7 @@ def stock(world: World) -> Draft:
     stock_now = {name: world.number(50, 200) for name in goods}
     start = list(stock_now.items())
     moves: dict[str, tuple[str, int]] = {}
-    log = []
+    log: list[tuple[str, str, int, str]] = []
     for number in range(1, 21):
         identity, name = f"M{number:03}", world.choice(goods)
         change = world.rng.choice((-1, 1)) * world.number(1, 12)

@@ -20,7 +20,8 @@ def exactly(files: dict[str, str]) -> dict[str, Any]:
 
 def dated(world: World) -> Draft:
     """Scans named by a date are filed by year under a readable name."""
-    before, after = {}, {}
+    before: dict[str, str] = {}
+    after: dict[str, str] = {}
     for name in world.goods(7):
         year, month, day = world.date(world.number(2021, 2024)).split("-")
         text = f"scan of the {name} receipt, page {world.number(1, 9)}\n"
@@ -48,7 +49,8 @@ for name in os.listdir("inbox"):
 def by_department(world: World) -> Draft:
     """Letters are sorted by what their first lines say."""
     departments = world.rng.sample(DEPARTMENTS, 3)
-    before, after = {}, {}
+    before: dict[str, str] = {}
+    after: dict[str, str] = {}
     for index, person in enumerate(world.people(9)):
         unknown = index % 4 == 3
         department = "" if unknown else world.choice(departments)
@@ -116,7 +118,7 @@ def chapters(world: World) -> Draft:
     titles = [
         f"{word} {thing}" for word, thing in zip(world.codenames(5), world.goods(5), strict=True)
     ]
-    sections = {}
+    sections: dict[str, str] = {}
     for title in titles:
         lines = [f"{person} signed for it." for person in world.people(world.number(2, 6))]
         sections[title] = "\n".join(lines)
@@ -124,7 +126,7 @@ def chapters(world: World) -> Draft:
         f"## {t.title()}\n{body}\n" for t, body in sections.items()
     )
     after = {"handbook.md": whole}
-    index = []
+    index: list[str] = []
     for number, (title, body) in enumerate(sections.items(), start=1):
         name = f"{number:02}-{title.replace(' ', '-')}.md"
         after[f"chapters/{name}"] = f"## {title.title()}\n{body}"
@@ -158,7 +160,9 @@ def settings(world: World) -> Draft:
     """One key is changed in many files, but only where a condition holds."""
     old, new = world.numbers(2, 1000, 9999)
     hosts = [town.lower().replace(" ", "-") for town in world.towns(6)]
-    before, after, changed = {}, {}, []
+    before: dict[str, str] = {}
+    after: dict[str, str] = {}
+    changed: list[str] = []
     sure = [(True, True), (True, False), (False, True)]
     for index, host in enumerate(hosts):
         random = (world.rng.random() < 0.6, world.rng.random() < 0.6)

@@ -16,7 +16,7 @@ def chain(world: World) -> Draft:
     numbers = world.numbers(40, 100, 999)
     way, rest = numbers[:16], numbers[16:]
     word = world.code()
-    files = {}
+    files: dict[str, str] = {}
     for here, following in itertools.pairwise(way):
         part = world.number(11, here - 1)
         how = world.choice(
@@ -162,8 +162,7 @@ def doors(world: World) -> Draft:
     """Doors each of whose codes follows from the clue behind the one before; no reading ahead."""
     word = world.code(8)
     codes = [str(n) for n in world.numbers(9, 1000, 9999)]
-    sealed = []
-    clues = []
+    sealed: list[str] = []
     for code, following in zip(codes, [*codes[1:], ""], strict=True):
         if following:
             one = world.number(100, 900)
@@ -176,7 +175,6 @@ def doors(world: World) -> Draft:
             )
         else:
             clue = f"The word is {word}."
-        clues.append(clue)
         sealed.append(seal(code, clue))
     script = f"""\
 import hashlib, sys

@@ -64,7 +64,7 @@ def ranges(lines: list[str]) -> list[str]:
 
 def roman(lines: list[str]) -> list[str]:
     values = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
-    found = []
+    found: list[str] = []
     for line in lines:
         total = 0
         digits = [values[letter] for letter in line.strip().upper()]
@@ -76,7 +76,7 @@ def roman(lines: list[str]) -> list[str]:
 
 def invoice(lines: list[str]) -> list[str]:
     total = 0
-    printed = []
+    printed: list[str] = []
     for line in lines:
         name, count, cents = line.split(",")
         price = int(count) * int(cents)
@@ -116,7 +116,7 @@ def accounts(lines: list[str]) -> list[str]:
 
 
 def runs(lines: list[str]) -> list[str]:
-    coded = []
+    coded: list[str] = []
     for line in lines:
         groups: list[list[object]] = []
         for letter in line:
@@ -129,7 +129,7 @@ def runs(lines: list[str]) -> list[str]:
 
 
 def leap_days(lines: list[str]) -> list[str]:
-    found = []
+    found: list[str] = []
     for line in lines:
         first, last = sorted(int(year) for year in line.split())
         count = 0
@@ -142,7 +142,7 @@ def leap_days(lines: list[str]) -> list[str]:
 
 def brackets(lines: list[str]) -> list[str]:
     pairs = {")": "(", "]": "[", "}": "{"}
-    verdicts = []
+    verdicts: list[str] = []
     for line in lines:
         open_ones: list[str] = []
         fault = 0
@@ -163,7 +163,7 @@ def grades(lines: list[str]) -> list[str]:
     for line in lines:
         name, mark = line.rsplit(" ", 1)
         marks.setdefault(name, []).append(int(mark))
-    printed = []
+    printed: list[str] = []
     for name in sorted(marks):
         ordered = sorted(marks[name])
         if len(ordered) > 2:
@@ -175,7 +175,7 @@ def grades(lines: list[str]) -> list[str]:
 
 def meetings(lines: list[str]) -> list[str]:
     taken: list[tuple[int, int]] = []
-    answers = []
+    answers: list[str] = []
     for line in lines:
         begin, end = (int(t[:2]) * 60 + int(t[3:]) for t in line.split("-"))
         if end <= begin:
@@ -228,7 +228,7 @@ def account_input(world: World) -> str:
 
 
 def run_input(world: World) -> str:
-    words = []
+    words: list[str] = []
     for _ in range(4):
         letters = world.rng.choices("abcdxyz", k=5)
         words.append("".join(letter * world.rng.choice((1, 1, 2, 3, 12)) for letter in letters))

@@ -153,7 +153,8 @@ print("report.txt written")
 
 def corrupt(world: World) -> Draft:
     """A loader stops at each damaged record; they are to be set aside."""
-    lines, bad = [], []
+    lines: list[str] = []
+    bad: list[str] = []
     for index in range(24):
         line = f'{{"item": "{world.goods(1)[0]}", "count": {world.number(1, 60)}}}'
         if index in (3, 11, 12, 20):

@@ -149,7 +149,7 @@ def latest_budget(world: World) -> Draft:
     total = sum(made.budget[project] for project in chosen)
 
     def expert() -> Expert:
-        amounts = []
+        amounts: list[int] = []
         for project in chosen:
             raised = yield find(f"raise the budget of {project} ")
             more = yield find("thousand")
@@ -195,7 +195,7 @@ def not_there(world: World) -> Draft:
 def busiest_department(world: World) -> Draft:
     """Counting over two kinds of memos; the answer is a name and a number."""
     made = firm(world)
-    counts = dict.fromkeys(DEPARTMENTS, 0)
+    counts: dict[str, int] = dict.fromkeys(DEPARTMENTS, 0)
     for project in made.projects:
         counts[made.department[made.lead[project]]] += 1
     best = min(counts, key=lambda d: (-counts[d], d))

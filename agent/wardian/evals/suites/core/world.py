@@ -41,7 +41,15 @@ CODENAMES = (
     "echo", "fjord", "glacier", "harbor", "iris", "jade", "krypton", "lynx", "meadow", "nova",
     "opal", "prairie", "quiver", "reef", "summit", "tundra", "vortex", "walnut", "zenith",
 )  # fmt: skip
-DEPARTMENTS = ("Accounts", "Design", "Field Service", "Legal", "Logistics", "Research", "Sales")
+DEPARTMENTS: tuple[str, ...] = (
+    "Accounts",
+    "Design",
+    "Field Service",
+    "Legal",
+    "Logistics",
+    "Research",
+    "Sales",
+)
 PARTS = {Split.TEST: (0,), Split.DEV: (1,), Split.TRAIN: (2, 3)}
 """Of four, dealt in turn: which are a split's."""
 
