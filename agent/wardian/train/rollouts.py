@@ -17,7 +17,7 @@ from typing import Any
 
 from wardian.agent import Agent, load_policy
 from wardian.data.streams import Branch, streams
-from wardian.evals.attempting import ONCE, Place, Unusable, attempted
+from wardian.evals.attempting import ONCE, Place, attempted
 from wardian.evals.grading import checks_of
 from wardian.evals.outcomes import Ending, Outcome
 from wardian.evals.tasks import Suite, Task
@@ -123,10 +123,7 @@ class Rollouts:
     async def _attempt(self, agent: Agent[Any], place: Place, name: str) -> Outcome:
         which = f"{self.recipe.training.seed}/{name}/{place.task.id}/{place.attempt}"
         seed = random.Random(which).getrandbits(31)  # noqa: S311 - reproducible
-        try:
-            return await attempted(agent, place, seed=seed, scaling=ONCE, within=None)
-        except Unusable as problem:
-            return problem.outcome
+        return await attempted(agent, place, seed=seed, scaling=ONCE, within=None)
 
     def _places(self, tasks: Sequence[Task], attempts: int, name: str) -> list[Place]:
         checks = checks_of(Suite(name="grpo", version="1", tasks=tuple(tasks)))
