@@ -141,6 +141,19 @@ def test_no_family_outweighs_the_others_when_balanced(shelf: Shelf) -> None:
     assert max(capped.card["families"].values()) <= 3
 
 
+def test_caps_hold_for_pairs_and_judged_replies_too(shelf: Shelf) -> None:
+    for family, count in (("a", 3), ("b", 1), ("c", 1)):
+        for number in range(count):
+            for text, value in (("good", 1.0), ("bad", 0.0)):
+                shelf.add(f"{text} {family}{number}", task=f"{family}/{number}", reward=value)
+    for goal, each in (("dpo", 1), ("kto", 2)):
+        assert shelf.build(goal).card["families"] == {"a": 3 * each, "b": each, "c": each}
+        level = shelf.build(goal, caps=Caps(balanced=True)).card["families"]
+        assert max(level.values()) == each
+        assert shelf.build(goal, caps=Caps(per_family=2)).card["families"]["a"] == 2
+        assert shelf.build(goal, caps=Caps(rows=3)).card["counts"]["rows"] == 3
+
+
 def test_too_long_runs_are_left_out(shelf: Shelf) -> None:
     shelf.add("x" * 100, reward=1.0)
     shelf.add("short", reward=1.0)

@@ -15,7 +15,7 @@ from wardian.cli.dispatch import dispatch
 from wardian.data.rows import Dataset, JudgedRow, PairRow, TokenRow
 from wardian.data.showing import Part, parts, vocabulary_of
 from wardian.data.vocabulary import read_vocabulary
-from wardian.errors import ConfigurationError
+from wardian.errors import ConfigurationError, ModelUnavailable
 from wardian.events import Rated
 from wardian.models.catalogue import TINY_PATH
 from wardian.reruns import resume
@@ -153,17 +153,49 @@ def test_models_with_one_tokenizer_may_be_mixed_when_asked_for(shelf: Shelf) -> 
     assert len({row.origin.model_sha256 for row in dataset.rows(TokenRow)}) == 2
 
 
-def test_models_with_different_tokenizers_are_never_mixed(shelf: Shelf) -> None:
+def of_tokens(path: Path, tokens: list[str], kinds: list[int]) -> Path:
+    """A model file that is only a vocabulary, in the manner of SentencePiece."""
     from gguf import GGUFWriter
 
-    other = shelf.folder / "other.gguf"
-    writer = GGUFWriter(other, "llama")
-    writer.add_token_list(["a", "b", "c"])
-    writer.add_token_types([1, 1, 1])
+    writer = GGUFWriter(path, "llama")
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(tokens)
+    writer.add_token_types(kinds)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+    return path
+
+
+def test_a_sentencepiece_vocabulary_has_blanks_and_bytes(shelf: Shelf) -> None:
+    tokens = ["<s>", "\u2581one", "<0xC3>", "<0xA4>", "\u2581"]
+    path = of_tokens(shelf.folder / "sp.gguf", tokens, [3, 1, 6, 6, 1])
+    vocabulary = read_vocabulary(path)
+    assert vocabulary.text([0, 1, 4, 2, 3, 99]) == "<s> one \u00e4<?99>"
+
+
+def test_a_file_that_is_no_model_has_no_vocabulary(tmp_path: Path) -> None:
+    path = tmp_path / "broken.gguf"
+    path.write_bytes(TINY_PATH.read_bytes()[:5000])
+    with pytest.raises(ModelUnavailable, match="no vocabulary"):
+        read_vocabulary(path)
+
+
+def test_rows_whose_model_is_gone_are_shown_as_ids(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf.add("ok", prompt="?", reward=1.0)
+    shelf.build("sft")
+    monkeypatch.chdir(shelf.folder)
+    assert dispatch(["data", "show", "rows.jsonl"]) == 0
+    shown = capsys.readouterr()
+    assert "91 63 93{+111 107+}" in shown.out
+    assert "ids are shown" in shown.err
+
+
+def test_models_with_different_tokenizers_are_never_mixed(shelf: Shelf) -> None:
+    other = of_tokens(shelf.folder / "other.gguf", ["a", "b", "c"], [1, 1, 1])
     add(shelf, "before", TINY_PATH)
     add(shelf, "after", other)
     with pytest.raises(ConfigurationError, match="different tokenizers"):

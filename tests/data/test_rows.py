@@ -5,6 +5,7 @@ import json
 import pytest
 from tests.data.conftest import Shelf, Turn
 
+from wardian.cli.dispatch import dispatch
 from wardian.data.rows import Dataset, PairRow, TokenRow, read_row, written
 from wardian.errors import ConfigurationError, StorageError
 
@@ -52,3 +53,15 @@ def test_a_file_without_a_card_is_no_dataset(dataset: Dataset) -> None:
     card.unlink()
     with pytest.raises(StorageError, match="card lies beside it"):
         Dataset.open(dataset.path)
+
+
+def test_nothing_in_a_row_reaches_the_terminal_raw(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf.add("evil \x1b[31m\u202e answer", reward=1.0, with_ids=False)
+    shelf.build("sft")
+    monkeypatch.chdir(shelf.folder)
+    assert dispatch(["data", "show", "rows.jsonl"]) == 0
+    shown = capsys.readouterr().out
+    assert "[assistant] {+evil \\x1b[31m\\u202e answer+}" in shown
+    assert not {"\x1b", "\u202e"} & set(shown)

@@ -13,14 +13,14 @@ from typing import Any
 
 from wardian.data.card import Built, card
 from wardian.data.choice import Choice, Form
-from wardian.data.choosing import Attempt
+from wardian.data.choosing import ENOUGH, Attempt, levelled
 from wardian.data.held_out import eval_tasks
 from wardian.data.imitating import imitated
 from wardian.data.judging import judged
 from wardian.data.models import Sampler, form_of, of_one_tokenizer
 from wardian.data.pairing import ALIKE, ALONE, TOO_EASY, TOO_HARD, prompt_rows
 from wardian.data.preferring import preferred
-from wardian.data.rows import Dataset, Goal, written
+from wardian.data.rows import Dataset, Goal, PromptRow, written
 from wardian.data.source import Made, Source
 from wardian.data.surveying import LeftOut, Survey, read_run
 from wardian.data.tally import Tally
@@ -134,9 +134,15 @@ def _made(
         case Goal.KTO:
             yield from judged(found, source)
         case Goal.GRPO:
-            for row, tried in prompt_rows(found, suites, source.choice, source.drop):
+            rows = list(prompt_rows(found, suites, source.choice, source.drop))
+            caps = source.choice.caps
+            for row, tried in levelled(rows, _family_of_task, caps, source.drop):
                 run_ids = tuple(one.origin.run_id for one in tried)
                 yield Made(row=row, run_ids=run_ids, group=f"{row.suite}/{row.task}")
+
+
+def _family_of_task(made: tuple[PromptRow, list[Attempt]]) -> tuple[str, str]:
+    return made[0].family, f"task {made[0].task}"
 
 
 def _write(
@@ -149,7 +155,11 @@ def _write(
             for name, path in split.paths(output).items():
                 parts[name] = Part(path)
                 stack.callback(parts[name].drop)
+            limit = survey.choice.caps.rows
             for one in made:
+                if tally.rows == limit:
+                    survey.left_out.add(one.run_ids[0], ENOUGH)
+                    continue
                 parts[split.part(one.group)].write(written(one.row) + b"\n")
                 tally.add(one)
             _check_teaches(tally, survey)

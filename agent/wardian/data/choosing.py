@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median_low
-from typing import Any
+from typing import Any, TypeVar
 
 from wardian.data.duplicates import Seen
 from wardian.data.rows import Origin, Status
@@ -50,6 +50,8 @@ class Caps:
     """No family has more than the one in the middle"""
 
 
+ENOUGH = "there are enough rows"
+T = TypeVar("T")
 Drop = Callable[[str, str], None]
 """Notes that a run was left out, and why"""
 
@@ -90,7 +92,11 @@ def best_of_each(
             tasks[group] += 1
             families[found.origin.family] += 1
             chosen.append(found)
-    return _balanced(chosen, drop) if caps.balanced else chosen
+    return levelled(chosen, family_and_name, caps, drop)
+
+
+def family_and_name(one: Attempt) -> tuple[str, str]:
+    return one.origin.family, one.origin.run_id
 
 
 def _by_task(
@@ -121,19 +127,27 @@ def _full(one: Attempt, caps: Caps, tasks: Counter[str], families: Counter[str],
     if caps.per_family is not None and families[one.origin.family] >= caps.per_family:
         return "its family has enough"
     if caps.rows is not None and rows >= caps.rows:
-        return "there are enough rows"
+        return ENOUGH
     return ""
 
 
-def _balanced(chosen: Sequence[Attempt], drop: Drop) -> list[Attempt]:
-    counts = Counter(one.origin.family for one in chosen)
-    limit = median_low(counts.values()) if counts else 0
-    kept: list[Attempt] = []
+def levelled(
+    items: Sequence[T], about: Callable[[T], tuple[str, str]], caps: Caps, drop: Drop
+) -> list[T]:
+    """The first of each family, as far as its cap and the balance let them.
+
+    `about` gives the family of an item and the name that it is dropped by.
+    """
+    counts = Counter(about(one)[0] for one in items)
+    limits = [median_low(counts.values())] if caps.balanced and counts else []
+    limits += [caps.per_family] if caps.per_family is not None else []
     taken = Counter[str]()
-    for one in chosen:
-        if taken[one.origin.family] >= limit:
-            drop(one.origin.run_id, "its family has more than others")
+    kept: list[T] = []
+    for one in items:
+        family, name = about(one)
+        if limits and taken[family] >= min(limits):
+            drop(name, "its family has enough")
             continue
-        taken[one.origin.family] += 1
+        taken[family] += 1
         kept.append(one)
     return kept

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wardian.data.choice import Choice
-from wardian.data.choosing import Attempt, Drop, merit, place
+from wardian.data.choosing import Attempt, Drop, family_and_name, levelled, merit, place
 from wardian.data.rows import PromptRow
 from wardian.evals.tasks import Split, Suite
 
@@ -37,7 +37,7 @@ def pairs(attempts: Iterable[Attempt], choice: Choice, drop: Drop) -> list[Pair]
             if one.origin.run_id not in used:
                 drop(one.origin.run_id, NO_PARTNER if couples else ALIKE)
         found += couples
-    return found
+    return levelled(found, lambda pair: family_and_name(pair.better), choice.caps, drop)
 
 
 def _couples(group: Sequence[Attempt], choice: Choice) -> Iterator[Pair]:
@@ -83,7 +83,7 @@ def labelled(attempts: Iterable[Attempt], choice: Choice, drop: Drop) -> list[tu
                 continue
             taken[key] += 1
             found.append((one, is_good))
-    return found
+    return levelled(found, lambda one: family_and_name(one[0]), choice.caps, drop)
 
 
 def prompt_rows(

@@ -27,8 +27,6 @@ from wardian.types import Reply
 
 NAMED = 20
 """Of each reason, so many runs are named on the card."""
-JUDGING = (Goal.DPO, Goal.KTO)
-"""Goals for which it counts what the user did"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,7 +97,7 @@ class Survey:
         """Raises: Unfit."""
         assert run.started is not None
         status, reward = status_of(run), self._earned(run)
-        judged = self.choice.goal in JUDGING and (bool(judgements(run)) or _has_forks(run))
+        judged = self._is_judged(run)
         self._check_worth(status, reward, is_judged=judged)
         self.eval_tasks.check(run)
         read = self._streams(run)
@@ -126,6 +124,16 @@ class Survey:
             is_judged=judged,
             fork_of=str(run.started.fork.get("run_id", "")),
         )
+
+    def _is_judged(self, run: Trajectory) -> bool:
+        """Did the user show what to think of a reply, or for pairs, have it done otherwise?"""
+        match self.choice.goal:
+            case Goal.KTO:
+                return bool(judgements(run))
+            case Goal.DPO:
+                return bool(judgements(run)) or _has_forks(run)
+            case _:
+                return False
 
     def _earned(self, run: Trajectory) -> Earned | None:
         """A sub-agent's run earned what the run did that called it."""

@@ -15,6 +15,7 @@ from wardian.errors import ConfigurationError
 from wardian.models.catalogue import local_file
 from wardian.train.from_gguf import METADATA_FILE, unpack
 from wardian.train.gguf.sources import is_adapter, load_source
+from wardian.train.libraries import library
 from wardian.train.recipe import Method, Recipe
 from wardian.train.template_check import check_template
 from wardian.train.text_rows import Encoder
@@ -81,10 +82,8 @@ def prepare(recipe: Recipe) -> Base:
     """Find and check the base model. Raises: ConfigurationError, ModelUnavailable."""
     folder = _folder(recipe.base, Path(recipe.out))
     _check_config(folder)
-    from transformers import AutoTokenizer
-
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(
+        tokenizer = library("transformers").AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
     except (OSError, ValueError, KeyError) as problem:
@@ -111,11 +110,10 @@ def load_weights(base: Base, recipe: Recipe) -> Any:
     Raises: ConfigurationError.
     """
     import torch
-    from transformers import AutoModelForCausalLM
 
     torch.manual_seed(recipe.training.seed)  # pyright: ignore[reportUnknownMemberType] # torch: untyped
     half = recipe.is_lora and wants_bf16(recipe)
-    model: Any = AutoModelForCausalLM.from_pretrained(
+    model = library("transformers").AutoModelForCausalLM.from_pretrained(
         base.folder,
         dtype=torch.bfloat16 if half else torch.float32,
         local_files_only=True,
@@ -129,10 +127,8 @@ def load_weights(base: Base, recipe: Recipe) -> Any:
 
 def with_lora(model: Any, recipe: Recipe) -> Any:
     """Raises: ConfigurationError where no matrix has one of the names."""
-    from peft import LoraConfig, get_peft_model
-
-    tuning = recipe.tuning
-    config = LoraConfig(
+    peft, tuning = library("peft"), recipe.tuning
+    config = peft.LoraConfig(
         r=tuning.rank,
         lora_alpha=tuning.alpha,
         lora_dropout=tuning.dropout,
@@ -140,7 +136,7 @@ def with_lora(model: Any, recipe: Recipe) -> Any:
         task_type="CAUSAL_LM",
     )
     try:
-        return get_peft_model(model, config)
+        return peft.get_peft_model(model, config)
     except ValueError as problem:
         raise ConfigurationError(
             f"The base model has no matrix called {' or '.join(tuning.modules)}.",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from wardian.errors import ConfigurationError
 from wardian.train.gguf.architecture import ARCHITECTURES
 from wardian.train.gguf.vocabulary import PRE_TOKENIZERS
+from wardian.train.libraries import library
 
 REMEDY = "Name the Hugging Face folder that the file was made from."
 METADATA_FILE = "gguf.json"
@@ -108,7 +109,6 @@ def halved(values: NDArray[np.float32], heads: int) -> NDArray[np.float32]:
 
 def _write_weights(folder: Path, reader: Any, config: Mapping[str, Any]) -> None:
     import gguf
-    from safetensors.numpy import save_file
 
     permutes = ARCHITECTURES[config["architectures"][0]].permutes
     names = _names(config)
@@ -124,7 +124,9 @@ def _write_weights(folder: Path, reader: Any, config: Mapping[str, Any]) -> None
         if permutes and ".attn_k." in tensor.name:
             values = halved(values, config["num_key_value_heads"])
         found[names[tensor.name]] = np.ascontiguousarray(values)
-    save_file(found, str(folder / "model.safetensors"), metadata={"format": "pt"})
+    library("safetensors.numpy").save_file(
+        found, str(folder / "model.safetensors"), metadata={"format": "pt"}
+    )
 
 
 def _names(config: Mapping[str, Any]) -> dict[str, str]:
@@ -175,7 +177,7 @@ def _write_tokenizer(folder: Path, values: Mapping[str, Any]) -> None:
         if kind in (_CONTROL, _USER):
             added = AddedToken(token, special=kind == _CONTROL, normalized=False)
             (made.add_special_tokens if kind == _CONTROL else made.add_tokens)([added])
-    special = {
+    special: dict[str, str] = {
         f"{kind}_token": tokens[values[key]]
         for kind, key in (
             ("bos", "tokenizer.ggml.bos_token_id"),

@@ -10,7 +10,7 @@ import math
 import random
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -285,9 +285,12 @@ class GroupTraining:
         since = sum(done > self.progress.best_step for done, _ in history.dev)
         return bool(self.recipe.dev.patience) and since >= self.recipe.dev.patience
 
-    def _doing(self, step: int) -> Any:
-        steps = self.recipe.grpo.steps
-        return lambda part: self.seen(Measured(step=step, steps=steps, values={}, part=part))
+    def _doing(self, step: int) -> Callable[[float], None]:
+        def tell(part: float) -> None:
+            steps = self.recipe.grpo.steps
+            self.seen(Measured(step=step, steps=steps, values={}, part=part))
+
+        return tell
 
     def _weights(self) -> dict[str, Any]:
         """Of what is trained only."""

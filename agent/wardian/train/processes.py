@@ -8,6 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from wardian.errors import ConfigurationError
+from wardian.train.libraries import library
 
 
 def count() -> int:
@@ -25,9 +26,9 @@ def first_before_others() -> Generator[None]:
         yield
         return
     import torch
-    from accelerate import PartialState
 
-    with PartialState(cpu=not torch.cuda.is_available()).main_process_first():
+    state = library("accelerate").PartialState
+    with state(cpu=not torch.cuda.is_available()).main_process_first():
         yield
 
 

@@ -5,6 +5,8 @@ import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from wardian.train.libraries import library
+
 
 @contextmanager
 def quiet() -> Generator[None]:
@@ -14,10 +16,8 @@ def quiet() -> Generator[None]:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import datasets
-        from transformers.utils import logging
-
+        logging = library("transformers.utils.logging")
         logging.set_verbosity_error()
         logging.disable_progress_bar()
-        datasets.disable_progress_bars()
+        library("datasets").disable_progress_bars()
         yield

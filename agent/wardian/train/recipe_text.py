@@ -1,6 +1,6 @@
 """A recipe with every key and what it means: `agent train init`."""
 
-from collections.abc import Iterator
+from typing import cast
 
 from wardian.train.recipe import RATES, Key, Method, keys
 
@@ -43,10 +43,5 @@ def toml(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return "[" + ", ".join(toml(item) for item in _items(value)) + "]"
+        return "[" + ", ".join(map(toml, cast("tuple[object, ...]", value))) + "]"
     return f'"{value}"' if isinstance(value, str) else f"{value:g}" if value else "0"
-
-
-def _items(value: object) -> Iterator[object]:
-    assert isinstance(value, tuple)
-    yield from value

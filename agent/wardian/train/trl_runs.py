@@ -16,6 +16,7 @@ from wardian.train.checkpoints import CHECKPOINTS, mark, step_of, whole_checkpoi
 from wardian.train.collating import JudgedBatch, PairBatch, SftBatch
 from wardian.train.errors import TrainingStopped
 from wardian.train.examples import Examples
+from wardian.train.libraries import library
 from wardian.train.measures import Measured, Metrics, Seen
 from wardian.train.recipe import Method, Recipe
 from wardian.train.rollouts import Rollouts
@@ -71,10 +72,7 @@ def train_offline(
 def _trainer(
     recipe: Recipe, base: Base, examples: Examples, model: Any, watching: list[Any]
 ) -> Any:
-    import trl
-    from datasets import Dataset
-    from transformers import PrinterCallback
-
+    trl, from_list = library("trl"), library("datasets").Dataset.from_list
     kind, config, collator = {
         Method.SFT: (trl.SFTTrainer, trl.SFTConfig, SftBatch),
         Method.DPO: (trl.DPOTrainer, trl.DPOConfig, PairBatch),
@@ -82,16 +80,16 @@ def _trainer(
     }[recipe.method]
     # Our rows are ready; TRL's preparation begins with text.
     ready = type(f"Ready{kind.__name__}", (kind,), {"_prepare_dataset": _as_it_is})
-    made = ready(
+    made: Any = ready(
         model=model,
         args=config(**_arguments(recipe, has_dev=bool(examples.dev))),
         data_collator=collator(base.pad),
-        train_dataset=Dataset.from_list(examples.train),
-        eval_dataset=Dataset.from_list(examples.dev) if examples.dev else None,
+        train_dataset=from_list(examples.train),
+        eval_dataset=from_list(examples.dev) if examples.dev else None,
         processing_class=base.tokenizer,
         callbacks=watching,
     )
-    made.remove_callback(PrinterCallback)
+    made.remove_callback(library("transformers").PrinterCallback)
     return made
 
 
