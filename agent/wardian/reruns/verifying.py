@@ -4,7 +4,8 @@ Each prompt is made of its messages anew, with the model's own template and voca
 with the recorded ids: what was kept of the prompt before and what was added. What was sampled is
 spelt out, read for calls, and compared with the recorded reply. Nothing is compared with another
 file than the one that answered: where it is gone or has changed, that is said.
-Covers: a file's models. What a provider answers has no tokens to check.
+Of a model behind a server, each request is made of the events anew and compared with the hash of
+what was sent. Does not cover: tokens that a server gives, which nothing here can make again.
 """
 
 import hashlib
@@ -20,11 +21,12 @@ from wardian.models.call_style import CallStyle
 from wardian.models.catalogue import TINY_PATH
 from wardian.models.llama_check import Checked, LlamaChecker
 from wardian.models.llamacpp.file import ModelFile
+from wardian.models.request_check import is_as_sent
 from wardian.prompt import Conversation
 from wardian.runs import RunStore, Trajectory
 from wardian.runs.log import BLOBS_NAME
 from wardian.runs.states import FILES_NAME
-from wardian.types import Message, Request, TokenRecord, ToolSpec
+from wardian.types import Exchange, Reply, Request, TokenRecord, ToolSpec
 
 HEX = frozenset("0123456789abcdef")
 
@@ -35,7 +37,7 @@ class Drift:
 
     step: int
     token: int | None
-    """Its place in the prompt, from 0; None where it is the reply"""
+    """Its place in the prompt, from 0; None where it is the reply, or a request"""
     recorded: str
     rendered: str
 
@@ -46,6 +48,8 @@ class Verified:
     replies: int = 0
     checked: int = 0
     """Replies whose prompt and sampled ids were compared"""
+    requests: int = 0
+    """Requests to a server that were compared with what was sent"""
     prompt_tokens: int = 0
     drift: list[Drift] = field(default_factory=list[Drift])
     unchecked: dict[str, int] = field(default_factory=dict[str, int])
@@ -73,10 +77,14 @@ class Verifier:
         run = self._store.load(run_id)
         verified = Verified(run_id=run.run_id)
         verified.damage += damage_of(run)
-        for step, message, tokens, request in _replies(run):
+        for step, reply, request in _replies(run):
             verified.replies += 1
+            tokens = reply.tokens
+            if reply.exchange is not None:
+                _check_request(verified, step, request, reply.exchange)
+                continue
             if tokens is None:
-                verified.leave("no tokens are recorded of it")
+                verified.leave("neither its tokens nor its request are recorded")
                 continue
             if _is_told_in_words(run):
                 verified.leave("the model was told of its calls in words (--call-style)")
@@ -85,7 +93,7 @@ class Verifier:
                 checker = self._checker(run, tokens)
                 if verified.checked == 0:
                     await self._recall(run, checker)
-                checked = await checker.check(request, message, tokens)
+                checked = await checker.check(request, reply.message, tokens)
             except (ModelError, OSError) as error:
                 verified.leave(str(error))
                 continue
@@ -104,9 +112,9 @@ class Verifier:
         with suppress(StorageError, ModelError):
             if fork:
                 parent = self._store.load(str(fork["run_id"]))
-                for step, message, tokens, request in _replies(parent):
-                    if tokens is not None and step < int(fork["step"]):
-                        await checker.check(request, message, tokens)
+                for step, reply, request in _replies(parent):
+                    if reply.tokens is not None and step < int(fork["step"]):
+                        await checker.check(request, reply.message, reply.tokens)
 
     def _checker(self, run: Trajectory, tokens: TokenRecord) -> LlamaChecker:
         """With the file that gave these tokens. Raises: ModelError where there is none."""
@@ -165,9 +173,15 @@ def _goes_on(run: Trajectory, verified: Verified) -> bool:
     )
 
 
-def _replies(
-    run: Trajectory,
-) -> Iterator[tuple[int, Message, TokenRecord | None, Request]]:
+def _check_request(verified: Verified, step: int, request: Request, exchange: Exchange) -> None:
+    verified.requests += 1
+    if not is_as_sent(request, exchange):
+        what = "what the events before it give"
+        drift = Drift(step=step, token=None, recorded="the request that was sent", rendered=what)
+        verified.drift.append(drift)
+
+
+def _replies(run: Trajectory) -> Iterator[tuple[int, Reply, Request]]:
     """Each reply with what it answered, as the model was told it."""
     started = run.started
     tools = tuple(
@@ -184,7 +198,7 @@ def _replies(
             request = Request(
                 messages=tuple(conversation.messages), tools=tools, conversation=run.run_id
             )
-            yield event.step, event.reply.message, event.reply.tokens, request
+            yield event.step, event.reply, request
         conversation.apply(event)
 
 
