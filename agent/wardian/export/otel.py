@@ -79,7 +79,7 @@ def otel_samples(runs: Iterable[Trajectory], load: Load) -> Iterator[Sample | Le
             continue
         spans = Spans(run_id=run.run_id, trace_id=trace_id(_root(run, load)), started=run.started)
         row = _request([*spans.of(run)], run.started.wardian_version)
-        yield Sample(row=row, run_ids=(run.run_id,), family=family(run))
+        yield Sample(row=row, run_ids=(run.run_id,), family=family(run, load))
 
 
 def otel_metadata_samples(runs: Iterable[Trajectory], load: Load) -> Iterator[Sample | LeftOut]:
