@@ -17,7 +17,7 @@ from wardian.runs.preferences import Sign, comparison, preferences
 from wardian.scale.best_of import best_of
 from wardian.scale.vote import vote
 from wardian.types import Request, Role
-from wardian_tools import Effect
+from wardian_tools.types import Effect
 
 
 def answering(*scripts: list[Answer]) -> Any:
@@ -72,7 +72,7 @@ def test_the_pair_is_of_the_replies_in_which_they_part(
     first: Answer = [("look", {"name": "a"})]
     other: Answer = first if same else [("look", {"name": "b"})]
 
-    @tool(effects=[Effect.READS])
+    @tool(effects={Effect.READS})
     def look(name: str) -> str:
         """Look.
 
