@@ -9,7 +9,7 @@ what was sent. Does not cover: tokens that a server gives, which nothing here ca
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,7 +109,7 @@ class Verifier:
     async def _recall(self, run: Trajectory, checker: LlamaChecker) -> None:
         """What the model knew when a fork began: the conversation that it goes on from."""
         fork: dict[str, Any] = run.started.fork if run.started else {}
-        with suppress(StorageError, ModelError):
+        with suppress(StorageError, ModelError, KeyError, TypeError, ValueError):
             if fork:
                 parent = self._store.load(str(fork["run_id"]))
                 for step, reply, request in _replies(parent):
@@ -122,6 +122,8 @@ class Verifier:
         for path, adapters in _files(run):
             try:
                 key = path if not adapters else Path(f"{path}\0{adapters}")
+                if not path.is_file():  # gone, or something that would be read for ever
+                    raise FileNotFoundError
                 if key not in self._hashes:
                     self._hashes[key] = ModelFile(path, adapters).sha256()
             except OSError:
@@ -141,7 +143,7 @@ def damage_of(run: Trajectory) -> list[str]:
         found += [] if gap is None else [f"line {gap + 1}: record {gap} is missing"]
     folder = run.path.parent
     for path in sorted([*(folder / BLOBS_NAME).glob("*"), *(folder / FILES_NAME).glob("*")]):
-        if len(path.name) == 64 and set(path.name) <= HEX:
+        if len(path.name) == 64 and set(path.name) <= HEX and path.is_file():
             with path.open("rb") as stream:
                 if hashlib.file_digest(stream, "sha256").hexdigest() != path.name:
                     found.append(f"{path.relative_to(folder)}: its content is not what it was")
@@ -210,17 +212,22 @@ def _is_told_in_words(run: Trajectory) -> bool:
 def _files(run: Trajectory) -> Iterator[tuple[Path, tuple[tuple[Path, float], ...]]]:
     """The model files that the record names, with their adapters."""
     events = run.events
-    named = [run.started.model] if run.started else []
+    named: list[object] = [run.started.model] if run.started else []
     named += [event.model for event in events if isinstance(event, RunResumed)]
-    waiting: list[Mapping[str, Any]] = [*named]
-    while waiting:
-        one = waiting.pop(0)
-        waiting += cast("list[Mapping[str, Any]]", one.get("route", []))
-        if isinstance(path := one.get("path"), str):
-            adapters = cast("list[Mapping[str, Any]]", one.get("adapters", []))
-            yield (
-                Path(path),
-                tuple((Path(str(a.get("path"))), float(a.get("scale", 1.0))) for a in adapters),
-            )
-        if one.get("name") == "tiny":
+    while named:
+        one = named.pop(0)
+        if not isinstance(one, dict):
+            continue
+        model = cast("dict[str, Any]", one)
+        named += _items(model.get("route"))
+        if isinstance(path := model.get("path"), str):
+            adapters = [cast("dict[str, Any]", a) for a in _items(model.get("adapters"))]
+            with suppress(TypeError, ValueError, AttributeError):  # somebody else wrote it
+                scales = [(Path(a["path"]), float(a.get("scale", 1.0))) for a in adapters]
+                yield Path(path), tuple(scales)
+        if model.get("name") == "tiny":
             yield TINY_PATH, ()
+
+
+def _items(value: object) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else []
