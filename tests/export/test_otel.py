@@ -24,8 +24,9 @@ from tests.runs.test_preferences import BETTER, WRITE, forked
 from wardian import SubAgent
 from wardian.errors import ConfigurationError, StorageError
 from wardian.events import Labelled
-from wardian.export.otel import CONTENT, span_id, trace_id
+from wardian.export.otel import CONTENT
 from wardian.export.otlp import headers_of, send, traces_url
+from wardian.export.spans import span_id, trace_id
 from wardian.models.retrying import Retrying
 from wardian.reruns.forking import annotate
 

@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 from tests.export.conftest import rows
 from tests.runs.conftest import House
+from tests.runs.test_preferences import forked
 
+from wardian import SubAgent
 from wardian.errors import ConfigurationError
 from wardian.events import Rated
 from wardian.export import Filters, Rating, Split, export
 from wardian.export.cleaning import Cleaning
 from wardian.export.overlap import Overlap
 from wardian.export.protected import protected_file, protected_texts
+from wardian.export.rows import family
 from wardian.models.replies import Answer
 from wardian.reruns.forking import annotate
 
@@ -167,6 +170,16 @@ def test_a_split_writes_every_row_to_one_part_and_the_same_one_again(house: Hous
     first = parts()
     assert sum(map(len, first)) == 6
     assert parts() == first
+
+
+def test_whatever_came_of_one_run_is_in_one_family(house: House) -> None:
+    reader = SubAgent(name="reader", description="Reads.", tools=())
+    whole = house.run([[("reader", {"task": "Read."})], "Done."], subagents=[reader])
+    first = forked(house, ["Otherwise."], whole.run_id)
+    forked(house, ["Once more."], first)
+    runs = [house.load(run_id) for run_id in house.store.ids()]
+    assert len(runs) == 4
+    assert {family(run, house.store.load) for run in runs} == {whole.run_id}
 
 
 def test_a_run_never_leaves_the_first_part_when_that_grows() -> None:

@@ -207,3 +207,25 @@ def test_each_filter_lets_through_what_it_names(root: Path, house: House) -> Non
         assert [one.run_id for one in find_runs(root, filters)] == run_ids, filters
         read = [run_id for run_id in house.store.ids() if filters.admit(house.load(run_id))]
         assert read == run_ids, filters
+
+
+BUILDER = """
+import sys
+from pathlib import Path
+from wardian.runs import search
+search.BATCH = 1
+search.SearchIndex(Path(sys.argv[1]), lambda done, of: print(done, flush=True)).facts()
+"""
+
+
+def test_an_index_whose_maker_was_killed_is_gone_on_with(root: Path, house: House) -> None:
+    for stop_after in range(1, 4):
+        SearchIndex(root).forget()
+        command = [sys.executable, "-c", BUILDER, str(root)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            for done in process.stdout:
+                if int(done) == stop_after:
+                    process.kill()
+                    break
+        check(root, house)

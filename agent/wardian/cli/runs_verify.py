@@ -29,11 +29,11 @@ def verify(
     every: Annotated[bool, typer.Option("--all", help="Every recorded run.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """Check runs: every line and content, and for local models every token.
+    """Check runs: every line and content, each token of a local model, each request to a server.
 
     Each prompt is rendered and tokenised anew with the model's own file and compared with the
-    recorded tokens. Exit code 1 says that something is not what it should be; what cannot be
-    checked is named.
+    recorded tokens; each request is compared with the hash of what was sent. Exit code 1 says that
+    something is not what it should be; what cannot be checked is named.
     """
     if bool(runs) is every:
         raise UsageError("Say which runs to check.", "Name them, or say --all.")
@@ -44,7 +44,8 @@ def verify(
         print_json([{"sound": one.is_sound, **asdict(one)} for one in done])
     elif len(done) > 1:
         drift = sum(len(one.drift) for one in done)
-        replies = f"{sum(one.checked for one in done):,} of {sum(one.replies for one in done):,}"
+        checked = sum(one.checked + one.requests for one in done)
+        replies = f"{checked:,} of {sum(one.replies for one in done):,}"
         prompts = counted(sum(one.prompt_tokens for one in done), "prompt token")
         damaged = counted(sum(bool(one.damage) for one in done), "damaged run")
         write(
@@ -72,8 +73,9 @@ async def _verified(known: RunStore, ids: list[str], *, quiet: bool) -> list[Ver
 
 
 def _say(one: Verified) -> None:
-    checked = f"{one.checked} of {one.replies} replies checked"
+    checked = f"{one.checked + one.requests} of {one.replies} replies checked"
     tokens = f", {counted(one.prompt_tokens, 'prompt token')}" if one.checked else ""
+    tokens += f", {counted(one.requests, 'request')} as sent" if one.requests else ""
     state = "sound" if one.is_sound else "NOT SOUND"
     write(sys.stdout, f"{one.run_id}  {state}: {checked}{tokens}\n")
     for why, count in one.unchecked.items():
@@ -88,7 +90,7 @@ def _say(one: Verified) -> None:
 
 
 def _place(drift: Drift) -> str:
-    where = "reply" if drift.token is None else f"token {drift.token} of the prompt"
+    where = "" if drift.token is None else f", token {drift.token} of the prompt"
     recorded = one_line(drift.recorded, SHOWN_CHARS)
     rendered = one_line(drift.rendered, SHOWN_CHARS)
-    return f"step {drift.step}, {where}: recorded {recorded!r}, should be {rendered!r}"
+    return f"step {drift.step}{where}: recorded {recorded!r}, should be {rendered!r}"

@@ -25,7 +25,6 @@ from wardian.runs.trajectory import Trajectory
 
 def kto_samples(runs: Iterable[Trajectory], load: Load) -> Iterator[Sample | LeftOut]:
     """A row for each judged reply."""
-    del load
     for run in runs:
         for one in judgements(run):
             try:
@@ -39,7 +38,7 @@ def kto_samples(runs: Iterable[Trajectory], load: Load) -> Iterator[Sample | Lef
             except Unfit as error:
                 yield LeftOut(run_id=run.run_id, reason=str(error))
                 continue
-            yield Sample(row=row, run_ids=(run.run_id,), family=family(run))
+            yield Sample(row=row, run_ids=(run.run_id,), family=family(run, load))
 
 
 def preference_samples(runs: Iterable[Trajectory], load: Load) -> Iterator[Sample | LeftOut]:
@@ -53,7 +52,7 @@ def preference_samples(runs: Iterable[Trajectory], load: Load) -> Iterator[Sampl
                 key = tuple(f"{one.run_id} {one.step} {one.signs}" for one in sides)
                 if key not in done:
                     done.add(key)
-                    yield _sample(pair, members)
+                    yield _sample(pair, members, load)
 
 
 def _circles(run: Trajectory, load: Load, seen: set[str]) -> Iterator[list[Trajectory]]:
@@ -86,7 +85,7 @@ def _stored(ids: Iterable[str], load: Load) -> list[Trajectory]:
     return found
 
 
-def _sample(pair: Preference, members: list[Trajectory]) -> Sample | LeftOut:
+def _sample(pair: Preference, members: list[Trajectory], load: Load) -> Sample | LeftOut:
     by_id = {one.run_id: one for one in members}
     run_ids = tuple(dict.fromkeys((pair.chosen.run_id, pair.rejected.run_id)))
     try:
@@ -105,7 +104,7 @@ def _sample(pair: Preference, members: list[Trajectory]) -> Sample | LeftOut:
         }
     except Unfit as error:
         return LeftOut(run_id=run_ids[0], reason=str(error))
-    return Sample(row=row, run_ids=run_ids, family=family(members[0]))
+    return Sample(row=row, run_ids=run_ids, family=family(members[0], load))
 
 
 def _source(one: Judgement) -> Row:

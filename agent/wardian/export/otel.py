@@ -8,11 +8,9 @@ result on its `execute_tool`; a `chat` does not repeat the conversation before i
 Source: OpenTelemetry, semantic conventions for generative AI, v1.41; OTLP 1.7, JSON encoding.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from wardian.errors import StorageError
@@ -28,6 +26,16 @@ from wardian.events import (
 )
 from wardian.export.messages import arguments, tools
 from wardian.export.rows import LeftOut, Load, Row, Sample, family
+from wardian.export.spans import (
+    CLIENT,
+    ERROR,
+    INTERNAL,
+    attribute,
+    nanoseconds,
+    request,
+    span_id,
+    trace_id,
+)
 from wardian.prompt import task_text
 from wardian.runs.filters import facts_of_run
 from wardian.runs.trajectory import Trajectory
@@ -35,10 +43,6 @@ from wardian.types import Finish, Message, Stop
 from wardian_policies.types import Ask
 from wardian_tools.types import ResultStatus, ToolCall
 
-SCHEMA_URL = "https://opentelemetry.io/schemas/1.41.0"
-INTERNAL, CLIENT = 1, 3
-OK, ERROR = 1, 2
-"""Source: opentelemetry/proto/trace/v1/trace.proto, `SpanKind`, `StatusCode`"""
 FINISHES = {
     Finish.STOP: "stop",
     Finish.CALLS: "tool_call",
@@ -78,8 +82,8 @@ def otel_samples(runs: Iterable[Trajectory], load: Load) -> Iterator[Sample | Le
             yield LeftOut(run_id=run.run_id, reason="its first event cannot be read")
             continue
         spans = Spans(run_id=run.run_id, trace_id=trace_id(_root(run, load)), started=run.started)
-        row = _request([*spans.of(run)], run.started.wardian_version)
-        yield Sample(row=row, run_ids=(run.run_id,), family=family(run))
+        row = request([*spans.of(run)], run.started.wardian_version)
+        yield Sample(row=row, run_ids=(run.run_id,), family=family(run, load))
 
 
 def otel_metadata_samples(runs: Iterable[Trajectory], load: Load) -> Iterator[Sample | LeftOut]:
@@ -92,16 +96,6 @@ def otel_metadata_samples(runs: Iterable[Trajectory], load: Load) -> Iterator[Sa
                     kept = [a for a in holder["attributes"] if a["key"] not in CONTENT]
                     holder["attributes"] = kept
         yield one
-
-
-def trace_id(run_id: str) -> str:
-    return hashlib.sha256(run_id.encode()).hexdigest()[:32]
-
-
-def span_id(run_id: str, *names: object) -> str:
-    """Of the run itself, or of what is named in it."""
-    text = "/".join([run_id, *map(str, names)])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(slots=True)
@@ -270,9 +264,9 @@ class Spans:
             "parentSpanId": span_id(self.run_id),
             "name": name,
             "kind": kind,
-            "startTimeUnixNano": _nanoseconds(start),
-            "endTimeUnixNano": _nanoseconds(max(start, end)),
-            "attributes": [_attribute(key, value) for key, value in given.items()],
+            "startTimeUnixNano": nanoseconds(start),
+            "endTimeUnixNano": nanoseconds(max(start, end)),
+            "attributes": [attribute(key, value) for key, value in given.items()],
             "events": [],
         }
 
@@ -293,45 +287,17 @@ def _root(run: Trajectory, load: Load) -> str:
     return name
 
 
-def _request(spans: list[Row], version: str) -> Row:
-    service = {"service.name": "wardian", "service.version": version}
-    scope = {"scope": {"name": "wardian.export", "version": version}, "spans": spans}
-    resource = {"attributes": [_attribute(key, value) for key, value in service.items()]}
-    scopes = [scope | {"schemaUrl": SCHEMA_URL}]
-    return {"resourceSpans": [{"resource": resource, "scopeSpans": scopes}]}
-
-
-def _attribute(key: str, value: object) -> Row:
-    return {"key": key, "value": _value(value)}
-
-
-def _value(value: object) -> Row:
-    """64-bit numbers are texts in JSON."""
-    match value:
-        case bool():
-            return {"boolValue": value}
-        case int():
-            return {"intValue": str(value)}
-        case float():
-            return {"doubleValue": value}
-        case list():
-            items: list[object] = value  # pyright: ignore[reportUnknownVariableType] - JSON
-            return {"arrayValue": {"values": [_value(item) for item in items]}}
-        case _:
-            return {"stringValue": str(value)}
-
-
 def _evaluation(reward: float, wall: str) -> Row:
     said = {"gen_ai.evaluation.name": "reward", "gen_ai.evaluation.score.value": reward}
-    attributes = [_attribute(key, value) for key, value in said.items()]
+    attributes = [attribute(key, value) for key, value in said.items()]
     name = "gen_ai.evaluation.result"
-    return {"name": name, "timeUnixNano": _nanoseconds(wall), "attributes": attributes}
+    return {"name": name, "timeUnixNano": nanoseconds(wall), "attributes": attributes}
 
 
 def _failed(span: Row, problem: str, message: str) -> Row:
     """With what went wrong, if anything did."""
     if problem:
-        span["attributes"].append(_attribute("error.type", problem))
+        span["attributes"].append(attribute("error.type", problem))
         span["status"] = {"code": ERROR} | ({"message": message} if message else {})
     return span
 
@@ -374,14 +340,3 @@ def _provider(model: str) -> str:
     if not slash or ":" in name:
         return "llama.cpp"
     return PROVIDERS.get(name, name)
-
-
-def _nanoseconds(wall: str) -> str:
-    """Since 1970; 0 where the log does not say."""
-    try:
-        moment = datetime.fromisoformat(wall)
-    except ValueError:
-        return "0"
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    whole = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return str((whole.days * 86_400 + whole.seconds) * 10**9 + whole.microseconds * 1_000)

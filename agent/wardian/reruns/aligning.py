@@ -173,7 +173,10 @@ def _end(run: Trajectory) -> Essence:
 
 
 def _difference(one: Essence, other: Essence) -> Difference | None:
-    found = first_difference(one, other)
+    try:
+        found = first_difference(one, other)
+    except RecursionError:
+        found = "(nested too deeply to compare)", None, None
     return Difference(what=found[0], first=found[1], second=found[2]) if found else None
 
 

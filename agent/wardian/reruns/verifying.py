@@ -4,11 +4,12 @@ Each prompt is made of its messages anew, with the model's own template and voca
 with the recorded ids: what was kept of the prompt before and what was added. What was sampled is
 spelt out, read for calls, and compared with the recorded reply. Nothing is compared with another
 file than the one that answered: where it is gone or has changed, that is said.
-Covers: a file's models. What a provider answers has no tokens to check.
+Of a model behind a server, each request is made of the events anew and compared with the hash of
+what was sent. Does not cover: tokens that a server gives, which nothing here can make again.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +21,12 @@ from wardian.models.call_style import CallStyle
 from wardian.models.catalogue import TINY_PATH
 from wardian.models.llama_check import Checked, LlamaChecker
 from wardian.models.llamacpp.file import ModelFile
+from wardian.models.request_check import is_as_sent
 from wardian.prompt import Conversation
 from wardian.runs import RunStore, Trajectory
 from wardian.runs.log import BLOBS_NAME
 from wardian.runs.states import FILES_NAME
-from wardian.types import Message, Request, TokenRecord, ToolSpec
+from wardian.types import Exchange, Reply, Request, TokenRecord, ToolSpec
 
 HEX = frozenset("0123456789abcdef")
 
@@ -35,7 +37,7 @@ class Drift:
 
     step: int
     token: int | None
-    """Its place in the prompt, from 0; None where it is the reply"""
+    """Its place in the prompt, from 0; None where it is the reply, or a request"""
     recorded: str
     rendered: str
 
@@ -46,6 +48,8 @@ class Verified:
     replies: int = 0
     checked: int = 0
     """Replies whose prompt and sampled ids were compared"""
+    requests: int = 0
+    """Requests to a server that were compared with what was sent"""
     prompt_tokens: int = 0
     drift: list[Drift] = field(default_factory=list[Drift])
     unchecked: dict[str, int] = field(default_factory=dict[str, int])
@@ -73,10 +77,14 @@ class Verifier:
         run = self._store.load(run_id)
         verified = Verified(run_id=run.run_id)
         verified.damage += damage_of(run)
-        for step, message, tokens, request in _replies(run):
+        for step, reply, request in _replies(run):
             verified.replies += 1
+            tokens = reply.tokens
+            if reply.exchange is not None:
+                _check_request(verified, step, request, reply.exchange)
+                continue
             if tokens is None:
-                verified.leave("no tokens are recorded of it")
+                verified.leave("neither its tokens nor its request are recorded")
                 continue
             if _is_told_in_words(run):
                 verified.leave("the model was told of its calls in words (--call-style)")
@@ -85,7 +93,7 @@ class Verifier:
                 checker = self._checker(run, tokens)
                 if verified.checked == 0:
                     await self._recall(run, checker)
-                checked = await checker.check(request, message, tokens)
+                checked = await checker.check(request, reply.message, tokens)
             except (ModelError, OSError) as error:
                 verified.leave(str(error))
                 continue
@@ -101,12 +109,12 @@ class Verifier:
     async def _recall(self, run: Trajectory, checker: LlamaChecker) -> None:
         """What the model knew when a fork began: the conversation that it goes on from."""
         fork: dict[str, Any] = run.started.fork if run.started else {}
-        with suppress(StorageError, ModelError):
+        with suppress(StorageError, ModelError, KeyError, TypeError, ValueError):
             if fork:
                 parent = self._store.load(str(fork["run_id"]))
-                for step, message, tokens, request in _replies(parent):
-                    if tokens is not None and step < int(fork["step"]):
-                        await checker.check(request, message, tokens)
+                for step, reply, request in _replies(parent):
+                    if reply.tokens is not None and step < int(fork["step"]):
+                        await checker.check(request, reply.message, reply.tokens)
 
     def _checker(self, run: Trajectory, tokens: TokenRecord) -> LlamaChecker:
         """With the file that gave these tokens. Raises: ModelError where there is none."""
@@ -114,6 +122,8 @@ class Verifier:
         for path, adapters in _files(run):
             try:
                 key = path if not adapters else Path(f"{path}\0{adapters}")
+                if not path.is_file():  # gone, or something that would be read for ever
+                    raise FileNotFoundError
                 if key not in self._hashes:
                     self._hashes[key] = ModelFile(path, adapters).sha256()
             except OSError:
@@ -133,7 +143,7 @@ def damage_of(run: Trajectory) -> list[str]:
         found += [] if gap is None else [f"line {gap + 1}: record {gap} is missing"]
     folder = run.path.parent
     for path in sorted([*(folder / BLOBS_NAME).glob("*"), *(folder / FILES_NAME).glob("*")]):
-        if len(path.name) == 64 and set(path.name) <= HEX:
+        if len(path.name) == 64 and set(path.name) <= HEX and path.is_file():
             with path.open("rb") as stream:
                 if hashlib.file_digest(stream, "sha256").hexdigest() != path.name:
                     found.append(f"{path.relative_to(folder)}: its content is not what it was")
@@ -165,9 +175,15 @@ def _goes_on(run: Trajectory, verified: Verified) -> bool:
     )
 
 
-def _replies(
-    run: Trajectory,
-) -> Iterator[tuple[int, Message, TokenRecord | None, Request]]:
+def _check_request(verified: Verified, step: int, request: Request, exchange: Exchange) -> None:
+    verified.requests += 1
+    if not is_as_sent(request, exchange):
+        what = "what the events before it give"
+        drift = Drift(step=step, token=None, recorded="the request that was sent", rendered=what)
+        verified.drift.append(drift)
+
+
+def _replies(run: Trajectory) -> Iterator[tuple[int, Reply, Request]]:
     """Each reply with what it answered, as the model was told it."""
     started = run.started
     tools = tuple(
@@ -184,7 +200,7 @@ def _replies(
             request = Request(
                 messages=tuple(conversation.messages), tools=tools, conversation=run.run_id
             )
-            yield event.step, event.reply.message, event.reply.tokens, request
+            yield event.step, event.reply, request
         conversation.apply(event)
 
 
@@ -196,17 +212,22 @@ def _is_told_in_words(run: Trajectory) -> bool:
 def _files(run: Trajectory) -> Iterator[tuple[Path, tuple[tuple[Path, float], ...]]]:
     """The model files that the record names, with their adapters."""
     events = run.events
-    named = [run.started.model] if run.started else []
+    named: list[object] = [run.started.model] if run.started else []
     named += [event.model for event in events if isinstance(event, RunResumed)]
-    waiting: list[Mapping[str, Any]] = [*named]
-    while waiting:
-        one = waiting.pop(0)
-        waiting += cast("list[Mapping[str, Any]]", one.get("route", []))
-        if isinstance(path := one.get("path"), str):
-            adapters = cast("list[Mapping[str, Any]]", one.get("adapters", []))
-            yield (
-                Path(path),
-                tuple((Path(str(a.get("path"))), float(a.get("scale", 1.0))) for a in adapters),
-            )
-        if one.get("name") == "tiny":
+    while named:
+        one = named.pop(0)
+        if not isinstance(one, dict):
+            continue
+        model = cast("dict[str, Any]", one)
+        named += _items(model.get("route"))
+        if isinstance(path := model.get("path"), str):
+            adapters = [cast("dict[str, Any]", a) for a in _items(model.get("adapters"))]
+            with suppress(TypeError, ValueError, AttributeError):  # somebody else wrote it
+                scales = [(Path(a["path"]), float(a.get("scale", 1.0))) for a in adapters]
+                yield Path(path), tuple(scales)
+        if model.get("name") == "tiny":
             yield TINY_PATH, ()
+
+
+def _items(value: object) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else []

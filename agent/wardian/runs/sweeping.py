@@ -214,7 +214,8 @@ def _unreferenced(root: Path, run_ids: Iterable[str]) -> Iterator[Going]:
         folder = root / run_id
         with suppress(OSError):
             kept = (BLOBS_NAME, FILES_NAME, STATES_NAME)
-            there = [one for name in kept for one in (folder / name).glob("*")]
+            own = [folder / name for name in kept if not (folder / name).is_symlink()]
+            there = [one for place in own for one in place.glob("*")]
             there += folder.glob(".restoring-*")
             if not there or is_held(folder):
                 continue
@@ -237,10 +238,15 @@ def _used(folder: Path) -> set[str] | None:
             record = parse_line(raw)
         except BadLine:
             return None
+        if not isinstance(record["data"], dict):
+            return None
         if record["kind"] == "header" and is_newer(record["data"]):
             return None
         if record["kind"] == "workspace_saved":
-            last = max(last, int(record["data"]["state"]))
+            state = cast("dict[str, object]", record["data"]).get("state")
+            if not isinstance(state, int):
+                return None
+            last = max(last, state)
         used |= {f"{BLOBS_NAME}/{digest}" for digest in _blobs(record["data"])}
     try:
         for number in range(last + 1):
