@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wardian.models.accumulate import Accumulator, parse_chunks, read_usage
@@ -247,13 +247,15 @@ ODD_CHUNKS = st.fixed_dictionaries(
 )
 
 
-@given(st.lists(ODD_CHUNKS, max_size=6))
+@settings(max_examples=40)
+@given(st.lists(ODD_CHUNKS, max_size=4))
 def test_no_json_at_all_breaks_the_sum(chunks: list[dict[str, Any]]) -> None:
     reply = add(*chunks)
     ids = [call.id for call in reply.message.calls]
     assert len(set(ids)) == len(ids)
 
 
+@settings(max_examples=50)
 @given(
     arguments=st.lists(st.dictionaries(st.text(max_size=5), st.integers()), min_size=1, max_size=4),
     ids=st.sampled_from(["unique", "same", "missing"]),

@@ -29,13 +29,16 @@ PARTS = (  # short, since every byte of it is a request
 TERMINAL = (Finish.STOP, Finish.CALLS)
 
 
-@pytest.mark.parametrize("framing", ["chunked", "close"])
+@pytest.mark.parametrize(("framing", "step"), [("chunked", 1), ("close", 7)])
 def test_a_call_is_only_whole_when_all_of_it_came(
-    framing: Framing, chat_model: Callable[..., ChatModel], request_of: Callable[..., Request]
+    framing: Framing,
+    step: int,
+    chat_model: Callable[..., ChatModel],
+    request_of: Callable[..., Request],
 ) -> None:
     whole = Answer(parts=PARTS, framing=framing)
-    length = len(whole.encode())
-    cuts = iter(range(length + 1))
+    places = range(len(whole.encode()), -1, -step)[::-1]
+    cuts = iter(places)
 
     def next_cut(_: Received) -> Answer:
         return Answer(parts=PARTS, framing=framing, cut_after_bytes=next(cuts))
@@ -43,7 +46,7 @@ def test_a_call_is_only_whole_when_all_of_it_came(
     async def read_all() -> list[Reply | None]:
         async with ScriptedServer(next_cut, records=False) as server:
             model = chat_model(server, attempts=1)
-            replies = [await read_once(model, request_of()) for _ in range(length + 1)]
+            replies = [await read_once(model, request_of()) for _ in places]
             await model.close()
             return replies
 

@@ -199,3 +199,32 @@ def test_a_template_may_keep_a_queue_and_go_through_no_tools() -> None:
         "{{ messages[-1].content }}{% for t in tools %}{{ t }}{% endfor %}"
     )
     assert rendered(source, message("user", "a"), message("user", "b")) == '["USER"]b'
+
+
+def test_a_template_that_forgets_the_system_message_after_a_call_is_told_it_in_the_question() -> (
+    None
+):
+    source = (
+        "{% if messages[0].role == 'system' %}{% set orders = messages[0].content %}{% endif %}"
+        "{% for m in messages %}{% if m.role == 'user' %}"
+        "[INST]{% if loop.last and orders %}{{ orders }}|{% endif %}{{ m.content }}[/INST]"
+        "{% elif m.role == 'assistant' %}<tool_call>\n"
+        '{{ \'{"name": "\' + m.tool_calls[0].function.name + \'", "arguments": \' }}'
+        "{{ m.tool_calls[0].function.arguments | tojson }}}\n</tool_call>"
+        "{% elif m.role == 'tool' %}{{ m.content }}{% endif %}{% endfor %}"
+        "{{ tools | tojson }}"
+    )
+    call = {"id": "1", "name": "read_file", "arguments": "{}"}
+
+    def told(source: str) -> str:
+        return rendered(
+            source,
+            message("system", "Be brief."),
+            message("user", "Hello"),
+            message("assistant", "", calls=[call]),
+            message("tool", "text", call_id="1", name="read_file"),
+            tools=[{"type": "function", "function": TOOL}],
+        )
+
+    assert "[INST]Be brief.\n\nHello[/INST]" in told(source)
+    assert "[INST]Hello[/INST]" in told(source.replace("loop.last and orders", "false"))

@@ -25,13 +25,14 @@ from wardian.models.template_chat import (
     calls_in_words,
     in_parts,
     one_call_each,
+    orders_in_question,
     own_ids,
     results_in_words,
     strictly_alternating,
     thoughts_in_calls,
     tools_told,
 )
-from wardian.models.template_probe import IN_WORDS, VALUE, Abilities, probe
+from wardian.models.template_probe import IN_WORDS, VALUE, Abilities, forgets_orders, probe
 from wardian.models.template_sandbox import (
     MARK,
     MAX_REPEAT,
@@ -83,6 +84,7 @@ class ChatTemplate:
         self._family: Family | None = None
         self._abilities = IN_WORDS
         self._wants_parts = False
+        self._forgets_orders = False
         self._quoted = _beginning_of(specials)
         if len(self.source) > MAX_SOURCE_CHARS:
             raise TemplateFailed(f"it is longer than {MAX_SOURCE_CHARS} characters")
@@ -137,6 +139,7 @@ class ChatTemplate:
         mentions_tools = re.search(r"\btools\b", self.source) is not None
         found = probe(self._attempt, family, mentions_tools=mentions_tools)
         self._abilities = found or IN_WORDS
+        self._forgets_orders = found is not None and forgets_orders(self._attempt, family)
         return family if found else HERMES
 
     def _loses_text(self, shape: Callable[[Chat], Chat] = list) -> bool:
@@ -152,6 +155,7 @@ class ChatTemplate:
 
     def _shapes(self, chat: Chat, can: Abilities) -> Iterable[Chat]:
         """The conversation in the shapes to try, the most faithful first."""
+        chat = orders_in_question(chat) if self._forgets_orders else chat
         shaped = chat if can.calls else calls_in_words(chat, self.family)
         shaped = shaped if can.several_calls else one_call_each(shaped)
         shaped = shaped if can.results else results_in_words(shaped)

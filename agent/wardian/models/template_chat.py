@@ -146,6 +146,14 @@ def in_parts(chat: Chat) -> Chat:
     ]
 
 
+def orders_in_question(chat: Chat) -> Chat:
+    """The system message at the head of the first question."""
+    if [m["role"] for m in chat[:2]] != ["system", "user"]:
+        return chat
+    content = f"{chat[0]['content']}\n\n{chat[1]['content']}"
+    return [{**chat[1], "content": content}, *chat[2:]]
+
+
 def strictly_alternating(chat: Chat) -> Chat:
     """Without a system message and with user and assistant in turn, for templates that insist."""
     merged: Chat = []

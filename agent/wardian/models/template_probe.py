@@ -17,7 +17,7 @@ Rendering = Callable[[Chat, list[dict[str, Any]]], str | None]
 """The text of a conversation with these tools; None where the template fails or refuses."""
 
 TOOL, CALL, OTHER_CALL = "probe_tool", "probe_call", "probe_other"
-VALUE, RESULT = "probe_value", "probe_result"
+VALUE, RESULT, ORDERS = "probe_value", "probe_result", "probe_orders"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +59,14 @@ def probe(render: Rendering, family: Family, *, mentions_tools: bool) -> Abiliti
         text_arguments=as_text,
         several_calls=OTHER_CALL in both and both.count(VALUE) > told.count(VALUE),
     )
+
+
+def forgets_orders(render: Rendering, family: Family) -> bool:
+    """Does it tell the system message, and leave it out once a tool has been called?"""
+    chat = [{"role": "system", "content": ORDERS}, *_chat(family, 1)]
+    first, later = render(chat[:2], [_tool()]), render(chat, [_tool()])
+    told, called = ORDERS in (first or ""), CALL in (later or "")
+    return told and called and ORDERS not in (later or "")
 
 
 def _says_call(text: str, family: Family) -> bool:

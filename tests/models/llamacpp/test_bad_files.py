@@ -4,13 +4,14 @@ import asyncio
 import random
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from wardian.errors import ModelError, ModelUnavailable
 from wardian.models.llama import LlamaModel
-from wardian.models.llamacpp.header import read_header
+from wardian.models.llamacpp.header import HeaderDamaged, read_header
 from wardian.types import Message, Reply, Request, Role, Sampling
 
 QUESTION = Request(
@@ -97,23 +98,23 @@ def test_weights_that_are_no_numbers_are_told(tmp_path: Path, small_gguf: Path) 
 def test_every_flipped_header_ends_in_an_answer_or_a_sentence(
     tmp_path: Path, small_gguf: Path
 ) -> None:
+    """Those that our own reader lets pass go to llama.cpp, each in a child of its own."""
     whole = small_gguf.read_bytes()
     header_bytes = whole.index(b"blk.1.ffn_up.weight") + 60
     chosen = random.Random(7)
-
-    async def of_one(number: int, at_once: asyncio.Semaphore) -> str:
+    passing: list[Path] = []
+    while len(passing) < 10:
         damaged = bytearray(whole)
         place = chosen.choice([chosen.randrange(600), chosen.randrange(header_bytes)])
         damaged[place] ^= 1 << chosen.randrange(8)
-        path = tmp_path / f"{number}.gguf"
-        async with at_once:
-            path.write_bytes(damaged)
-            return str(await outcome(path))
+        path = tmp_path / f"{place}.gguf"
+        path.write_bytes(damaged)
+        with suppress(HeaderDamaged):
+            read_header(path)
+            passing.append(path)
 
     async def main() -> None:
-        at_once = asyncio.Semaphore(3)
-        outcomes = await asyncio.gather(*(of_one(i, at_once) for i in range(100)))
-        assert all(outcomes)
+        assert all([str(await outcome(path)) for path in passing])
 
     asyncio.run(main())
 

@@ -56,8 +56,7 @@ class Session:
         self._writing: list[Generation] = []
         self._prompts: dict[int, _Prompt] = {}
         self._maker: GrammarMaker | None = None
-        self._making = threading.Thread(target=self._make_grammars)
-        self._making.start()
+        self._making: threading.Thread | None = None
         source = self._renderer.source or ""
         self.facts: dict[str, Any] = {
             "context_tokens": self._engine.context_tokens,
@@ -110,6 +109,8 @@ class Session:
         conversation: str = request["conversation"]
         messages: list[dict[str, Any]] = request["messages"]
         tools: list[dict[str, Any]] = request["tools"]
+        if request["sampling"]["constrain"] and (tools or request["output_schema"]):
+            self._begin_grammars()
         rendered = self._renderer.render(messages, tools)
         found = self._transcripts.prompt_ids(conversation, rendered)
         for branch in found.given_up:
@@ -213,12 +214,18 @@ class Session:
             del self._prompts[generation.request]
         self._engine.let_in(g.work for g in self._writing)
 
+    def _begin_grammars(self) -> threading.Thread:
+        """Beside the first prompt that needs them: half a second for a large vocabulary."""
+        if self._making is None:
+            self._making = threading.Thread(target=self._make_grammars)
+            self._making.start()
+        return self._making
+
     def _make_grammars(self) -> None:
-        """Beside the first prompt: a large vocabulary takes half a second to index."""
         self._maker = GrammarMaker(self._vocabulary)
 
     def _grammars(self) -> GrammarMaker:
-        self._making.join()
+        self._begin_grammars().join()
         if self._maker is None:
             raise EngineFailed("llguidance could not read its vocabulary")
         return self._maker
