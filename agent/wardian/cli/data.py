@@ -5,10 +5,11 @@ import typer
 from wardian.cli.data_build import build_data
 from wardian.cli.data_show import show_data
 from wardian.cli.filter_options import filtered
+from wardian.cli.grouping import group_of
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Make training data of runs, and look at it.")
+    group = group_of("Make training data of runs, and look at it.")
     group.command("build", epilog="Example: agent data build --for sft --all -o sft.jsonl")(
         filtered(build_data)
     )

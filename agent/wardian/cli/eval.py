@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from wardian.cli.eval_stored import compare, html, list_evaluations, remove, show
 from wardian.cli.eval_work import How, Wanted, evaluate_and_show, kept
+from wardian.cli.grouping import Commands
 from wardian.cli.run_options import (
     CriticName,
     Local,
@@ -30,7 +30,7 @@ from wardian.evals.evaluate import user_evaluations
 RUN = "run"
 
 
-class EvalGroup(TyperGroup):
+class EvalGroup(Commands):
     """A suite may stand where a command would: `agent eval core` is `agent eval run core`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -47,7 +47,7 @@ def register(app: typer.Typer) -> None:
         "`agent eval SUITE …` is `agent eval run SUITE …`, whose --help has the options.",
         epilog="Example: agent eval core -m tiny --attempts 4 --jobs 8",
     )
-    group.command(RUN, epilog="Example: agent eval core -m tiny --attempts 4 --jobs 8")(run)
+    group.command(RUN, epilog="Example: agent eval run core -m tiny --attempts 4 --jobs 8")(run)
     group.command("list", epilog="Example: agent eval list")(list_evaluations)
     group.command("show", epilog="Example: agent eval show last --tasks")(show)
     group.command("compare", epilog="Example: agent eval compare 01M8 01M9")(compare)

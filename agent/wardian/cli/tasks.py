@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from wardian.cli.closing import counted
+from wardian.cli.grouping import group_of
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.run_options import SandboxName
 from wardian.cli.sanitise import visible
@@ -37,9 +38,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(
-        no_args_is_help=True, help="List, try and make tasks that models are evaluated with."
-    )
+    group = group_of("List, try and make tasks that models are evaluated with.")
     group.command("list", epilog="Example: agent tasks list core --split test")(list_tasks)
     group.command("show", epilog="Example: agent tasks show core code/ranges-a-test-000")(show)
     group.command("check", epilog="Example: agent tasks check core --family code")(check)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from wardian.cli.grouping import group_of
 from wardian.cli.listing import print_json
 from wardian.cli.sanitise import visible
 from wardian.cli.task_input import UsageError
@@ -28,12 +29,12 @@ MEASURED = ("dev_loss", "dev_success_before", "dev_success")
 
 
 def register(app: typer.Typer) -> None:
-    commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+    commands = group_of("Train a model on what it and others did.")
     commands.command("init", epilog="Example: agent train init sft > sft.toml")(init)
     for method, summary in SUMMARIES.items():
         epilog = f"Example: agent train {method} {method}.toml --set training.seed=1"
         commands.command(str(method), help=summary, epilog=epilog)(command_of(method))
-    app.add_typer(commands, name="train", help="Train a model on what it and others did.")
+    app.add_typer(commands, name="train")
 
 
 def init(
