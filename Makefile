@@ -1,11 +1,14 @@
 # `make check` is what CI runs. Everything happens in .venv; `make help` lists the targets.
 # Only the dependencies may need the network; the checks themselves run offline.
 
-EXTRAS ?= api,dev,local,privacy,train,web
+EXTRAS ?= api,data,dev,local,otel,privacy,train,web
 PYTEST_ARGS ?=
 WORKERS ?= 3
 BIN := .venv/bin
 WHEEL_TREE := build/wheel
+ON_WHEEL = PYTHONPATH=$(CURDIR)/$(WHEEL_TREE) WARDIAN_TESTED_WHEEL=$$(realpath build/dist/wardian-*.whl) \
+    $(BIN)/python -P -m
+ALONE := -n 0 --last-failed --last-failed-no-failures none --maxfail 5
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -44,13 +47,13 @@ wheel:  ## build the wheel and unpack it into build/wheel
 	$(BIN)/python -P -m build --wheel --no-isolation --outdir build/dist .
 	$(BIN)/python -P -m zipfile -e build/dist/wardian-*.whl $(WHEEL_TREE)
 
+# What failed while the machine was crowded is run once more, alone, and fails or passes there.
 test: wheel  ## run the tests against the built wheel
-	PYTHONPATH=$(CURDIR)/$(WHEEL_TREE) WARDIAN_TESTED_WHEEL=$$(realpath build/dist/wardian-*.whl) \
-	    $(BIN)/python -P -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	$(ON_WHEEL) pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS) || \
+	    { echo "Failed among others; now alone:"; $(ON_WHEEL) pytest $(ALONE) $(PYTEST_ARGS); }
 
 docs: wheel  ## run the commands and examples of the documentation
-	PYTHONPATH=$(CURDIR)/$(WHEEL_TREE) WARDIAN_TESTED_WHEEL=$$(realpath build/dist/wardian-*.whl) \
-	    $(BIN)/python -P -m pytest tests/docs
+	$(ON_WHEEL) pytest tests/docs
 
 bench: wheel  ## measure what docs/benchmarks.md lists
 	@for script in $(filter-out %_server.py,$(wildcard bench/*.py)); do \

@@ -26,8 +26,10 @@ from pathlib import Path
 from wardian_sandbox import Confinement, Egress, EgressProxy, open_sandbox
 
 WARM = 50
-SIZES = {"100 bytes": (100, 200), "64 KiB": (64 << 10, 200), "1 MiB": (1 << 20, 50),
-         "64 MiB": (64 << 20, 5)}  # fmt: skip
+NEAR = 0.005
+"""Seconds that a server takes to answer which is neither this machine nor far away."""
+SIZES = {"100 bytes, 5 ms away": (100, 200), "100 bytes": (100, 200), "64 KiB": (64 << 10, 200),
+         "1 MiB": (1 << 20, 50), "64 MiB": (64 << 20, 5)}  # fmt: skip
 """name: bytes, rounds"""
 BLOCK = bytes(1 << 18)
 
@@ -37,7 +39,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        size = int(self.path[1:])
+        what, _, seconds = self.path[1:].partition("-")
+        size = int(what)
+        time.sleep(float(seconds or 0))
         self.send_response(200)
         self.send_header("Content-Length", str(size))
         self.end_headers()
@@ -49,8 +53,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def fetch(proxy: int | None, port: int, size: int, context: ssl.SSLContext | None) -> float:
+def fetch(
+    proxy: int | None, port: int, size: int, context: ssl.SSLContext | None, away: float
+) -> float:
     """Seconds of one GET with a connection of its own."""
+    path = f"/{size}-{away}"
     began = time.perf_counter()
     connection: http.client.HTTPConnection
     if context:
@@ -60,7 +67,7 @@ def fetch(proxy: int | None, port: int, size: int, context: ssl.SSLContext | Non
     else:
         connection = http.client.HTTPConnection("127.0.0.1", proxy or port)
     is_absolute = proxy and not context
-    connection.request("GET", f"http://127.0.0.1:{port}/{size}" if is_absolute else f"/{size}")
+    connection.request("GET", f"http://127.0.0.1:{port}{path}" if is_absolute else path)
     answer = connection.getresponse()
     assert answer.status == 200, answer.reason
     got = 0
@@ -81,10 +88,11 @@ def compare(proxy: int, ports: list[int]) -> dict[str, list[float]]:
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
     for scheme, port, context in zip(("http", "https"), ports, (None, trusting), strict=True):
         for name, (size, rounds) in SIZES.items():
-            fetch(None, port, size, context)
-            fetch(proxy, port, size, context)
+            away = NEAR if "away" in name else 0.0
+            for way in (None, proxy):
+                fetch(way, port, size, context, away)
             pairs = [
-                (fetch(None, port, size, context), fetch(proxy, port, size, context))
+                [fetch(way, port, size, context, away) for way in (None, proxy)]
                 for _ in range(rounds)
             ]
             sides = [*zip(*pairs, strict=True)]
@@ -166,16 +174,16 @@ async def main() -> None:
     )
     printed, _ = await client.communicate()
     await proxy.close()
-    print(f"{'milliseconds':20} {'':8} median {'':8} | {'':8} least")
-    print(f"{'':20}" + f" {'direct':>8} {'proxy':>8} {'ratio':>6} |" * 2)
+    print(f"{'milliseconds':28} {'':8} median {'':8} | {'':8} least")
+    print(f"{'':28}" + f" {'direct':>8} {'proxy':>8} {'ratio':>6} |" * 2)
     for name, (direct, through, least, least_through) in json.loads(printed).items():
         figures = f"{direct:8.2f} {through:8.2f} {through / direct:6.2f} | "
         figures += f"{least:8.2f} {least_through:8.2f} {least_through / least:6.2f} |"
-        print(f"{name:20} {figures}")
+        print(f"{name:28} {figures}")
     url = f"http://127.0.0.1:{port}/{1 << 36}"
     busy = f"curl -s --noproxy '' {url} > /dev/null"
-    print(f"{'1+1, box idle':20} {await median_call(egress, 'sleep 60'):8.2f}")
-    print(f"{'1+1, box downloading':20} {await median_call(egress, busy):8.2f}")
+    print(f"{'1+1, box idle':28} {await median_call(egress, 'sleep 60'):8.2f}")
+    print(f"{'1+1, box downloading':28} {await median_call(egress, busy):8.2f}")
 
 
 if __name__ == "__main__":

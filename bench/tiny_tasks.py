@@ -14,13 +14,14 @@ from pathlib import Path
 
 from wardian import Agent
 from wardian.errors import ModelError
+from wardian.evals.suites.experts import Step
+from wardian.evals.suites.tiny.natural import natural_problems
+from wardian.evals.suites.tiny.problem import Problem
 from wardian.models.catalogue import resolve_model
 from wardian.train.tiny.checks import is_solved
 from wardian.train.tiny.data import held_out
 from wardian.train.tiny.execution import Episode, contents_of, fill
 from wardian.train.tiny.measure import Score, report
-from wardian.train.tiny.natural import natural_problems
-from wardian.train.tiny.problem import Problem, Step
 from wardian.types import Model
 
 

@@ -53,6 +53,7 @@ class Agent(PerformingAgent[T]):
         skills: Instructions for kinds of tasks, read when one is needed.
         more_tools: Beside `tools`, whatever that is.
         search: The engine that `web_search` asks; None is DuckDuckGo.
+        consent: False marks its runs as not to be exported.
         servers: More tools, with what stands behind them (`McpServers`); closed with the agent.
 
     Raises: ConfigurationError, PolicyFileError, ModelUnavailable, ToolDefinitionError, UnknownTool.
@@ -80,6 +81,7 @@ class Agent(PerformingAgent[T]):
         private_model: Model | str | None = None,
         context_tokens: int | None = None,
         tags: Sequence[str] = (),
+        consent: bool = True,
         subagents: Sequence[SubAgent] = (),
         skills: Sequence[Skill] = (),
         more_tools: Sequence[Tool] = (),
@@ -107,6 +109,7 @@ class Agent(PerformingAgent[T]):
         self.ask_user = ask_user
         self.check = answer_check(output_type, output_schema)
         self.tags = tuple(tags)
+        self.consent = consent
         self.store = _as_store(store)
         self.subagents = tuple(subagents)
         self.skills = tuple(skills)

@@ -42,6 +42,8 @@ class ConfiguredAgent(ABC, Generic[T]):
     ask_user: AskUser | None
     check: AnswerCheck[T]
     tags: tuple[str, ...]
+    consent: bool
+    """May its runs be exported?"""
     store: RunStore | None
     subagents: tuple[SubAgent, ...]
     skills: tuple[Skill, ...]
@@ -65,5 +67,6 @@ class ConfiguredAgent(ABC, Generic[T]):
             "instructions": self.instructions,
             "output_schema": self.check.schema,
             "place": str(place) if place else None,
+            "consent": None if self.consent else "no",
         }
         return {key: value for key, value in chosen.items() if value}

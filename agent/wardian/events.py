@@ -233,6 +233,23 @@ class Forked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One of several attempts at a task was chosen; each of them is told."""
+
+    kind: ClassVar[str] = "compared"
+    group: str
+    by: str
+    """How: `vote`, or `best of, by` the verifier's name"""
+    winner: str
+    """Its run id"""
+    members: tuple[str, ...]
+    """The run ids of all that were compared"""
+    value: float
+    """What this one was worth: its reward, or its answer's share of the votes"""
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rated:
     """What the user thinks of a run, or of one step of it."""
 
@@ -241,6 +258,44 @@ class Rated:
     """0 for the whole run"""
     good: bool
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewarded:
+    """What a verifier said of the run, or of one step of it; the last one of a source counts."""
+
+    kind: ClassVar[str] = "rewarded"
+    step: int
+    """0 for the whole run"""
+    value: float
+    """0 is worthless and 1 is perfect; a penalty may be below 0"""
+    source: str
+    """The verifier's name"""
+    version: str
+    """Of the verifier and what it was given"""
+    detail: dict[str, Any] = field(default_factory=dict[str, Any])
+    suspicions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tagged:
+    """Words to find a run by. After its end, like what follows; `RunStarted.tags` came before."""
+
+    kind: ClassVar[str] = "tagged"
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """A fact about a run: a name, and one value at a time."""
+
+    kind: ClassVar[str] = "labelled"
+    name: str
+    value: str | None
+    """None takes the label away"""
+    step: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,5 +366,9 @@ Recorded = (
     | ChangesUndone
     | Forked
     | Rated
+    | Rewarded
+    | Compared
+    | Tagged
+    | Labelled
 )
 Event = Recorded | TextDelta | ReasoningDelta | CallDelta

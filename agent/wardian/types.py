@@ -156,6 +156,20 @@ class TokenRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """What went to a server: with the events before it, its request byte for byte."""
+
+    request_sha256: str
+    """Of the body as it was sent"""
+    options: dict[str, Any]
+    """The body without tools and messages"""
+    sends_reasoning: bool = False
+    """Earlier reasoning stood in the messages"""
+    answered: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What the server said of its answer: id, created, system_fingerprint, service_tier"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """What the model answered, whole."""
 
@@ -166,6 +180,8 @@ class Reply:
     """The model's own name for itself, as the provider returned it."""
     tokens: TokenRecord | None = None
     seconds_to_first_token: float | None = None
+    exchange: Exchange | None = None
+    """Of a model behind a server."""
     route: tuple[str, ...] = ()
     """Models that were asked before this one, and why each was left."""
 

@@ -50,9 +50,12 @@ class Explanation:
 def parse_call(text: str, tool: Tool) -> ToolCall:
     """The call that a pattern such as `shell(git push)` or `write_file(path=a, content=b)` writes.
 
-    Arguments that are not given are left out. Raises: ValueError for one that the tool lacks.
+    Arguments that are not given are left out.
+    Raises: ValueError for one that the tool lacks, and where the closing parenthesis is missing.
     """
-    inside = text.partition("(")[2].removesuffix(")") if "(" in text else ""
+    if "(" in text and not text.endswith(")"):
+        raise ValueError("its closing parenthesis is missing.")
+    inside = text.partition("(")[2].removesuffix(")")
     properties: dict[str, Any] = tool.parameters.get("properties", {})
     arguments: dict[str, Any] = {}
     if inside.startswith("{"):

@@ -28,7 +28,7 @@ from wardian_sandbox.idmapped import PLACE, launched_with, launched_with_all
 from wardian_sandbox.limits import kept_by, private_bytes
 from wardian_sandbox.program import SEARCHED
 from wardian_sandbox.protecting import Mount
-from wardian_sandbox.starting import start
+from wardian_sandbox.starting import Started, abandon, start
 from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import Confinement, ResourceLimits, SandboxIdentity
 from wardian_sandbox.workspace import Workspace
@@ -116,14 +116,18 @@ async def open_bubblewrap(
         "unlimited": [],
         "landlock": [HOME, WORKSPACE] if confinement.writable else [HOME],
     }
+    started: Started | None = None
     try:
-        process, channel, ready = await start(launch, settings, explain_failure, proxy)
+        started = await start(launch, settings, explain_failure, proxy)
+        assert admission is not None
+        group = await asyncio.shield(admission)
     except BaseException:
+        if started is not None:
+            await abandon(*started[:2])
         if admission is not None and (group := await admission) is not None:
             await remove(group)
         raise
-    assert admission is not None
-    group = await admission
+    process, channel, ready = started
     guard = Guard(limits, workspace.path, process=process.pid, group=group)
     keeper = group.place.name if group is not None else "host watcher"
     identity = SandboxIdentity(

@@ -31,7 +31,7 @@ from wardian_sandbox.process import Process
 from wardian_sandbox.program import BACKENDS, Program, home
 from wardian_sandbox.protecting import Mount, Protection, can_mount
 from wardian_sandbox.service_streams import Incoming, Outgoing, Tail
-from wardian_sandbox.starting import start
+from wardian_sandbox.starting import Started, abandon, start
 
 HOST_LIMITS = ("memory_bytes", "cpu_seconds")
 """Kept for the box as a whole only: programs with a heap of their own reserve far more address
@@ -40,6 +40,8 @@ SCRATCH = f"{HOME}/work"
 """Where a program without a workspace starts: empty, and gone with it."""
 CLOSE_SECONDS = 1.0
 """For a program to end by itself once its standard input has."""
+SWEEP_SECONDS = 5.0
+"""For a supervisor without a namespace to end what its program left, once we are gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +91,10 @@ class Service:
         """End it and all it started, now. `why` completes "it …"."""
         self._why = self._why or why
         self._channel.end(why)
-        self._process.kill()
+        if self._guard is not None:
+            self._process.kill()
+        else:  # without a namespace only the supervisor finds all that it started
+            asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._process.kill)
 
     async def close(self) -> None:
         """End its input, then it, and leave nothing behind. May be called twice."""
@@ -315,17 +320,22 @@ async def _boxed(program: Program, streams: Streams, proxy: EgressProxy | None) 
         "limits": _limits(program),
         "landlock": [HOME, WORKSPACE] if program.within.writable else [HOME],
     }
+    started: Started | None = None
     try:
-        process, channel, _ = await start(launch, settings, explain_failure, proxy)
+        started = await start(launch, settings, explain_failure, proxy)
+        assert group is not None
+        admitted_to = await asyncio.shield(group)
     except BaseException:
+        if started is not None:
+            await abandon(*started[:2])
         if group is not None and (made := await group) is not None:
             await remove(made)
         if proxy is not None:
             await proxy.close()
         folder.close()
         raise
-    assert group is not None
-    guard = Guard(limits, program.workspace or Path("/"), process=process.pid, group=await group)
+    process, channel, _ = started
+    guard = Guard(limits, program.workspace or Path("/"), process=process.pid, group=admitted_to)
     service = Service(process, channel, streams, guard, folder.close, proxy)
     guard.watch(service.kill)
     return service

@@ -11,9 +11,11 @@ from wardian_sandbox.egress.handover import receive_listener
 from wardian_sandbox.egress.proxy import EgressProxy
 from wardian_sandbox.errors import SandboxLost, SandboxUnavailable
 from wardian_sandbox.inner.frames import pack
-from wardian_sandbox.process import Process
+from wardian_sandbox.process import BoxProcess, Process
 
 START_SECONDS = 20.0
+Started = tuple[Process, Channel, dict[str, Any]]
+"""A supervisor that serves: its process, the way to it, and what it said of itself."""
 
 
 async def start(
@@ -21,7 +23,7 @@ async def start(
     settings: dict[str, Any],
     explain: Callable[[str], SandboxUnavailable],
     proxy: EgressProxy | None = None,
-) -> tuple[Process, Channel, dict[str, Any]]:
+) -> Started:
     """Launch a supervisor and wait until it serves.
 
     `launch` gets the descriptor of the supervisor's end. `explain` makes an error of what the
@@ -48,10 +50,15 @@ async def start(
         process.release()
         raise explain(complaint or str(problem)) from problem
     except BaseException:
-        await _discard(process, channel or ours)
-        process.release()
+        await abandon(process, channel or ours)
         raise
     return process, channel, ready
+
+
+async def abandon(process: BoxProcess, control: Channel | socket.socket) -> None:
+    """End a supervisor that nobody is to have, and leave nothing of it."""
+    await _discard(process, control)
+    process.release()
 
 
 async def introduce(
@@ -69,7 +76,7 @@ async def introduce(
         proxy.serve(await receive_listener(control))
 
 
-async def _discard(process: Process, control: Channel | socket.socket) -> None:
+async def _discard(process: BoxProcess, control: Channel | socket.socket) -> None:
     if isinstance(control, Channel):
         control.end("it did not start")
     else:

@@ -95,6 +95,14 @@ class Screen:
     def type(self, keys: str) -> None:
         os.write(self.fd, keys.encode())
 
+    def hang_up(self) -> int:
+        """Close the terminal, as a window is closed, and give the exit code."""
+        os.close(self.fd)
+        self.fd = os.open(os.devnull, os.O_RDWR)
+        self.status = os.waitpid(self.pid, 0)[1]
+        code = os.waitstatus_to_exitcode(self.status)
+        return code if code >= 0 else 128 - code
+
     def exit_code(self) -> int:
         """Read to the end and give the exit code (128 + n where signal n ended it)."""
         deadline = time.monotonic() + PATIENCE_SECONDS

@@ -6,31 +6,31 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from wardian._version import __version__
+from wardian.cli.application import application
 from wardian.cli.commands import COMMANDS, HELP
 from wardian.cli.dispatch import run_command
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 HEAVY = ["pydantic", "httpx2", "rich", "llama_cpp", "litellm", "asyncio", "typer", "numpy"]
-GROUPS = {
-    "runs": ["list", "show", "path", "rm"],
-    "models": ["list"],
-    "tool": ["build", "approve", "add", "list", "show", "run", "remove", "rollback"],
-    "tools": ["list", "show"],
-    "mcp": ["add", "import", "list", "test", "approve", "remove", "prompt", "serve"],
-    "policy": ["show", "explain", "test", "edit"],
-    "privacy": ["report", "flow"],
-    "sandbox": ["doctor", "build", "shell", "gc"],
-    "config": ["show", "path", "set"],
-}
-PAGES = [
-    [name, *([sub] if sub else [])]
-    for name in COMMANDS
-    for sub in ([*GROUPS[name]] if name in GROUPS else [""])
-]
+
+
+def pages() -> list[list[str]]:
+    """Every command that does something, as its words."""
+    found: list[list[str]] = []
+    for name in COMMANDS:
+        command: Any = typer.main.get_command(application([name]))
+        below = getattr(command.commands[name], "commands", {})
+        found += [[name, sub] for sub in below] or [[name]]
+    return found
+
+
+PAGES = pages()
 
 
 def test_help_imports_nothing_heavy(environment: dict[str, str]) -> None:

@@ -112,6 +112,23 @@ def test_a_run_stopped_by_a_signal_is_stored_and_says_how_it_goes_on(
     assert len(run.uncertain) == 1
 
 
+def test_a_run_whose_terminal_is_closed_is_stored_and_resumed(
+    scene: Scene, screen: Callable[..., Any]
+) -> None:
+    scene.serve(SLOW)
+    terminal = screen("run", "go", *scene.options)
+    terminal.wait_for("sleep 100")
+    while not (scene.workspace / "log.txt").exists():
+        terminal.wait_for("sleep 100")
+    assert terminal.hang_up() == 128 + signal.SIGHUP
+    run = RunStore(Path(scene.env["WARDIAN_HOME"]) / "runs").load("last")
+    assert run.damage == ()
+    assert [call.name for call in run.uncertain] == ["shell"]
+    scene.serve(stream_text("Resumed."))
+    resumed = scene.agent("resume", "last", "--settle", "all=failed", *scene.options)
+    assert (resumed.returncode, resumed.stdout) == (0, "Resumed.\n"), resumed.stderr
+
+
 def test_a_killed_run_is_resumed(scene: Scene) -> None:
     scene.serve(shell("echo one > a.txt"), SLOW)
     scene.stopped_by(signal.SIGKILL, "sleep 100")

@@ -43,9 +43,23 @@ def test_a_page_that_cannot_be_written_says_where_it_should_go(agent: Command, r
 def test_a_search_names_run_step_and_place_and_shows_nothing_raw(
     agent: Command, run_id: str
 ) -> None:
-    done = agent("runs", "search", "NEEDLE", "--limit", "2")
+    done = agent("runs", "search", "--exact", "NEEDLE \x1b[31mRED", "--limit", "2")
     rows = done.stdout.splitlines()
     assert [row.split()[:3] for row in rows[1:]] == [[run_id, "-", "task"], [run_id, "1", "reply"]]
+    assert r"needle \x1b[31mred \u202eevil </script>" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_words_are_found_in_any_order_and_shown_with_nothing_raw(
+    agent: Command, run_id: str
+) -> None:
+    done = agent("runs", "search", 'EVIL "script" needl*')
+    rows = done.stdout.splitlines()
+    assert {tuple(row.split()[:3]) for row in rows[1:]} == {
+        (run_id, "-", "task"),
+        (run_id, "1", "reply"),
+        (run_id, "-", "answer"),
+    }
     assert r"needle \x1b[31mred \u202eevil </script>" in done.stdout
     assert "\x1b" not in done.stdout
 

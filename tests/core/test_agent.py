@@ -3,18 +3,16 @@
 import asyncio
 import base64
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from tests.core.conftest import Box
 
-from wardian import Agent, Budgets, FunctionModel, RunStore, ScriptedModel, Task, tool
-from wardian.errors import ConfigurationError, ContextOverflow, ExitCode, ModelUnavailable
+from wardian import Agent, FunctionModel, ScriptedModel, Task, tool
+from wardian.errors import ConfigurationError, ModelUnavailable
 from wardian.events import (
-    CallDecided,
-    CallFinished,
     CallStarted,
     EgressDecided,
     Noted,
@@ -23,55 +21,12 @@ from wardian.events import (
 from wardian.results import RunResult
 from wardian.types import (
     CallDelta,
-    Finish,
-    Message,
-    Reply,
-    Request,
     Role,
     Stop,
     TextDelta,
-    Usage,
 )
-from wardian_policies.types import Allow, Ask
 from wardian_sandbox import EgressOutcome
-from wardian_tools import ToolCall
 from wardian_tools.types import Effect, ResultStatus
-
-
-class Box:
-    """A workspace, a store, and agents that use them."""
-
-    def __init__(self, root: Path) -> None:
-        self.store = RunStore(root / "runs")
-        self.workspace = root / "workspace"
-        self.workspace.mkdir()
-
-    def agent(self, script: Sequence[Any], **options: Any) -> Agent[Any]:
-        model = options.pop("model", None) or ScriptedModel(script)
-        return Agent(model, workspace=self.workspace, store=self.store, **options)
-
-    def run(self, script: Sequence[Any], **options: Any) -> RunResult[Any]:
-        return self.agent(script, **options).run_sync("Do it.")
-
-    def events(self, run: RunResult[Any]) -> tuple[Any, ...]:
-        return self.store.load(run.run_id).events
-
-    def results(self, run: RunResult[Any]) -> list[Any]:
-        return [e.result for e in self.events(run) if isinstance(e, CallFinished)]
-
-
-@pytest.fixture
-def box(tmp_path: Path) -> Box:
-    return Box(tmp_path)
-
-
-def raw_calls(*calls: tuple[str, str], finish: Finish = Finish.CALLS, ids: str = "c{}") -> Reply:
-    """A reply whose calls have exactly these names and argument texts."""
-    made = tuple(
-        ToolCall(id=ids.format(i), name=name, arguments_text=text)
-        for i, (name, text) in enumerate(calls)
-    )
-    return Reply(message=Message(role=Role.ASSISTANT, content="", calls=made), finish=finish)
 
 
 def test_a_run_asks_decides_runs_and_records_in_that_order(box: Box) -> None:
@@ -167,148 +122,6 @@ def test_calls_that_write_run_one_after_the_other(box: Box) -> None:
     run = box.run([[("write", {})] * 5, "Done."], tools=[write])
     assert inside == [0, 1]
     assert len(box.results(run)) == 5
-
-
-MALFORMED = {
-    "not JSON": ("python", "{code: 1"),
-    "not an object": ("python", '["print(1)"]'),
-    "unknown tool": ("pyhton", '{"code": "1"}'),
-    "missing argument": ("python", "{}"),
-    "extra argument": ("python", '{"code": "1", "mode": "fast"}'),
-    "wrong type": ("python", '{"code": {"a": 1}}'),
-    "depth 10,000": ("python", '{"code": ' + "[" * 10_000 + "]" * 10_000 + "}"),
-    "5 MB": ("python", '{"code": "' + "x" * 5_000_000 + '"}'),
-}
-
-
-@pytest.mark.parametrize("case", MALFORMED)
-def test_a_malformed_call_gets_a_bounded_result_and_the_run_goes_on(box: Box, case: str) -> None:
-    run = box.run([raw_calls(MALFORMED[case]), "I could not."])
-    (result,) = box.results(run)
-    assert result.status is ResultStatus.MALFORMED
-    assert 0 < len(result.content) <= 600
-    assert run.ok
-
-
-@pytest.mark.parametrize("case", MALFORMED)
-def test_malformed_calls_end_the_run_after_a_cap(box: Box, case: str) -> None:
-    run = box.run([raw_calls(MALFORMED[case])] * 10)
-    assert (run.stop, run.steps, run.exit_code) == (Stop.MALFORMED, 3, ExitCode.NOT_ACHIEVED)
-
-
-def test_of_200_calls_at_once_the_surplus_is_answered_but_not_run(box: Box) -> None:
-    ran: list[int] = []
-
-    @tool(effects={Effect.READS})
-    async def note(n: int) -> str:
-        """Note n."""
-        ran.append(n)
-        return "ok"
-
-    run = box.run([[("note", {"n": n}) for n in range(200)], "Done."], tools=[note])
-    statuses = [r.status for r in box.results(run)]
-    assert sorted(ran) == list(range(32))
-    assert statuses == [ResultStatus.OK] * 32 + [ResultStatus.DISCARDED] * 168
-
-
-def test_calls_that_share_an_id_get_their_own(box: Box) -> None:
-    reply = raw_calls(("python", '{"code": "1"}'), ("python", '{"code": "2"}'), ids="same")
-    run = box.run([reply, "Done."])
-    assert [r.content for r in box.results(run)] == ["1", "2"]
-    assert len({r.call_id for r in box.results(run)}) == 2
-
-
-@pytest.mark.parametrize("finish", [Finish.LENGTH, Finish.CUT])
-def test_a_batch_that_was_cut_is_discarded_whole_and_the_model_is_told(
-    box: Box, finish: Finish
-) -> None:
-    whole = ("write_file", '{"path": "a", "content": "b"}')
-    model = ScriptedModel([raw_calls(whole, ("python", '{"co'), finish=finish), "Sorry."])
-    run = box.run([], model=model)
-    assert list(box.workspace.iterdir()) == []
-    assert box.results(run) == []
-    assert "2 tool calls were not run" in model.requests[1].messages[-1].content
-    assert model.requests[1].messages[-2].calls == ()
-    assert run.ok
-
-
-LIMITS = {
-    Stop.STEPS: Budgets(steps=3),
-    Stop.TOOL_CALLS: Budgets(tool_calls=3),
-    Stop.TOKENS: Budgets(tokens=30),
-    Stop.COST: Budgets(cost_usd=0.03),
-}
-
-
-@pytest.mark.parametrize("stop", LIMITS)
-def test_each_budget_ends_the_run_where_it_is_used_up(box: Box, stop: Stop) -> None:
-    def answer(request: Request) -> Reply:
-        reply = raw_calls(("python", '{"code": "1"}'), ids=f"c{len(request.messages)}")
-        usage = Usage(prompt_tokens=8, completion_tokens=2, cost_usd=0.01)
-        return Reply(message=reply.message, finish=reply.finish, usage=usage)
-
-    run = box.run([], model=FunctionModel(answer), budgets=LIMITS[stop])
-    assert (run.stop, run.steps, run.exit_code) == (stop, 3, ExitCode.LIMIT)
-    assert "limit" in run.error
-
-
-def test_a_conversation_beyond_the_models_window_ends_the_run_at_a_limit(box: Box) -> None:
-    def answer(request: Request) -> Reply:
-        if len(request.messages) > 3:
-            raise ContextOverflow("The prompt has 9 tokens and the window 8.", "Shorten the task.")
-        return raw_calls(("python", '{"code": "print(1)"}'))
-
-    run = box.run([], model=FunctionModel(answer))
-    assert (run.stop, run.steps, run.exit_code) == (Stop.CONTEXT, 1, ExitCode.LIMIT)
-    assert run.error == "The prompt has 9 tokens and the window 8. Shorten the task."
-    assert box.results(run)[0].status is ResultStatus.OK
-    assert box.store.load(run.run_id).finished
-
-
-def test_calls_beyond_the_budget_of_one_batch_are_not_run(box: Box) -> None:
-    run = box.run([[("python", {"code": "1"})] * 5], budgets=Budgets(tool_calls=2))
-    statuses = [r.status for r in box.results(run)]
-    assert statuses == [ResultStatus.OK] * 2 + [ResultStatus.DISCARDED] * 3
-    assert run.stop is Stop.TOOL_CALLS
-
-
-def test_the_time_limit_ends_a_hanging_tool(box: Box) -> None:
-    run = box.run([[("shell", {"command": "sleep 1000"})]], budgets=Budgets(wall_seconds=0.5))
-    assert (run.stop, run.exit_code) == (Stop.TIME, ExitCode.LIMIT)
-    assert box.store.load(run.run_id).uncertain[0].name == "shell"
-
-
-ASKING = '[tools]\ndefault = "allow"\nask = ["shell"]\n'
-
-
-def test_without_anybody_to_ask_the_run_ends_before_the_call(box: Box, tmp_path: Path) -> None:
-    (tmp_path / "p.toml").write_text(ASKING)
-    run = box.run([[("shell", {"command": "touch seen"})]], policy=tmp_path / "p.toml")
-    assert (run.stop, run.exit_code) == (Stop.APPROVAL, ExitCode.APPROVAL)
-    assert "shell" in run.error
-    assert not (box.workspace / "seen").exists()
-
-
-@pytest.mark.parametrize("answer", [True, False])
-def test_a_persons_answer_decides(box: Box, tmp_path: Path, answer: bool) -> None:
-    (tmp_path / "p.toml").write_text(ASKING)
-    asked: list[str] = []
-
-    async def approve(_: Ask, call: ToolCall) -> bool:
-        asked.append(call.name)
-        return answer
-
-    run = box.run(
-        [[("shell", {"command": "touch seen"})], "Done."],
-        policy=tmp_path / "p.toml",
-        approve=approve,
-    )
-    assert asked == ["shell"]
-    assert (box.workspace / "seen").exists() is answer
-    decided = next(e for e in box.events(run) if isinstance(e, CallDecided))
-    assert decided.answer == ("yes" if answer else "no")
-    assert isinstance(decided.decision, Ask)
-    assert isinstance(decided.decision.granted, Allow)
 
 
 class Sum(BaseModel):

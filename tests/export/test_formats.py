@@ -31,8 +31,8 @@ CHATS = {"prompt", "completion", "chosen", "rejected"}
 """What stands there is any part of a conversation, such as `trl_sft` shows whole"""
 MAY_LACK = {"return"}
 """`get_json_schema` adds it to tools; ours are recorded as the model was told of them"""
-MAY_ADD = {"timestamp", "extra", "total_prompt_tokens", "total_completion_tokens"}
-"""Optional in ATIF"""
+MAY_ADD = {"timestamp", "extra", "total_prompt_tokens", "total_completion_tokens", "provenance"}
+"""Optional in ATIF; a column that TRL passes over"""
 
 
 def judged(house: House) -> None:

@@ -11,10 +11,16 @@ from pathlib import Path
 import pytest
 from tests.export.conftest import rows
 from tests.runs.conftest import House
+from tests.runs.test_preferences import forked
 
+from wardian import SubAgent
 from wardian.errors import ConfigurationError
 from wardian.events import Rated
 from wardian.export import Filters, Rating, Split, export
+from wardian.export.cleaning import Cleaning
+from wardian.export.overlap import Overlap
+from wardian.export.protected import protected_file, protected_texts
+from wardian.export.rows import family
 from wardian.models.replies import Answer
 from wardian.reruns.forking import annotate
 
@@ -62,6 +68,41 @@ def test_identical_rows_are_written_once(house: House) -> None:
     house.run(READ)
     made, done = rows(house, "openai")
     assert (len(made), done.duplicates) == (1, 1)
+
+
+def test_rows_that_are_nearly_alike_are_written_once_where_that_is_asked(house: House) -> None:
+    text = " ".join(f"word{number}" for number in range(200))
+    for answer in (text, text.replace("word7 ", "other "), "Something else altogether."):
+        house.run([answer])
+    assert rows(house, "openai")[1].rows == 3
+    _, done = rows(house, "openai", cleaning=Cleaning(near=0.8))
+    assert (done.rows, done.near_duplicates) == (2, 1)
+
+
+def test_rows_that_give_a_test_away_are_left_out_and_their_like_is_not(house: House) -> None:
+    task = "Count how many of the customers in orders.csv paid more than 40 dollars in March."
+    for prompt in (f"Please do this. {task}", "Count the lines of every file in this folder."):
+        house.agent(["Done."]).run_sync(prompt)
+    protected = Overlap(protected_texts([{"id": "orders/1", "prompt": task, "files": {"a": "b"}}]))
+    made, done = rows(house, "openai", cleaning=Cleaning(protected=protected))
+    assert (len(made), done.contaminated) == (1, 1)
+    assert "lines of every file" in json.dumps(made)
+
+
+def test_protected_texts_are_read_from_rows_and_from_lines(tmp_path: Path) -> None:
+    path = tmp_path / "tests.jsonl"
+    path.write_text(
+        '{"id": "a", "prompt": "Count these.", "answer": "four", "tags": ["no"],'
+        ' "verifier": {"rubric": "Are they four or five?"}}\n'
+        '{"messages": [{"role": "system", "content": "no"}, {"role": "user", "content": "Add."}]}\n'
+        "A line of text\n"
+    )
+    assert [text for _, text in protected_file(path)] == [
+        "Count these.",
+        "Are they four or five?",
+        "Add.",
+        "A line of text",
+    ]
 
 
 def test_a_registered_secret_in_a_row_ends_the_export_without_a_file(house: House) -> None:
@@ -129,6 +170,16 @@ def test_a_split_writes_every_row_to_one_part_and_the_same_one_again(house: Hous
     first = parts()
     assert sum(map(len, first)) == 6
     assert parts() == first
+
+
+def test_whatever_came_of_one_run_is_in_one_family(house: House) -> None:
+    reader = SubAgent(name="reader", description="Reads.", tools=())
+    whole = house.run([[("reader", {"task": "Read."})], "Done."], subagents=[reader])
+    first = forked(house, ["Otherwise."], whole.run_id)
+    forked(house, ["Once more."], first)
+    runs = [house.load(run_id) for run_id in house.store.ids()]
+    assert len(runs) == 4
+    assert {family(run, house.store.load) for run in runs} == {whole.run_id}
 
 
 def test_a_run_never_leaves_the_first_part_when_that_grows() -> None:

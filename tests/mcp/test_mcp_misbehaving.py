@@ -157,12 +157,12 @@ def test_a_cancelled_call_leaves_the_server_in_use(raw: MakeEntry, setting: Sett
 def test_what_a_server_leaves_running_ends_with_it(
     raw: MakeEntry, setting: Setting, sandbox: str
 ) -> None:
-    async def work(connection: Connection) -> None:
-        await said(connection, "orphan")
-        assert processes(b"7531")
+    async def work(connection: Connection) -> bytes:
+        seconds = (await said(connection, "orphan")).encode()
+        assert processes(seconds)
+        return seconds
 
-    with_server(raw(sandbox=sandbox), setting, work)
-    assert not processes(b"7531")
+    assert not processes(with_server(raw(sandbox=sandbox), setting, work))
     assert not processes(MARK)
 
 

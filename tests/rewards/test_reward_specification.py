@@ -34,10 +34,13 @@ def test_every_kind_names_itself_in_its_rewards() -> None:
     required: dict[str, dict[str, Any]] = {
         "exact": {"expected": ["a"]},
         "regex": {"pattern": "a"},
+        "items": {"expected": ["a"]},
         "number": {"expected": 1},
         "maths": {"expected": "1"},
         "files": {"files": [{"path": "a"}]},
         "command": {"command": "true"},
+        "verifiers": {"taskset": "none", "index": 0, "key": ""},
+        "harbor": {"files": {"test.sh": ""}, "image": "none"},
     }
     for kind in KINDS:
         assert verifier_of({"kind": kind, **required.get(kind, {})}).name == kind

@@ -74,13 +74,23 @@ def test_files_are_private_whatever_the_umask(tmp_path: Path) -> None:
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("cut", range(1, 60))
-def test_a_torn_tail_costs_the_last_record_only(tmp_path: Path, cut: int) -> None:
+def test_a_log_cut_at_any_byte_of_its_last_record_loses_that_one_only(tmp_path: Path) -> None:
     path = write(tmp_path / "run", *EVENTS)
-    path.write_bytes(path.read_bytes()[:-cut])
-    trajectory = Trajectory.read(tmp_path / "run")
-    assert trajectory.events == EVENTS[:-1]
-    assert [d.problem for d in trajectory.damage] == ["torn: the last write was cut"]
+    whole = path.read_bytes()
+    last = whole.rstrip(b"\n").rindex(b"\n") + 1
+    for end in range(last, len(whole)):
+        path.write_bytes(whole[:end])
+        trajectory = Trajectory.read(tmp_path / "run")
+        assert trajectory.events == EVENTS[:-1]
+        torn = ["torn: the last write was cut"] if end > last else []
+        assert [d.problem for d in trajectory.damage] == torn
+        log = RunLog.reopen(tmp_path / "run")
+        log.note(EVENTS[-1])
+        log.close()
+        mended = Trajectory.read(tmp_path / "run")
+        assert (mended.events, mended.damage) == (EVENTS, ())
+        assert (tmp_path / "run" / "torn").exists() == (end > last)
+        (tmp_path / "run" / "torn").unlink(missing_ok=True)
 
 
 def test_every_flipped_byte_costs_at_most_its_own_record(tmp_path: Path) -> None:
@@ -185,6 +195,18 @@ def test_a_second_writer_is_told_that_the_run_is_in_use(tmp_path: Path) -> None:
         RunLog.reopen(tmp_path / "run")
     log.close()
     RunLog.reopen(tmp_path / "run").close()
+
+
+def test_a_closed_run_is_free_though_a_process_that_is_starting_has_a_copy_of_its_file(
+    tmp_path: Path,
+) -> None:
+    log = RunLog.create(tmp_path / "run")
+    copy = os.dup(log._descriptor)
+    try:
+        log.close()
+        RunLog.reopen(tmp_path / "run").close()
+    finally:
+        os.close(copy)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])

@@ -4,6 +4,7 @@ import asyncio
 
 from tests.runs.conftest import House
 
+from wardian import Answer as Said
 from wardian import Policy
 from wardian.events import Rated
 from wardian.models.replies import Answer
@@ -93,3 +94,47 @@ def test_the_last_word_counts(house: House) -> None:
     annotate(house.store, run.run_id, Rated(step=1, good=False))
     annotate(house.store, run.run_id, Rated(step=1, good=True))
     assert [j.good for j in judgements(house.load())] == [True]
+
+
+def editing(house: House, *answers: Said | bool, script: list[Answer] | None = None) -> None:
+    """A run whose calls are all asked about, and answered so."""
+    left = iter(answers)
+
+    async def approve(ask: Ask, call: ToolCall) -> Said | bool:
+        del ask, call
+        return next(left)
+
+    path = house.workspace.parent / "policy.toml"
+    path.write_text('[tools]\ndefault = "ask"\ndeny = ["write_file(secret*)"]\n')
+    house.run(script or WRITE, approve=approve, policy=Policy.load(path))
+
+
+def test_what_the_user_made_of_a_call_is_preferred_to_what_the_model_wrote(house: House) -> None:
+    editing(house, Said.edit(path="a.txt", content="better"), True)
+    [pair] = preferences([house.load()])
+    assert pair.prompt == pair.chosen.prompt == pair.rejected.prompt
+    contents = [one.reply.calls[0].arguments for one in (pair.chosen, pair.rejected)]
+    assert [given and given["content"] for given in contents] == ["better", "bad"]
+    assert pair.rejected.signs == (Sign.EDITED,)
+    assert Sign.EDITED in pair.chosen.signs
+    assert [(j.good, j.step) for j in judgements(house.load())] == [(True, 1), (False, 1)]
+
+
+def test_a_changed_call_that_was_not_let_run_is_no_preference(house: House) -> None:
+    editing(house, Said.edit(path="a.txt", content="other"), False)
+    assert list(preferences([house.load()])) == []
+    assert [(j.good, j.signs) for j in judgements(house.load())] == [(False, (Sign.REFUSED,))]
+    editing(house, Said.edit(path="secret.txt", content="other"))
+    assert list(preferences([house.load()])) == []
+
+
+def test_taking_back_what_a_changed_call_did_judges_the_change(house: House) -> None:
+    editing(house, Said.edit(path="a.txt", content="other"), True)
+    undo(house.store, house.store.find("last"))
+    assert list(preferences([house.load()])) == []
+    assert [j.good for j in judgements(house.load())] == [False, False]
+
+
+def test_a_yes_for_the_session_is_a_yes(house: House) -> None:
+    editing(house, Said.session())
+    assert [(j.good, j.signs) for j in judgements(house.load())] == [(True, (Sign.ALLOWED,))]

@@ -97,7 +97,8 @@ def test_nothing_set_user_id_is_left_in_roots_folder(tmp_path: Path, bits: str) 
 @pytest.mark.usefixtures("can_map")
 def test_the_mount_is_seen_by_nobody_else_and_goes_with_the_box(tmp_path: Path) -> None:
     def mounts() -> list[str]:
-        return [line for line in Path("/proc/self/mountinfo").open() if tmp_path.name in line]
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+        return [line for line in lines if tmp_path.name in line]
 
     async def look(_: SupervisedSandbox) -> list[str]:
         return mounts()

@@ -11,6 +11,7 @@ from wardian_sandbox import (
     SandboxLost,
     SandboxPool,
     SandboxUnavailable,
+    open_sandbox,
 )
 
 PLENTY = Confinement(limits=ResourceLimits(wall_seconds=30.0))
@@ -85,3 +86,21 @@ def test_what_keeps_a_box_from_opening_is_raised_to_who_wants_one(workspace: Pat
                 await pool.open()
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("moment", range(8))
+def test_an_opening_that_is_cancelled_at_any_moment_leaves_nothing(
+    backend: str, workspace: Path, staging: Path, family: object, moment: int
+) -> None:
+    async def scenario() -> None:
+        opening = asyncio.create_task(open_sandbox(backend, workspace, PLENTY))
+        await asyncio.wait((opening,), timeout=moment * 0.02)
+        opening.cancel()
+        for done in await asyncio.gather(opening, return_exceptions=True):
+            if not isinstance(done, BaseException):
+                await done.close()
+
+    asyncio.run(scenario())
+    assert callable(family)
+    assert family() == []
+    assert list(staging.iterdir()) == []

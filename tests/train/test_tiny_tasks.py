@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from wardian.evals.suites.experts import Step
+from wardian.evals.suites.tiny.natural import natural_problems
+from wardian.evals.suites.tiny.problem import Check, Problem
+from wardian.evals.suites.tiny.tasks import FAMILIES, make_problem, make_problem_of
 from wardian.train.tiny.checks import is_solved
 from wardian.train.tiny.data import held_out, make_shard, read_shard
 from wardian.train.tiny.execution import Episode, Workshop
-from wardian.train.tiny.natural import natural_problems
-from wardian.train.tiny.problem import Check, Problem, Step
-from wardian.train.tiny.tasks import FAMILIES, make_problem, make_problem_of
 
 
 def _problem(check: Check, files: dict[str, str] | None = None) -> Problem:

@@ -6,10 +6,10 @@ import llama_cpp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wardian.evals.suites.tiny.tasks import make_problem
 from wardian.train.tiny.chat import CONTROL_TOKENS, PLAIN_TOKENS, Span
 from wardian.train.tiny.export_gguf import write_gguf
 from wardian.train.tiny.network import Shape, TinyNetwork
-from wardian.train.tiny.tasks import make_problem
 from wardian.train.tiny.tokenizer import TinyTokenizer, byte_alphabet
 
 _PROBLEMS = [make_problem(f"t/{n}") for n in range(150)]

@@ -8,13 +8,13 @@ import llama_cpp
 import pytest
 import torch
 
+from wardian.evals.suites.experts import Step
 from wardian.train.tiny.chat import TEMPLATE, call_text
 from wardian.train.tiny.data import Row, make_shard, read_shard
 from wardian.train.tiny.export_gguf import write_gguf
 from wardian.train.tiny.fit import Plan, Training, batch_loss, learn_tokenizer, trained
 from wardian.train.tiny.generate import Writer
 from wardian.train.tiny.muon import orthogonal
-from wardian.train.tiny.problem import Step
 
 PLAN = Plan(
     shards=1,

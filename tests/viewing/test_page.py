@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from tests.viewing.conftest import ATTACK, SECRET_TEXT, png
 
 from wardian import Trajectory
+from wardian.events import Rewarded
 from wardian.sanitise import is_hidden
 from wardian.viewing.markup import TEXT_CHARS, Clipper, element
-from wardian.viewing.page import page
+from wardian.viewing.page import afterwards, page
 from wardian.viewing.pictures import png_address
 from wardian.viewing.steps import steps_of
 
@@ -160,3 +161,10 @@ def test_a_run_whose_beginning_is_lost_has_a_page_all_the_same(hostile: Trajecto
     assert "The beginning of this run cannot be read." in content
     assert "1 lines cannot be read." in content
     assert ATTACK not in content
+
+
+def test_a_reward_is_shown_with_what_makes_it_suspicious() -> None:
+    event = Rewarded(
+        step=0, value=0.5, source="tests", version="1", suspicions=("It wrote conftest.py.",)
+    )
+    assert afterwards(event) == "Rewarded the run with 0.5 (tests). It wrote conftest.py."

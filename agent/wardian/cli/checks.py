@@ -15,7 +15,7 @@ from wardian._version import __version__
 from wardian.cli.model_choice import BUILT_IN, with_model
 from wardian.errors import ConfigurationError, ExitCode, WardianError
 from wardian.models.catalogue import TINY_PATH, resolve_model
-from wardian.models.gguf_files import check_gguf
+from wardian.models.gguf_files import FILE_KINDS, check_gguf
 from wardian.models.keys import find_key
 from wardian.models.providers import LITELLM_PROVIDERS, LOCAL_SERVERS
 from wardian.settings import Settings, load_settings, paths
@@ -113,7 +113,7 @@ def model_checks() -> Iterator[Check]:
 
 
 def is_local_file(model: str) -> bool:
-    return model == "tiny" or model.startswith(("gguf:", "hf:"))
+    return model == "tiny" or model.startswith(FILE_KINDS)
 
 
 def chosen_model(settings: Settings) -> Check:

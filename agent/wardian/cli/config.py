@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from wardian.cli.grouping import group_of
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.sanitise import visible
 from wardian.cli.terminal import write
@@ -15,7 +16,7 @@ from wardian.settings import config_set, load_settings, paths
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Show and change the settings.")
+    group = group_of("Show and change the settings.")
     group.command("show", epilog="Example: agent config show --origin")(show)
     group.command("path", epilog="Example: agent config path")(path)
     group.command("set", epilog="Example: agent config set max_steps 20")(set_value)

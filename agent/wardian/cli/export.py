@@ -1,37 +1,51 @@
-"""`agent export`: recorded runs as a dataset."""
+"""`agent export`: recorded runs as a dataset, in a file or at a collector."""
 
 import os
 import sys
-from datetime import datetime
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from wardian.cli.closing import counted
+from wardian.cli.filter_options import filtered
 from wardian.cli.listing import print_json
 from wardian.cli.stored import store
 from wardian.cli.task_input import UsageError
 from wardian.cli.terminal import write
 from wardian.errors import ExitCode
-from wardian.export import FORMATS, Filters, Rating, Split, card, export, write_card
-from wardian.export.filters import UNFINISHED
+from wardian.export import FORMATS, Exported, Filters, Split, card, export, write_card
+from wardian.export.cleaning import Cleaning
+from wardian.export.overlap import Overlap
+from wardian.export.protected import protected_file, protected_texts
+from wardian.local_only import forbid_leaving
 from wardian.settings import load_settings, paths
-from wardian.types import Stop
 from wardian_policies import Policy
 from wardian_policies.redaction.gather import gather
 
-STATUSES = (*(stop.value for stop in Stop), UNFINISHED)
 RunNames = Annotated[
     list[str] | None,
     typer.Argument(metavar="[RUN]...", help="Ids, their beginnings or ends, or `last`."),
 ]
-Output = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The file to write.")]
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="The file to write.")
+]
+Endpoint = Annotated[
+    str,
+    typer.Option(
+        metavar="URL", help="Send spans to this collector (OTLP), such as http://localhost:4318."
+    ),
+]
+SPANS = ("otel", "otel-metadata")
 
 
 def register(app: typer.Typer) -> None:
     app.command("export", epilog="Example: agent export --format trl-sft --all -o sft.jsonl")(
-        export_runs
+        filtered(export_runs)
     )
 
 
@@ -41,26 +55,29 @@ def export_runs(
     format_name: Annotated[
         str, typer.Option("--format", metavar="NAME", help=f"One of: {', '.join(FORMATS)}.")
     ],
-    output: Output,
+    output: Output = None,
     every: Annotated[bool, typer.Option("--all", help="Every recorded run.")] = False,
-    status: Annotated[
-        list[str] | None, typer.Option(metavar="END", help="That ended so, such as `done`.")
-    ] = None,
-    model: Annotated[
-        str, typer.Option(metavar="NAME", help="Of this model, or a pattern: `openai/*`.")
-    ] = "",
-    tool: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="That called this tool.")
-    ] = None,
-    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="With this tag.")] = None,
-    since: Annotated[
-        datetime | None, typer.Option(metavar="DATE", help="That began then (UTC) or later.")
-    ] = None,
-    rated: Annotated[Rating | None, typer.Option(help="That you rated so.")] = None,
-    min_steps: Annotated[int, typer.Option(min=0, metavar="N", help="Of N steps or more.")] = 0,
+    filters: Filters,
     split: Annotated[
         str, typer.Option(metavar="SHARES", help="Into several files: train:0.9,dev:0.1.")
     ] = "",
+    near_duplicates: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            max=1,
+            metavar="X",
+            help="Leave out rows that share X of an earlier one's text.",
+        ),
+    ] = None,
+    decontaminate: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SUITE|FILE", help="Leave out rows that give these tasks away."),
+    ] = None,
+    consent: Annotated[
+        str, typer.Option(metavar="TEXT", help="For the card: who agreed, and to what.")
+    ] = "",
+    endpoint: Endpoint = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the card.")] = False,
 ) -> int:
     """Write recorded runs as a dataset, and beside it FILE.card.json, which says what is in it.
@@ -69,47 +86,106 @@ def export_runs(
     """
     if format_name not in FORMATS:
         raise UsageError(f"{format_name!r} is no format.", f"Formats: {', '.join(FORMATS)}.")
-    if unknown := set(status or ()) - set(STATUSES):
-        raise UsageError(f"{min(unknown)!r} is no end.", f"Ends: {', '.join(STATUSES)}.")
     if bool(runs) is every:
         raise UsageError("Say which runs to export.", "Name them, or say --all.")
-    filters = Filters(
-        status=tuple(status or ()),
-        model=model,
-        tools=tuple(tool or ()),
-        tags=tuple(tag or ()),
-        since=since,
-        rated=rated,
-        min_steps=min_steps,
-    )
+    if endpoint and (format_name not in SPANS or split):
+        raise UsageError("Only spans are sent, and whole.", "Say --format otel, without --split.")
+    if not output and not endpoint:
+        raise UsageError("Say where to.", "Name a file with -o, or a collector with --endpoint.")
     parts = Split.of(split) if split else Split()
     known, secrets = store(), registered()
     ids = known.ids()[::-1] if every else list(dict.fromkeys(known.find(run) for run in runs or ()))
-    done = export(
-        known,
-        ids,
-        format_name=format_name,
-        output=output,
-        filters=filters,
-        split=parts,
-        secrets=secrets,
-    )
-    for reason, count in sorted(done.left_out.items()):
-        write(sys.stderr, f"left out, {reason}: {count}\n")
-    if not done.rows:
-        write(sys.stderr, f"none of {counted(done.read, 'run')} gave a row; nothing was written\n")
-        return ExitCode.NOT_ACHIEVED
-    content = card(
-        done, format_name=format_name, filters=filters, split=parts, secrets=len(secrets)
-    )
-    write_card(content, output)
+    with place(output) as file:
+        done = export(
+            known,
+            ids,
+            format_name=format_name,
+            output=file,
+            filters=filters,
+            split=parts,
+            secrets=secrets,
+            cleaning=Cleaning(near=near_duplicates, protected=protected(decontaminate or [])),
+        )
+        for reason, count in (*sorted(done.left_out.items()), *rows_left_out(done)):
+            write(sys.stderr, f"left out, {reason}: {count}\n")
+        if not done.rows:
+            write(
+                sys.stderr, f"none of {counted(done.read, 'run')} gave a row; nothing was written\n"
+            )
+            return ExitCode.NOT_ACHIEVED
+        content = card(
+            done,
+            format_name=format_name,
+            filters=filters,
+            split=parts,
+            secrets=secrets,
+            near_duplicates=near_duplicates,
+            decontaminated=decontaminate or [],
+            consent=consent,
+        )
+        if output:
+            write_card(content, output)
+        sent = send_spans(file, endpoint) if endpoint else 0
     if as_json:
         print_json(content)
-    names = ", ".join(str(file["name"]) for file in done.files)
-    twice = f", {counted(done.duplicates, 'duplicate')} left out" if done.duplicates else ""
-    used = counted(len(done.run_ids), "run")
-    write(sys.stderr, f"{counted(done.rows, 'row')} of {used} in {names}{twice}\n")
+    write(sys.stderr, summary(done, bool(output)))
+    if endpoint:
+        write(sys.stderr, f"{counted(sent, 'span')} taken by {endpoint}\n")
     return ExitCode.DONE
+
+
+def rows_left_out(done: Exported) -> list[tuple[str, int]]:
+    """How many rows were not written, by reason."""
+    counts = (
+        ("it stands there already", done.duplicates),
+        ("it is nearly the same as another", done.near_duplicates),
+        ("it gives a test away", done.contaminated),
+    )
+    return [(reason, count) for reason, count in counts if count]
+
+
+def summary(done: Exported, is_written: bool) -> str:
+    """What was written, in a line."""
+    place = f" in {', '.join(str(file['name']) for file in done.files)}" if is_written else ""
+    return f"{counted(done.rows, 'row')} of {counted(len(done.run_ids), 'run')}{place}\n"
+
+
+@contextmanager
+def place(output: Path | None) -> Generator[Path]:
+    """The file to write; one that goes again where nobody wants to keep it."""
+    if output:
+        yield output
+        return
+    with tempfile.TemporaryDirectory(prefix="wardian-spans-") as folder:
+        yield Path(folder) / "spans.jsonl"
+
+
+def send_spans(file: Path, endpoint: str) -> int:
+    """How many were taken. Raises: as `send`."""
+    if load_settings({}, os.environ).local:
+        forbid_leaving()
+    otlp: Any = import_module("wardian.export.otlp")  # an HTTP client, for who sends
+    headers = otlp.headers_of(os.environ.get(otlp.HEADERS_VARIABLE, ""))
+    taken: int = otlp.send(file, endpoint, headers)
+    return taken
+
+
+def protected(names: list[str]) -> Overlap | None:
+    """What no row may give away: of files, and of suites by name. Raises: ConfigurationError."""
+    if not names:
+        return None
+    texts = [text for name in names for text in protected_by(name)]
+    if not texts:
+        raise UsageError(f"There is no text in {', '.join(names)}.", "Name other files or suites.")
+    return Overlap(texts)
+
+
+def protected_by(name: str) -> Iterator[tuple[str, str]]:
+    if Path(name).is_file() and Path(name).suffix != ".toml":
+        return protected_file(Path(name))
+    tasks: Any = import_module("wardian.evals.tasks")  # for who names a suite
+    suite = import_module("wardian.evals.loading").load_suite(name)
+    return protected_texts(tasks.row_of(task) for task in suite.tasks)
 
 
 def registered() -> dict[str, str]:

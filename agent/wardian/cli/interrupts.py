@@ -1,6 +1,7 @@
 """Signals of a running `agent`: the first asks the run to stop, the next ones insist."""
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -55,6 +56,8 @@ class Interrupts:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _received(self, number: int, _: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            leave_dead_terminal()
         if number == signal.SIGINT and self.decline is not None:
             self.loop.call_soon_threadsafe(self.decline)
             return
@@ -72,3 +75,15 @@ class Interrupts:
         if sys.stderr.isatty():
             os.write(sys.stderr.fileno(), SHOW_CURSOR.encode())
         os._exit(128 + (self.signal or signal.SIGINT))
+
+
+def leave_dead_terminal() -> None:
+    """Where the terminal was closed, read and write nothing from here on: all of it would fail."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.get_terminal_size(descriptor)
+        except OSError as error:
+            if error.errno == errno.EIO:
+                nowhere = os.open(os.devnull, os.O_RDWR)
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)

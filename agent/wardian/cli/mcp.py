@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from wardian.cli import mcp_add, mcp_serve
+from wardian.cli.grouping import group_of
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.mcp_show import (
     Tested,
@@ -41,7 +42,7 @@ YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Use tool servers (MCP), and be one.")
+    group = group_of("Use tool servers (MCP), and be one.")
     group.command("add", epilog="Example: agent mcp add time -- mcp-server-time")(mcp_add.add)
     group.command("import", epilog="Example: agent mcp import .mcp.json")(mcp_add.import_servers)
     group.command("list", epilog="Example: agent mcp list")(list_servers)

@@ -188,8 +188,9 @@ def pair(text: str) -> tuple[str, str]:
 
 
 def with_its_files(entry: Entry) -> Entry:
-    """The entry with what its command needs to see: it, and files its arguments name by path.
+    """The entry with what its command needs to see: it, and files its arguments name.
 
+    Files named from this folder get their whole path, since the server starts in another.
     Nothing is looked for where the entry names files itself.
     """
     if entry.readable or not entry.command or entry.sandbox == "none":
@@ -200,11 +201,10 @@ def with_its_files(entry: Entry) -> Entry:
     if found and not is_shown(Path(found).absolute()):
         command = str(Path(found).absolute())
         needed += program_files(Path(command))
-    needed += [
-        root_of(Path(arg)) for arg in entry.args if arg.startswith("/") and Path(arg).exists()
-    ]
+    args = [str(Path(arg).absolute()) if Path(arg).is_file() else arg for arg in entry.args]
+    needed += [root_of(Path(arg)) for arg in args if arg.startswith("/") and Path(arg).exists()]
     shown = [path for path in dict.fromkeys(needed) if not is_shown(path)]
-    return replace(entry, command=command, readable=tuple(map(str, shown)))
+    return replace(entry, command=command, args=tuple(args), readable=tuple(map(str, shown)))
 
 
 def is_shown(path: Path) -> bool:

@@ -75,6 +75,7 @@ def serve(
         workspace_mode=settings.workspace_mode,
         store=RunStore(places.runs),
         tags=("mcp-serve",),
+        consent=settings.consent == "yes",
     )
     token = the_token(token_file) if http is not None else ""
     served = import_module("wardian.serve.mcp")  # the SDK takes a second; after all that may fail

@@ -10,6 +10,7 @@ from typing import cast
 from wardian.errors import ModelError
 from wardian.models.cards import read_card, stamp_of
 from wardian.models.catalogue import local_file, resolve_model
+from wardian.models.gguf_files import FILE_KINDS
 from wardian.settings import Settings, paths
 from wardian.types import Model
 
@@ -45,7 +46,7 @@ def as_measured(settings: Settings) -> Settings:
 
 def file_of(model: str) -> Path | None:
     """The file of a model that is one, and is here."""
-    if model != "tiny" and not model.startswith(("gguf:", "hf:")):
+    if model != "tiny" and not model.startswith(FILE_KINDS):
         return None
     try:
         return local_file(model, os.environ)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from wardian.cli.model_choice import BUILT_IN, NO_MODEL
 from wardian.models.catalogue import keyed_providers
 from wardian.models.detection import Found, FoundModel, look_around
-from wardian.models.gguf_files import model_folders
+from wardian.models.gguf_files import FILE_KINDS, model_folders
 from wardian.settings import Settings, paths
 
 SHOWN = 3
@@ -21,7 +21,7 @@ def with_found(settings: Settings, notice: Callable[[Sequence[str]], None]) -> S
     chosen = found.choice
     if chosen is None:
         return replace(settings, model=BUILT_IN)
-    is_served = not chosen.spelling.startswith(("gguf:", "hf:"))
+    is_served = not chosen.spelling.startswith(FILE_KINDS)
     told = chosen.context_tokens if is_served else None
     context = settings.context_tokens or told
     return replace(settings, model=chosen.spelling, context_tokens=context)
@@ -47,5 +47,5 @@ def _listed(models: Sequence[FoundModel]) -> str:
 
 
 def _named(model: FoundModel) -> str:
-    is_file = model.spelling.startswith(("gguf:", "hf:"))
+    is_file = model.spelling.startswith(FILE_KINDS)
     return model.spelling if is_file else f"{model.spelling} at {model.where}"

@@ -6,30 +6,46 @@ from typing import Annotated, Any
 
 import typer
 
-from wardian.cli import models_hub, models_probe
+from wardian.cli import models_hub, models_own, models_probe
+from wardian.cli.grouping import group_of
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.models_hub import say
+from wardian.cli.promote import promote_model
 from wardian.errors import ConfigurationError, ExitCode, ModelUnavailable
 from wardian.models.catalogue import KnownModel, known_models, local_file, resolve_model
 from wardian.models.detection import FoundModel, find_served, takes_tools
 from wardian.models.families import family_of
-from wardian.models.gguf_files import GgufFile, find_in_hugging_face_cache, model_folders
+from wardian.models.gguf_files import (
+    FILE_KINDS,
+    GgufFile,
+    find_in_hugging_face_cache,
+    model_folders,
+)
 from wardian.models.hub import remove_cached
 from wardian.models.llamacpp.header import HeaderDamaged, read_header
-from wardian.settings import config_set, paths
+from wardian.models.registry import name_of, registry
+from wardian.settings import paths
 
+OWN = ("in_service", "created", "sha256", "trained_from", "lineage")
+"""Facts that are told in lines of their own"""
 Spelled = Annotated[str, typer.Argument(metavar="MODEL", help="As `agent models list` spells it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="List, get, choose and measure models.")
+    group = group_of("List, get, choose and measure models.")
     group.command("list", epilog="Example: agent models list")(list_models)
     group.command("search", epilog="Example: agent models search qwen3 4b")(models_hub.search)
     group.command("pull", epilog="Example: agent models pull hf:Qwen/Qwen3-4B-GGUF:Q4_K_M")(
         models_hub.pull
     )
-    group.command("use", epilog="Example: agent models use tiny")(use)
+    group.command("add", epilog="Example: agent models add training/ --name better")(models_own.add)
+    group.command("use", epilog="Example: agent models use tiny")(models_own.use)
+    group.command("promote", epilog="Example: agent models promote local:better --suite mine/")(
+        promote_model
+    )
+    group.command("rollback", epilog="Example: agent models rollback")(models_own.rollback)
+    group.command("history", epilog="Example: agent models history")(models_own.history)
     group.command("show", epilog="Example: agent models show tiny")(show)
     group.command("rm", epilog="Example: agent models rm hf:Qwen/Qwen3-4B-GGUF:Q4_K_M")(remove)
     group.command("probe", epilog="Example: agent models probe tiny")(models_probe.probe_model)
@@ -54,14 +70,6 @@ def list_models(*, as_json: AsJson = False) -> int:
     return ExitCode.DONE
 
 
-def use(model: Spelled) -> int:
-    """Keep a model as the one that runs use when none is named."""
-    resolve_model(model, environ=os.environ)
-    config_set(paths(os.environ).config_file, "model", model)
-    say(f"Runs now use {model}, unless told otherwise.")
-    return ExitCode.DONE
-
-
 def show(model: Spelled, *, as_json: AsJson = False) -> int:
     """Show what a model is: its file's header, or what its server says of it."""
     served = next((m for m in find_served(os.environ) if m.spelling == model), None)
@@ -69,7 +77,10 @@ def show(model: Spelled, *, as_json: AsJson = False) -> int:
     if as_json:
         print_json(known)
         return ExitCode.DONE
-    rows = [(key.replace("_", " "), _shown(value)) for key, value in known.items()]
+    told = OWN if name_of(model) else ()
+    rows = [(k.replace("_", " "), _shown(v)) for k, v in known.items() if k not in told]
+    if told:
+        rows += models_own.lineage_rows(known)
     print_table(rows[0], rows[1:] or rows, "")
     return ExitCode.DONE
 
@@ -77,8 +88,9 @@ def show(model: Spelled, *, as_json: AsJson = False) -> int:
 def remove(
     model: Spelled, *, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
 ) -> int:
-    """Delete a model's file: one that was pulled, or one in Wardian's own folder of models."""
-    path = _removable(model)
+    """Delete a model's file: one that was pulled, trained, or put into Wardian's own folder."""
+    own = name_of(model)
+    path = registry(os.environ).file(registry(os.environ).get(own)) if own else _removable(model)
     total = path.stat().st_size
     if not yes and not typer.confirm(f"Delete {path} ({size(total)})?", err=True):
         say("Nothing was deleted.")
@@ -87,6 +99,8 @@ def remove(
     if kind == "hf":
         file = GgufFile(path=path, size_bytes=total, repo=rest.partition(":")[0])
         freed = remove_cached(file, os.environ)
+    elif own:
+        freed = models_own.remove_own(own)
     else:
         path.unlink()
         freed = total
@@ -115,7 +129,7 @@ def _removable(model: str) -> Path:
 def _described(model: str) -> dict[str, object]:
     """Facts on a model that no server here offers. Raises: ModelUnavailable, ModelRefused."""
     resolved = resolve_model(model, environ=os.environ)
-    if model != "tiny" and not model.startswith(("gguf:", "hf:")):
+    if model != "tiny" and not model.startswith(FILE_KINDS):
         return {"spelling": model, "is_local": resolved.is_local, **resolved.identity}
     path = local_file(model, os.environ)
     try:
@@ -133,6 +147,7 @@ def _described(model: str) -> dict[str, object]:
         "takes_tools": calls,
         "writes_calls_as": family_of(header.template).name if calls else "told in words",
         **models_probe.measured(model),
+        **(models_own.own_facts(own) if (own := name_of(model)) else {}),
     }
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from wardian.cli.grouping import group_of
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.policy_compare import failures, read_expectations
 from wardian.cli.policy_edit import edit
@@ -39,7 +40,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Show what a policy allows, asks and denies.")
+    group = group_of("Show what a policy allows, asks and denies.")
     group.command("show", epilog="Example: agent policy show strict")(show)
     group.command("explain", epilog="Example: agent policy explain 'shell(git push)'")(explain)
     group.command("test", epilog="Example: agent policy test expected.toml")(compare)

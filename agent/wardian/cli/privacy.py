@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from wardian.cli.grouping import group_of
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.terminal import write
 from wardian.errors import ExitCode
@@ -36,7 +37,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="What is kept private, and how well.")
+    group = group_of("What is kept private, and how well.")
     group.command("report", epilog="Example: agent privacy report --samples 10")(report)
     group.command("flow", epilog="Example: agent privacy flow last")(flow)
     app.add_typer(group, name="privacy")

@@ -1,16 +1,19 @@
 """Stored runs as their owner reads them: pseudonyms undone, secrets registered since taken out."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
-from wardian.runs import Damage, Record, RunSummary, Trajectory
+from wardian.runs import Damage, Record, Trajectory
 from wardian.screening import RedactingScreen
 from wardian.settings import load_settings, paths
 from wardian_policies import Policy
 from wardian_policies.redaction.gather import gather
 from wardian_policies.redaction.pseudonyms import Pseudonyms
 from wardian_policies.redaction.redactor import Redactor
+
+T = TypeVar("T")
 
 
 def as_read(trajectory: Trajectory, known: Mapping[str, str] | None = None) -> Trajectory:
@@ -34,9 +37,14 @@ def as_read(trajectory: Trajectory, known: Mapping[str, str] | None = None) -> T
     return replace(trajectory, records=tuple(records), damage=tuple(damage))
 
 
-def listed(summaries: list[RunSummary]) -> list[RunSummary]:
+def listed(rows: T) -> T:
     """The same for a list of runs, whose pseudonyms stay."""
-    return RedactingScreen(Redactor(known_values())).hidden(summaries)
+    return RedactingScreen(Redactor(known_values())).hidden(rows)
+
+
+def cleaner(known: Mapping[str, str]) -> Callable[[str], str]:
+    """The same for texts by themselves."""
+    return RedactingScreen(Redactor(known)).hidden
 
 
 def known_values() -> dict[str, str]:

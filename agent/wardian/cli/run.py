@@ -216,6 +216,7 @@ def configured_agent(
         store=RunStore(places.runs),
         search=settings.search(os.environ),
         servers=servers,
+        consent=settings.consent == "yes",
     )
 
 

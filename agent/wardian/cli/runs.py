@@ -3,25 +3,29 @@
 import os
 import sys
 from collections.abc import Iterable
-from itertools import islice
 from typing import Annotated
 
 import typer
 
 from wardian.cli.closing import closing_lines
+from wardian.cli.grouping import group_of
 from wardian.cli.json_lines import event_line, result_line
-from wardian.cli.listing import print_json, print_table
+from wardian.cli.marks import label, tag
 from wardian.cli.outcome import Outcome
 from wardian.cli.rate import rate
-from wardian.cli.reading import as_read, listed
+from wardian.cli.reading import as_read
 from wardian.cli.render import PlainRenderer
+from wardian.cli.runs_diff import diff
+from wardian.cli.runs_gc import gc
 from wardian.cli.runs_html import html
+from wardian.cli.runs_list import list_runs
 from wardian.cli.runs_search import search
 from wardian.cli.runs_stats import stats
+from wardian.cli.runs_verify import verify
 from wardian.cli.sanitise import visible
 from wardian.cli.terminal import terminal, write
 from wardian.errors import ExitCode
-from wardian.runs import RunStore, RunSummary, Trajectory
+from wardian.runs import RunStore, Trajectory
 from wardian.settings import paths
 
 RunArgument = Annotated[
@@ -31,63 +35,27 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(
-        no_args_is_help=True, help="List, show, search, rate and remove recorded runs."
+    group = group_of("List, show, search, compare, mark and remove recorded runs.")
+    group.command("list", epilog="Example: agent runs list --status done --tool shell --limit 5")(
+        list_runs
     )
-    group.command("list", epilog="Example: agent runs list --limit 5")(list_runs)
     group.command("show", epilog="Example: agent runs show last")(show)
     group.command("html", epilog="Example: agent runs html last -o run.html")(html)
     group.command("search", epilog='Example: agent runs search "a.txt" --limit 5')(search)
     group.command("stats", epilog="Example: agent runs stats last")(stats)
     group.command("path", epilog="Example: agent runs path last")(path)
     group.command("rate", epilog='Example: agent runs rate last --bad --note "too slow"')(rate)
+    group.command("diff", epilog="Example: agent runs diff last last")(diff)
+    group.command("tag", epilog="Example: agent runs tag last --add good-start")(tag)
+    group.command("label", epilog="Example: agent runs label last topic=files")(label)
+    group.command("verify", epilog="Example: agent runs verify last")(verify)
+    group.command("gc", epilog="Example: agent runs gc --older-than 90d --keep 200")(gc)
     group.command("rm", epilog="Example: agent runs rm last")(remove)
     app.add_typer(group, name="runs")
 
 
 def store() -> RunStore:
     return RunStore(paths(os.environ).runs)
-
-
-def list_runs(
-    *,
-    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
-    as_json: JsonOption = False,
-) -> int:
-    """List recorded runs, newest first."""
-    summaries = listed(list(islice(store().list(), limit)))
-    if as_json:
-        print_json([facts(summary) for summary in summaries])
-        return ExitCode.DONE
-    rows = [
-        (s.run_id, s.started[:16].replace("T", " "), s.stop, steps(s), s.model, task(s))
-        for s in summaries
-    ]
-    headers = ("RUN", "STARTED (UTC)", "END", "STEPS", "MODEL", "TASK")
-    print_table(headers, rows, 'No run is recorded yet. Make one: agent run "…"')
-    return ExitCode.DONE
-
-
-def task(summary: RunSummary) -> str:
-    """Its task; that of a sub-agent stands for a call of another run."""
-    return f"(for {summary.parent[-6:]}) {summary.prompt}" if summary.parent else summary.prompt
-
-
-def steps(summary: RunSummary) -> str:
-    return "-" if summary.steps is None else str(summary.steps)
-
-
-def facts(summary: RunSummary) -> dict[str, object]:
-    return {
-        "run_id": summary.run_id,
-        "started": summary.started,
-        "stop": summary.stop,
-        "steps": summary.steps,
-        "model": summary.model,
-        "prompt": summary.prompt,
-        "parent": summary.parent or None,
-        "path": str(summary.path),
-    }
 
 
 def show(run: RunArgument, *, as_json: JsonOption = False) -> int:

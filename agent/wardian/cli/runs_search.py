@@ -1,34 +1,66 @@
-"""`agent runs search`: where a text stands in recorded runs."""
+"""`agent runs search`: where words stand in recorded runs."""
 
 import sys
 from dataclasses import asdict
+from functools import partial
+from importlib import import_module
 from itertools import islice
 from typing import Annotated
 
 import typer
 
+from wardian.cli.filter_options import filtered
 from wardian.cli.listing import print_json, print_table
-from wardian.cli.reading import as_read, known_values
+from wardian.cli.reading import as_read, cleaner, known_values
+from wardian.cli.runs_list import find as find_runs
+from wardian.cli.runs_list import say_progress
 from wardian.cli.sanitise import visible
 from wardian.cli.stored import store
 from wardian.cli.task_input import UsageError
 from wardian.cli.terminal import write
 from wardian.errors import ExitCode
-from wardian.viewing.finding import find
+from wardian.runs.filters import Filters
+from wardian.runs.words import Words
+from wardian.viewing.finding import Found, find
 
 
+@filtered
 def search(
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="As it stands there, in any case.")],
+    query: Annotated[
+        str, typer.Argument(metavar="WORDS", help='Words, `begin*`, "phrases in quotes".')
+    ],
     *,
-    limit: Annotated[int, typer.Option(min=1, help="How many places, newest run first.")] = 20,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="As it stands there, in any case; reads every run.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many places, the best first.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    filters: Filters,
 ) -> int:
-    """Find a text in the tasks, replies, calls and results of all recorded runs."""
-    if not text.strip():
+    """Find words in the tasks, replies, calls and results of recorded runs, the best place first.
+
+    All of the words must be in one text. A text without words is looked for as it stands, as one in
+    Chinese, Japanese or Thai is: the newest run is first then.
+    """
+    if not query.strip():
         raise UsageError("There is nothing to look for.", "Give a text.")
-    known = known_values()
-    places = find(store(), text, lambda run: as_read(run, known), say_skipped)
-    found = list(islice(places, limit))
+    known, values = store(), known_values()
+    words = None if exact else Words.of(query)
+    among = {one.run_id for one in find_runs(known, filters)} if filters.are_any else None
+    if words is None:
+        places = find(known, query, partial(as_read, known=values), say_skipped, among)
+    else:
+        viewing = import_module("wardian.viewing.ranked")  # SQLite
+        places = viewing.ranked(
+            known,
+            words,
+            partial(as_read, known=values),
+            cleaner(values),
+            limit=limit,
+            among=among,
+            report=say_progress,
+        )
+    found: list[Found] = list(islice(places, limit))
     if as_json:
         print_json([asdict(one) for one in found])
         return ExitCode.DONE

@@ -9,6 +9,7 @@ import typer
 
 from wardian.cli import checks
 from wardian.cli.doctor import report
+from wardian.cli.grouping import group_of
 from wardian.cli.listing import print_json
 from wardian.cli.run_options import Copy, PolicyName, SandboxName, Workspace
 from wardian.cli.sandbox_shell import converse, open_box
@@ -23,7 +24,7 @@ ImageName = Annotated[str, typer.Option("--image", metavar="NAME", help="Under w
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Look after where calls run.")
+    group = group_of("Look after where calls run.")
     group.command("doctor", epilog="Example: agent sandbox doctor")(doctor)
     group.command("build", epilog="Example: agent sandbox build --package python3-scipy")(build)
     group.command("shell", epilog="Example: agent sandbox shell --sandbox docker")(shell)

@@ -80,6 +80,7 @@ class StoredAgent:
             context_tokens=self.settings.context_tokens,
             search=self.settings.search(os.environ),
             servers=self.servers,
+            consent="no" not in (self.settings.consent, recorded.get("consent")),
         )
         agent.check = answer_check(None, recorded.get("output_schema"))
         return agent
@@ -102,6 +103,11 @@ def stored_agent(trajectory: Trajectory, chosen: Chosen, *, replays: bool = Fals
             "`agent runs show` prints what can.",
         )
     recorded = started.settings
+    if "imported" in recorded:
+        raise ConfigurationError(
+            f"Run {trajectory.run_id} was imported: its tools and its workspace are not here.",
+            "`agent runs show` shows it; give its task to `agent run` to do it here.",
+        )
     workspace = Path(started.workspace)
     flags = {"model": chosen.model or started.model.get("name"), "base_url": chosen.base_url}
     settings = load_settings(flags, os.environ, workspace if workspace.is_dir() else None)

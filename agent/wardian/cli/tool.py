@@ -14,6 +14,7 @@ from wardian.building.describe import Description
 from wardian.building.running import run_built
 from wardian.building.store import Built, BuiltTools
 from wardian.cli.confirm import confirmed
+from wardian.cli.grouping import group_of
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.sanitise import one_line, visible
 from wardian.cli.terminal import write
@@ -34,9 +35,7 @@ REST = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(
-        no_args_is_help=True, help="Build tools by an agent, and run them with no model."
-    )
+    group = group_of("Build tools by an agent, and run them with no model.")
     group.command("build", epilog='Example: agent tool build "Turn a title into a slug"')(build)
     group.command("approve", epilog="Example: agent tool approve slugify")(approve)
     group.command("add", epilog="Example: agent tool add ./slugify")(add)

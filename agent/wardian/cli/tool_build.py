@@ -114,6 +114,7 @@ async def written(task: str, settings: Settings, view: View) -> Candidate:
             instructions=INSTRUCTIONS,
             store=RunStore(places.runs),
             tags=("tool-build",),
+            consent=settings.consent == "yes",
         )
         async with agent:
             try:

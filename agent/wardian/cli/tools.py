@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from wardian.cli.additions import built_tools
+from wardian.cli.grouping import group_of
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.sanitise import visible
 from wardian.cli.servers import tools_of_servers
@@ -20,7 +21,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="List the tools a model can call.")
+    group = group_of("List the tools a model can call.")
     group.command("list", epilog="Example: agent tools list")(list_tools)
     group.command("show", epilog="Example: agent tools show edit_file")(show)
     app.add_typer(group, name="tools")

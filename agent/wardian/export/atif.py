@@ -21,6 +21,7 @@ from wardian.events import (
 from wardian.export.messages import arguments, tools
 from wardian.export.rows import Row, Unfit
 from wardian.prompt import task_text
+from wardian.runs.filters import facts_of_run
 from wardian.runs.trajectory import Record, Trajectory
 from wardian.types import Finish, Message, Reply, Role, Task, TokenRecord
 from wardian_tools.types import ToolCall
@@ -214,7 +215,7 @@ def _totals(run: Trajectory, steps: int) -> Row:
 
 
 def _extra(run: Trajectory, started: RunStarted) -> Row:
-    events = run.events
+    events, facts = run.events, facts_of_run(run)
     rated = [e for e in events if isinstance(e, Rated)]
     return {
         "stop": run.finished.stop.value if run.finished else "unfinished",
@@ -223,7 +224,8 @@ def _extra(run: Trajectory, started: RunStarted) -> Row:
         "policy": started.policy,
         "sandbox": started.sandbox,
         "settings": started.settings,
-        "tags": list(started.tags),
+        "tags": sorted(facts.tags),
+        "labels": dict(facts.labels),
         "parent": started.parent,
         "fork": started.fork,
         "children": [e.run_id for e in events if isinstance(e, ChildStarted)],

@@ -19,6 +19,8 @@ from wardian.export.messages import (
     well_formed,
     without_nulls,
 )
+from wardian.export.otel import otel_metadata_samples, otel_samples
+from wardian.export.parquet import parquet_rows
 from wardian.export.rows import Format, Row, Unfit, each
 from wardian.export.sharegpt import sharegpt_rows
 from wardian.export.workspace import first_files
@@ -98,5 +100,8 @@ FORMATS: dict[str, Format] = {
     "trl-prompts": each(trl_prompts_rows),
     "sharegpt": each(sharegpt_rows),
     "atif": each(atif_rows),
+    "parquet": each(parquet_rows),
+    "otel": otel_samples,
+    "otel-metadata": otel_metadata_samples,
 }
 """name → what makes its rows"""

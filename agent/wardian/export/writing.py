@@ -3,30 +3,34 @@
 Every text of a row is searched for the registered secrets first; one that is found ends the export
 and leaves no file. What is kept for the whole time is a digest of each row, to leave out what
 stands there already, and the runs' ids for the card.
-Does not cover: what nobody registered as a secret. Runs are exported as they were recorded, with
-the pseudonyms and marks that stood in for what was redacted then.
+Does not cover: what nobody registered as a secret, and what is compressed inside an image. Runs are
+exported as they were recorded, with the pseudonyms and marks that stood in for what was redacted.
 """
 
-import hashlib
 import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from wardian.errors import ConfigurationError, StorageError
+from wardian.export.atif_file import AtifFile
+from wardian.export.cleaning import Cleaning, Sieve, texts
+from wardian.export.consent import REFUSED, Consent
 from wardian.export.filters import Filters
 from wardian.export.formats import FORMATS
+from wardian.export.parquet import ParquetFile
+from wardian.export.parts import Part, Target
 from wardian.export.rows import LeftOut, Row, Sample
 from wardian.export.splitting import Split
 from wardian.runs import RunStore, Trajectory
 from wardian_policies.redaction.values import KnownValues
 
-DIGEST_BYTES = 16
+__all__ = ["Exported", "Part", "export", "holds_secret", "texts"]
+
+TARGETS: dict[str, type[Part] | type[ParquetFile]] = {"atif": AtifFile, "parquet": ParquetFile}
+"""By format, where a file is not just a JSON object a line"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,6 +41,9 @@ class Exported:
     """name, sha256, bytes, rows"""
     rows: int = 0
     duplicates: int = 0
+    near_duplicates: int = 0
+    contaminated: int = 0
+    """Rows that give a protected text away"""
     read: int = 0
     """Runs looked at"""
     run_ids: dict[str, None] = field(default_factory=dict[str, None])
@@ -46,37 +53,10 @@ class Exported:
     left_out: Counter[str] = field(default_factory=Counter[str])
     """Runs or replies that gave no row, by reason"""
 
-
-class Part:
-    """One file being written, under another name until it is whole."""
-
-    def __init__(self, path: Path) -> None:
-        """Raises: OSError."""
-        self.path = path
-        self.rows = self.size = 0
-        self.sha256 = hashlib.sha256()
-        handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        self.draft = Path(draft)
-        self.stream: BinaryIO = os.fdopen(handle, "wb")
-
-    def write(self, line: bytes) -> None:
-        self.stream.write(line)
-        self.sha256.update(line)
-        self.rows += 1
-        self.size += len(line)
-
-    def keep(self) -> Row:
-        self.stream.close()
-        self.draft.replace(self.path)
-        digest = self.sha256.hexdigest()
-        return {"name": self.path.name, "sha256": digest, "bytes": self.size, "rows": self.rows}
-
-    def drop(self) -> None:
-        """Forget it, unless it was kept."""
-        with suppress(OSError):
-            self.stream.close()
-        with suppress(OSError):
-            self.draft.unlink(missing_ok=True)
+    @property
+    def refused(self) -> int:
+        """Runs that may not be exported"""
+        return self.left_out[REFUSED]
 
 
 def export(
@@ -88,6 +68,7 @@ def export(
     filters: Filters | None = None,
     split: Split | None = None,
     secrets: Mapping[str, str] | None = None,
+    cleaning: Cleaning | None = None,
 ) -> Exported:
     """Write those runs' rows to `output`; without any row, nothing.
 
@@ -96,24 +77,21 @@ def export(
     """
     split = split or Split()
     known = KnownValues(secrets or {})
+    sieve = Sieve(cleaning or Cleaning())
+    consent = Consent(store.load)
     done = Exported()
-    seen: set[bytes] = set()
     try:
         with ExitStack() as stack:
-            parts: dict[str, Part] = {}
+            parts: dict[str, Target] = {}
             for name, path in split.paths(output).items():
-                parts[name] = Part(path)
+                parts[name] = TARGETS.get(format_name, Part)(path)
                 stack.callback(parts[name].drop)
-            runs = _admitted(store, run_ids, filters or Filters(), done)
-            for sample, line in _lines(FORMATS[format_name](runs, store.load), known, done):
-                digest = hashlib.sha256(line).digest()[:DIGEST_BYTES]
-                if digest in seen:
-                    done.duplicates += 1
-                    continue
-                seen.add(digest)
-                parts[split.part(sample.family)].write(line)
-                done.rows += 1
-                done.run_ids |= dict.fromkeys(sample.run_ids)
+            runs = _admitted(store, run_ids, filters or Filters(), consent, done)
+            for sample, line in _lines(FORMATS[format_name](runs, consent.load), known, done):
+                if _is_wanted(sieve.reason(sample.row, line), done):
+                    parts[split.part(sample.family)].write(line)
+                    done.rows += 1
+                    done.run_ids |= dict.fromkeys(sample.run_ids)
             if done.rows:
                 done.files = [part.keep() for part in parts.values()]
     except OSError as error:
@@ -123,10 +101,27 @@ def export(
     return done
 
 
+def _is_wanted(reason: str, done: Exported) -> bool:
+    match reason:
+        case "duplicate":
+            done.duplicates += 1
+        case "near duplicate":
+            done.near_duplicates += 1
+        case "contaminated":
+            done.contaminated += 1
+        case _:
+            return True
+    return False
+
+
 def _admitted(
-    store: RunStore, run_ids: Sequence[str], filters: Filters, done: Exported
+    store: RunStore,
+    run_ids: Sequence[str],
+    filters: Filters,
+    consent: Consent,
+    done: Exported,
 ) -> Iterator[Trajectory]:
-    """The runs that can be read whole and pass the filters, one at a time."""
+    """The runs that can be read whole, pass the filters and may be exported, one at a time."""
     for run_id in run_ids:
         done.read += 1
         try:
@@ -137,6 +132,9 @@ def _admitted(
         if any(not damage.problem.startswith("torn") for damage in run.damage):
             done.left_out["its log is damaged"] += 1
         elif filters.admit(run):
+            if not consent.gives(run):
+                done.left_out[REFUSED] += 1
+                continue
             done.models[str(run.started.model.get("name", "")) if run.started else ""] += 1
             yield run
 
@@ -149,7 +147,7 @@ def _lines(
             done.left_out[one.reason] += 1
             continue
         try:
-            if known and any(known.find(text) for text in texts(one.row)):
+            if holds_secret(one.row, known):
                 raise ConfigurationError(
                     f"Run {' or '.join(one.run_ids)} holds a registered secret.",
                     "Nothing was written: leave it out, or remove it with `agent runs rm`.",
@@ -163,14 +161,6 @@ def _lines(
         yield one, clean.encode() + b"\n"
 
 
-def texts(value: object) -> Iterator[str]:
-    """Every text in a JSON value, keys too."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, item in cast("dict[str, object]", value).items():
-            yield key
-            yield from texts(item)
-    elif isinstance(value, list | tuple):
-        for item in cast("list[object]", value):
-            yield from texts(item)
+def holds_secret(value: object, known: KnownValues) -> bool:
+    """Does any text in a JSON value give a registered secret away, in whichever encoding?"""
+    return bool(known) and any(known.find(text) for text in texts(value))

@@ -50,6 +50,9 @@ class ReplyTooLarge(ValueError):
     """The reply passed `REPLY_LIMIT_CHARS`."""
 
 
+ANSWERED = ("id", "created", "system_fingerprint", "service_tier")
+
+
 class Accumulator:
     """What one stream said so far.
 
@@ -61,6 +64,8 @@ class Accumulator:
         self.model = ""
         self.finish_reason: str | None = None
         self.usage = Usage()
+        self.answered: dict[str, Any] = {}
+        """What the server said of its answer, but for the answer"""
         self._calls = CallPieces(taken_ids)
         self._text: list[str] = []
         self._reasoning: list[str] = []
@@ -73,6 +78,8 @@ class Accumulator:
         """The deltas in one chunk. Raises: ReplyTooLarge."""
         if not self.model and isinstance(chunk.get("model"), str):
             self.model = chunk["model"][:200]
+        if not self.answered:
+            self.answered = _answered(chunk)
         if is_object(usage := chunk.get("usage")):
             self.usage = read_usage(usage)
         choices = chunk.get("choices")
@@ -170,6 +177,15 @@ class Accumulator:
             logprobs=tuple(self._logprobs),
             constrained=(False,) * len(self._sampled_ids),
         )
+
+
+def _answered(chunk: dict[str, Any]) -> dict[str, Any]:
+    said = {name: chunk.get(name) for name in ANSWERED}
+    return {
+        name: value[:200] if isinstance(value, str) else value
+        for name, value in said.items()
+        if isinstance(value, str | int)
+    }
 
 
 def _text_of(content: Any) -> str:

@@ -6,6 +6,7 @@ The kinds of model but the commonest are imported where one is made: a run uses 
 import difflib
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ from wardian.errors import ConfigurationError, ModelRefused, ModelUnavailable
 from wardian.models.call_style import CallStyle
 from wardian.models.chat import ChatModel
 from wardian.models.gguf_files import (
+    FILE_KINDS,
     GgufFile,
     check_gguf,
     find_gguf_files,
@@ -22,6 +24,7 @@ from wardian.models.gguf_files import (
 )
 from wardian.models.keys import find_key, key_variable
 from wardian.models.providers import LITELLM_PROVIDERS, LOCAL_SERVERS, OPENAI_URL, endpoint_of
+from wardian.models.registry import Registered, Registry, name_of, registry
 from wardian.types import Model
 
 TINY_PATH = Path(__file__).parent / "tiny" / "tiny.gguf"
@@ -29,7 +32,9 @@ TINY_REPLY_TOKENS = 768
 """Longer than any reply `tiny` learned to give: one that goes on is going round in circles, and is
 stopped while there is room left to tell it so."""
 
-SPELLINGS = "tiny, gguf:PATH, hf:OWNER/NAME:QUANT, ollama/NAME, openai/NAME, or PROVIDER/NAME"
+SPELLINGS = (
+    "tiny, local:NAME, gguf:PATH, hf:OWNER/NAME:QUANT, ollama/NAME, openai/NAME, or PROVIDER/NAME"
+)
 
 
 def resolve_model(
@@ -86,7 +91,7 @@ def _resolved(
     adapters: Sequence[tuple[Path, float]],
 ) -> Model:
     spelling = spelling.strip()
-    if spelling == "tiny" or spelling.startswith(("gguf:", "hf:")):
+    if spelling == "tiny" or spelling.startswith(FILE_KINDS):
         if base_url:
             raise ConfigurationError(
                 f"{spelling!r} is loaded here, but a base URL is set: {base_url}.",
@@ -94,12 +99,13 @@ def _resolved(
             )
         from wardian.models.llama import LlamaModel
 
+        own = _own(spelling, environ)
         return LlamaModel(
             local_file(spelling, environ),
             name=spelling,
             context_tokens=context_tokens,
-            adapters=adapters,
-            reply_tokens=TINY_REPLY_TOKENS if spelling == "tiny" else None,
+            adapters=[*_own_adapter(own, environ), *adapters],
+            reply_tokens=reply_tokens_of(spelling, environ),
         )
     if adapters:
         raise ConfigurationError(
@@ -117,6 +123,26 @@ def _resolved(
     if base_url and spelling:
         return _chat_model(spelling, "openai", spelling, base_url, environ)
     raise _unknown(spelling)
+
+
+def _own(spelling: str, environ: Mapping[str, str]) -> Registered | None:
+    """Raises: ModelUnavailable for a name that is not registered."""
+    name = name_of(spelling)
+    return None if name is None else registry(environ).get(name)
+
+
+def _own_adapter(own: Registered | None, environ: Mapping[str, str]) -> list[tuple[Path, float]]:
+    """An adapter of the user's own, and those that its parent has."""
+    if own is None or not own.is_adapter:
+        return []
+    below = _own_adapter(_own(own.parent, environ), environ)
+    return [*below, (registry(environ).file(own), 1.0)]
+
+
+def reply_tokens_of(spelling: str, environ: Mapping[str, str]) -> int | None:
+    """The longest reply that a model's family gives; None where there is no such bound."""
+    own = _own(spelling, environ)
+    return own.reply_tokens if own else TINY_REPLY_TOKENS if spelling == "tiny" else None
 
 
 def _chat_model(
@@ -137,7 +163,17 @@ def _chat_model(
 
 
 def local_file(spelling: str, environ: Mapping[str, str]) -> Path:
-    """The GGUF file of `tiny`, `gguf:PATH` or `hf:OWNER/NAME:QUANT`, looked at."""
+    """The GGUF file of `tiny`, `local:NAME`, `gguf:PATH` or `hf:OWNER/NAME:QUANT`, looked at.
+
+    Of an adapter of the user's own, its base's.
+    """
+    own = _own(spelling, environ)
+    if own is not None:
+        if own.is_adapter:
+            return local_file(own.parent, environ)
+        path = registry(environ).file(own)
+        check_gguf(path)
+        return path
     kind, _, rest = spelling.partition(":")
     if kind == "hf":
         return _cached_file(rest, environ)
@@ -182,7 +218,7 @@ def _unknown(spelling: str) -> ModelUnavailable:
     prefixes = [f"{p}/" for p in ("openai", *LOCAL_SERVERS, *sorted(LITELLM_PROVIDERS))]
     head, slash, tail = spelling.partition("/")
     near = difflib.get_close_matches(
-        head + slash, ["tiny", "gguf:", "hf:", *prefixes], n=3, cutoff=0.6
+        head + slash, ["tiny", "local:", "gguf:", "hf:", *prefixes], n=3, cutoff=0.6
     )
     meant = [n + tail if n.endswith("/") else n for n in near]
     hint = f"Did you mean {' or '.join(meant)}? " if meant else ""
@@ -199,7 +235,7 @@ class KnownModel:
     spelling: str
     """`openai/…` stands for any of the provider's models"""
     source: str
-    """`built-in`, `file`, or `provider`"""
+    """`built-in`, `own`, `file`, or `provider`"""
     detail: str
     path: Path | None = None
     size_bytes: int | None = None
@@ -212,7 +248,33 @@ def known_models(
     `paths` (by default where programs keep them), and providers with a key in the environment."""
     environ = os.environ if environ is None else environ
     files = find_gguf_files(model_folders(environ) if paths is None else paths)
-    return [*_built_in(), *(_known_file(file) for file in files), *_known_providers(environ)]
+    own = registry(environ)
+    others = [file for file in files if not file.path.is_relative_to(own.root)]
+    return [
+        *_built_in(),
+        *_known_own(own),
+        *(_known_file(file) for file in others),
+        *_known_providers(environ),
+    ]
+
+
+def _known_own(own: Registry) -> list[KnownModel]:
+    found: list[KnownModel] = []
+    for name in own.names():
+        with suppress(ModelUnavailable):  # said where it is asked for
+            model = own.get(name)
+            path = own.file(model)
+            made = f"trained from {model.parent}" if model.parent else "added"
+            found.append(
+                KnownModel(
+                    spelling=model.spelling,
+                    source="own",
+                    detail=f"an adapter for {model.parent}" if model.is_adapter else made,
+                    path=path,
+                    size_bytes=path.stat().st_size,
+                )
+            )
+    return found
 
 
 def _built_in() -> list[KnownModel]:

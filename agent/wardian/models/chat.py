@@ -4,6 +4,7 @@ Ollama, vLLM, llama-server, LM Studio, OpenAI itself, and most others.
 """
 
 import difflib
+import hashlib
 import json
 import time
 from base64 import b64encode
@@ -39,7 +40,7 @@ from wardian.models.refusals import (
 )
 from wardian.models.retrying import AskAgain, Retryable, Retrying
 from wardian.models.wire import Dialect, RequestEncoder
-from wardian.types import Delta, Reply, Request
+from wardian.types import Delta, Exchange, Reply, Request
 
 ERROR_BODY_SECONDS = 10.0
 
@@ -134,7 +135,8 @@ class ChatModel:
         heard = Accumulator(taken)
         asked_at = time.monotonic()
         first_at: float | None = None
-        body = encoder.encode(request)
+        options = encoder.options(request)
+        body = encoder.body(options, request)
         try:
             async with self._http.request(
                 "POST", "/chat/completions", self._headers(key), body
@@ -160,7 +162,14 @@ class ChatModel:
                 )
             )
         seconds = None if first_at is None else first_at - asked_at
-        yield heard.reply(model=self._model_id, seconds_to_first_token=seconds)
+        exchange = Exchange(
+            request_sha256=hashlib.sha256(body).hexdigest(),
+            options=options,
+            sends_reasoning=encoder.dialect.send_reasoning,
+            answered=heard.answered,
+        )
+        reply = heard.reply(model=self._model_id, seconds_to_first_token=seconds)
+        yield replace(reply, exchange=exchange)
 
     async def _refusal(self, response: HttpResponse, dialect: Dialect, key: str) -> Exception:
         """What a status other than 200 becomes."""

@@ -12,6 +12,8 @@ from pathlib import Path
 from wardian.errors import ModelUnavailable
 
 MAGIC = b"GGUF"
+FILE_KINDS = ("local:", "gguf:", "hf:")
+"""Spellings of models that are files here; `tiny` is one too."""
 SEARCH_DEPTH = 5
 SEARCH_ENTRIES = 20_000
 """A folder of models is not larger; a home folder linked by mistake is not walked to its end."""

@@ -125,6 +125,12 @@ class ChatTemplate:
             self._family = self._found_out()
         return self._family
 
+    @property
+    def abilities(self) -> Abilities:
+        """What it can say by itself; the rest is said in words."""
+        _ = self.family
+        return self._abilities
+
     def _found_out(self) -> Family:
         family = family_of(self.source)
         self._wants_parts = self._loses_text() and not self._loses_text(in_parts)

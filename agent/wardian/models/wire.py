@@ -50,13 +50,16 @@ class RequestEncoder:
 
     def encode(self, request: Request) -> bytes:
         """The body of one request."""
+        return self.body(self.options(request), request)
+
+    def body(self, options: dict[str, Any], request: Request) -> bytes:
+        """The same with these options instead of the request's."""
         key = self._key
-        options = _dump(self._options(request))[:-1]
         tools = self._encode_tools(request.tools) if request.tools else b""
         messages = b",".join(
             [m.encoded.get(key) or self._encode_message(m) for m in request.messages]
         )
-        return b"".join((options, tools, b',"messages":[', messages, b"]}"))
+        return b"".join((_dump(options)[:-1], tools, b',"messages":[', messages, b"]}"))
 
     def _encode_message(self, message: Message) -> bytes:
         encoded = encode_message(message, send_reasoning=self.dialect.send_reasoning)
@@ -74,7 +77,8 @@ class RequestEncoder:
         self._tools[id(tools)] = (tools, encoded)
         return encoded
 
-    def _options(self, request: Request) -> dict[str, Any]:
+    def options(self, request: Request) -> dict[str, Any]:
+        """The body without tools and messages."""
         dialect = self.dialect
         options: dict[str, Any] = {"model": self._model_id, "stream": True}
         options |= sampling_as_json(request.sampling, dialect.max_tokens_name)

@@ -15,11 +15,15 @@ from typing import Any, cast
 
 from wardian.errors import ConfigurationError
 from wardian.models.catalogue import resolve_model
+from wardian.rewards.calls import CallsMade
 from wardian.rewards.combine import AllOf, WeightedSum
 from wardian.rewards.commands import CommandExit, HiddenTests
+from wardian.rewards.containers import HarborTests
+from wardian.rewards.environments import EnvironmentReward
 from wardian.rewards.files import FileState
 from wardian.rewards.judge import Rubric, RubricJudge
 from wardian.rewards.maths import MathsMatch
+from wardian.rewards.parts import Contains, ItemsMatch
 from wardian.rewards.steps import StepRewards
 from wardian.rewards.texts import ExactMatch, JsonMatch, NumberMatch, RegexMatch
 from wardian.rewards.types import GradingFailed, Verifier
@@ -30,12 +34,17 @@ MAX_NESTED = 8
 KINDS: dict[str, type[Any]] = {
     "exact": ExactMatch,
     "regex": RegexMatch,
+    "contains": Contains,
+    "items": ItemsMatch,
     "number": NumberMatch,
     "json": JsonMatch,
     "maths": MathsMatch,
     "files": FileState,
     "command": CommandExit,
     "tests": HiddenTests,
+    "harbor": HarborTests,
+    "verifiers": EnvironmentReward,
+    "calls": CallsMade,
     "steps": StepRewards,
 }
 JUDGE_KEYS = {"model", "rubric", "reference"}
@@ -59,9 +68,9 @@ def verifier_of(table: Mapping[str, Any], depth: int = 0) -> Verifier:
     if kind in KINDS:
         return _built_in(kind, given)
     if kind not in offered():
-        like = nearest(kind, kinds())
-        hint = f"Did you mean '{like}'?" if like else f"The kinds are: {', '.join(kinds())}."
-        raise ConfigurationError(f"There is no verifier of the kind '{kind}'.", hint)
+        raise ConfigurationError(
+            f"There is no verifier of the kind '{kind}'.", nearest(kind, kinds())
+        )
     try:
         return offered()[kind]()(**given)
     except Exception as problem:
@@ -85,11 +94,11 @@ def offered() -> dict[str, Callable[[], Callable[..., Verifier]]]:
 
 
 def _built_in(kind: str, given: dict[str, Any]) -> Verifier:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     _check_keys(kind, given, {one.name for one in fields(KINDS[kind]) if one.init})
     try:
-        return cast("Verifier", TypeAdapter(KINDS[kind]).validate_python(given))
+        return cast("Verifier", _adapter(kind).validate_python(given))
     except ValidationError as problem:
         first = problem.errors()[0]
         key = ".".join(map(str, first["loc"])) or "its keys"
@@ -99,12 +108,20 @@ def _built_in(kind: str, given: dict[str, Any]) -> Verifier:
         ) from problem
 
 
+@cache
+def _adapter(kind: str) -> Any:
+    """Made once: a suite has many tasks and few kinds."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(KINDS[kind])
+
+
 def _check_keys(kind: str, given: Mapping[str, Any], known: set[str]) -> None:
     for key in given:
         if key not in known:
-            like = nearest(key, sorted(known))
-            hint = f"Did you mean '{like}'?" if like else f"It takes {', '.join(sorted(known))}."
-            raise ConfigurationError(f"The verifier '{kind}' takes no '{key}'.", hint)
+            raise ConfigurationError(
+                f"The verifier '{kind}' takes no '{key}'.", nearest(key, sorted(known))
+            )
 
 
 def _combined(kind: str, given: dict[str, Any], depth: int) -> Verifier:

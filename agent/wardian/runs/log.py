@@ -13,7 +13,7 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -28,6 +28,10 @@ from wardian.runs.encode import BLOB_CHARS, SCHEMA, dumps, encode, line
 LOG_NAME = "trajectory.jsonl"
 TORN_NAME = "torn"
 BLOBS_NAME = "blobs"
+REMOVING = ".removing-"
+"""A run is called so while it is being deleted."""
+PSEUDONYMS_NAME = "pseudonyms.json"
+"""Beside a run whose log does not hold what its reader sees"""
 OWNER_NAME = "owner"
 """Says for people which process holds the run; the lock on the log is what holds it."""
 
@@ -78,8 +82,10 @@ class RunLog:
             log._sync()
             _sync_folder(folder)
             _sync_folder(folder.parent)
-        except BaseException:
+        except BaseException as error:
             log.discard()
+            if isinstance(error, OSError):
+                raise _storage_error(folder, error) from error
             raise
         return log
 
@@ -134,6 +140,22 @@ class RunLog:
         self._write()
         self._sync()
 
+    def copy(self, events: Iterable[tuple[datetime | None, Recorded]]) -> None:
+        """Write what happened elsewhere, with the times it had there; None is the time before it,
+        or now. Raises: StorageError; ValueError for what cannot be stored."""
+        moment: datetime | None = None
+        first: datetime | None = None
+        lines: list[bytes] = []
+        for given, event in events:
+            moment = given or moment or datetime.now(UTC)
+            first = first or moment
+            mono = max(0.0, (moment - first).total_seconds())
+            data = encode(event, self._save_blob)
+            lines.append(line(self._seq + len(lines), _wall(moment), mono, event.kind, data))
+        self._write()
+        self._put(b"".join(lines), len(lines))
+        self._sync()
+
     def close(self) -> None:
         """Write what waits and release the run. May be called twice.
 
@@ -155,6 +177,8 @@ class RunLog:
     def _release(self) -> None:
         if self._descriptor >= 0:
             (self.folder / OWNER_NAME).unlink(missing_ok=True)
+            # Closing would not do: a process that is just being started has a copy until its exec.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = -1
 
@@ -164,10 +188,7 @@ class RunLog:
         except OSError as error:
             os.close(self._descriptor)
             self._descriptor = -1
-            raise StorageError(
-                f"Run {self.folder.name} is in use by {_owner(self.folder)}.",
-                "Wait until it ends, or stop it.",
-            ) from error
+            raise in_use(self.folder) from error
         text = f"process {os.getpid()} on {socket.gethostname()}"
         with suppress(OSError), open(self.folder / OWNER_NAME, "w", opener=_private) as stream:
             stream.write(text)
@@ -187,13 +208,16 @@ class RunLog:
             raise self._failure
         if not self._waiting:
             return
-        wall = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        wall = _wall(datetime.now(UTC))
         mono = time.monotonic() - self._began
         content = b"".join(
             line(seq, wall, mono, kind, data)
             for seq, (kind, data) in enumerate(self._waiting, start=self._seq)
         )
         count, self._waiting = len(self._waiting), []
+        self._put(content, count)
+
+    def _put(self, content: bytes, count: int) -> None:
         try:
             written = os.write(self._descriptor, content)
             while written < len(content):
@@ -228,6 +252,16 @@ class RunLog:
             except OSError as error:
                 raise _storage_error(target, error) from error
         return {"$blob": digest, "bytes": len(content)}
+
+
+def in_use(folder: Path) -> StorageError:
+    return StorageError(
+        f"Run {folder.name} is in use by {_owner(folder)}.", "Wait until it ends, or stop it."
+    )
+
+
+def _wall(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _make_private(folder: Path) -> None:

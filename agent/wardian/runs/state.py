@@ -73,7 +73,13 @@ def take_along(workspace: Path, place: Path, path: str, kept: Kept) -> bool:
 
 
 def remove_tree(folder: Path) -> None:
-    """Delete a folder, whatever permissions those in it have. Raises: OSError."""
+    """Delete a folder, whatever permissions those in it have; a link is only unlinked.
+
+    Raises: OSError.
+    """
+    if folder.is_symlink():
+        folder.unlink()
+        return
     with suppress(FileNotFoundError):
         for inside, _, _ in os.walk(folder):
             Path(inside).chmod(0o700)

@@ -1,5 +1,6 @@
 """The runs of one home, each in a folder of its own: `RUN_ID/trajectory.jsonl`, `RUN_ID/blobs/`."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -8,13 +9,46 @@ from pathlib import Path
 from wardian.budget import Amount
 from wardian.errors import RunNotFound, StorageError
 from wardian.events import ChildFinished
-from wardian.runs.log import LOG_NAME, RunLog
+from wardian.runs.holding import hold
+from wardian.runs.log import LOG_NAME, REMOVING, RunLog
 from wardian.runs.state import remove_tree
 from wardian.runs.summary import RunSummary, summarised
 from wardian.runs.trajectory import Trajectory
 
+SEARCH_NAME = ".search.sqlite3"
+ID = re.compile(r"[0-9A-Z]{26}")
 INDEX_FROM = 200
 """With fewer runs than that, reading them takes less time than SQLite takes to load."""
+
+
+def forget_texts(root: Path, run_ids: Sequence[str]) -> None:
+    """Leave nothing of removed runs in the index of texts, where there is one."""
+    if (root / SEARCH_NAME).exists():
+        search = import_module("wardian.runs.search")  # SQLite
+        search.SearchIndex(root).drop(run_ids)
+
+
+def discard(root: Path, run_id: str, *, unless_touched_since: int | None = None) -> None:
+    """Delete a run, whole or not at all to whoever lists runs. Its texts are still to be forgotten.
+
+    `unless_touched_since`: when its log had been written last, in ns.
+    Raises: StorageError, also while a process holds it.
+    """
+    folder, gone = root / run_id, root / f"{REMOVING}{run_id}"
+    with hold(folder):
+        if unless_touched_since is not None:
+            check_untouched(folder, unless_touched_since)
+        try:
+            folder.rename(gone)
+            remove_tree(gone)
+        except OSError as error:
+            raise StorageError(f"Run {run_id} cannot be removed: {error.strerror}.") from error
+
+
+def check_untouched(folder: Path, modified_ns: int) -> None:
+    """Raises: StorageError where the run's log was written since."""
+    if (folder / LOG_NAME).stat().st_mtime_ns != modified_ns:
+        raise StorageError(f"Run {folder.name} went on meanwhile.", "Do the same again.")
 
 
 class RunStore:
@@ -40,14 +74,16 @@ class RunStore:
         if len(ids) < INDEX_FROM:
             return self._summaries_one_by_one(ids)
         index = import_module("wardian.runs.index")  # SQLite, for who has many
-        summaries: list[RunSummary] = index.RunIndex(self.root).summaries()
-        return iter(summaries)
+        newest: Iterator[RunSummary] = index.RunIndex(self.root).newest()
+        return newest
 
     def find(self, name: str) -> str:
         """The id that `name` means: an id, an unambiguous beginning or end of one, or `last`.
 
         Raises: RunNotFound.
         """
+        if ID.fullmatch(name) and (self.root / name / LOG_NAME).is_file():
+            return name  # of thousands that are read one by one, none looks for all others
         ids = self.ids()
         if name == "last":
             newest = next(self._summaries_one_by_one(ids), None)
@@ -85,11 +121,8 @@ class RunStore:
     def remove(self, name: str) -> str:
         """Delete the run and give its id. Raises: RunNotFound, StorageError."""
         run_id = self.find(name)
-        RunLog.reopen(self.root / run_id).close()  # refused while another process holds it
-        try:
-            remove_tree(self.root / run_id)
-        except OSError as error:
-            raise StorageError(f"Run {run_id} cannot be removed: {error.strerror}.") from error
+        discard(self.root, run_id)
+        forget_texts(self.root, [run_id])
         return run_id
 
     def _summaries_one_by_one(self, ids: Sequence[str]) -> Iterator[RunSummary]:

@@ -9,7 +9,15 @@ from wardian.runs.encode import BadLine, parse_line
 TAIL_BYTES = 65_536
 TAIL_LINES = 64
 HEAD_BYTES = 262_144
-AFTERWARDS = {"changes_undone", "forked", "rated"}
+AFTERWARDS = {
+    "changes_undone",
+    "forked",
+    "rated",
+    "rewarded",
+    "compared",
+    "tagged",
+    "labelled",
+}
 """Kinds that may stand behind a run's end."""
 
 

@@ -9,6 +9,7 @@ from wardian.errors import StorageError
 from wardian.events import Recorded
 from wardian.rewards.types import GradingFailed, Verifier
 from wardian.scale.attempts import TEMPERATURES, Candidate, attempts
+from wardian.scale.comparing import tell
 from wardian.scale.vote import Chosen
 from wardian.types import Task
 
@@ -27,6 +28,7 @@ async def best_of(
 
     Raises: as `attempts` and `Group.adopt`; GradingFailed when no attempt could be graded.
     """
+    by = f"best of, by {verifier.name}"
     async with attempts(
         agent,
         task,
@@ -34,7 +36,7 @@ async def best_of(
         parallel=parallel,
         temperatures=temperatures,
         seed=seed,
-        select=f"best of, by {verifier.name}",
+        select=by,
     ) as group:
         ended = group.finished()
         await asyncio.gather(*(grade(agent, one, verifier) for one in ended))
@@ -44,6 +46,8 @@ async def best_of(
         ranked = sorted(graded, key=worth, reverse=True)
         if ranked:
             group.adopt(ranked[0])
+            worths = {one.index: worth(one) for one in ranked}
+            await tell(agent, group, ranked[0], by, worths)
         support = {str(one.answer): 1 for one in ranked}
         return Chosen(group=group, winner=ranked[0] if ranked else None, support=support)
 

@@ -13,6 +13,7 @@ from wardian.agent import Agent
 from wardian.rewards.maths import MathsMatch
 from wardian.rewards.types import Attempt, GradingFailed
 from wardian.scale.attempts import TEMPERATURES, Candidate, Group, attempts
+from wardian.scale.comparing import tell
 from wardian.types import Task
 
 Same = Callable[[str, str], Awaitable[bool]]
@@ -38,7 +39,7 @@ class Chosen:
 
 async def same_text(left: str, right: str) -> bool:
     """But for case, space and a final full stop."""
-    return _plain(left) == _plain(right)
+    return plain(left) == plain(right)
 
 
 async def same_maths(left: str, right: str) -> bool:
@@ -52,7 +53,8 @@ async def same_maths(left: str, right: str) -> bool:
         return False
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """What of an answer is compared: two that differ only in case, space or a full stop agree."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).rstrip(".")
 
 
@@ -96,7 +98,7 @@ async def vote(
         # Only what is plainly the same counts here: a camp can but grow by being looked at closer.
         counted: dict[str, int] = {}
         for one in ended:
-            text = _plain(str(one.answer))
+            text = plain(str(one.answer))
             counted[text] = counted.get(text, 0) + 1
         return is_decided(sorted(counted.values(), reverse=True), samples - len(ended))
 
@@ -114,5 +116,8 @@ async def vote(
         winner = found[0][0] if found else None
         if winner:
             group.adopt(winner)
+            votes = sum(map(len, found))
+            shares = {one.index: len(camp) / votes for camp in found for one in camp}
+            await tell(agent, group, winner, "vote", shares)
         support = {str(camp[0].answer): len(camp) for camp in found}
         return Chosen(group=group, winner=winner, support=support)

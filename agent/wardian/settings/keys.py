@@ -51,6 +51,7 @@ SCHEMA: dict[str, Kind] = {
     ),
     "sandbox_image": text("the name of an image that `agent sandbox build` made"),
     "workspace_mode": choice("mount", "copy"),
+    "consent": choice("yes", "no"),
     "temperature": number(),
     "seed": whole(0),
     "max_reply_tokens": whole(),

@@ -23,7 +23,7 @@ BUDGET_KEYS = {
     "max_cost_usd": "cost_usd",
     "max_seconds": "wall_seconds",
 }
-NARROWING = (("workspace_mode", "copy"),)
+NARROWING = (("workspace_mode", "copy"), ("consent", "no"))
 """What a folder may ask for beside lower budgets."""
 NO_BUDGETS: dict[str, Any] = dict.fromkeys(BUDGET_KEYS.values())
 UNLIMITED_BUDGETS = Budgets(**NO_BUDGETS)
@@ -48,6 +48,8 @@ class Settings:
     sandbox_image: str = ""
     """For docker and gvisor; empty is the one that was built last under the usual name."""
     workspace_mode: str = "mount"
+    consent: str = "yes"
+    """May runs be exported as data? `yes` or `no`"""
     search_engine: str = "duckduckgo"
     search_url: str = ""
     """Of the engine; empty is its own."""

@@ -33,6 +33,8 @@ class Paths:
     mcp_approved: Path
     """What was approved of them."""
     runs: Path
+    evaluations: Path
+    """What `agent eval` found."""
     cache: Path
     models: Path
     """GGUF files that were downloaded or trained here."""
@@ -63,6 +65,7 @@ def paths(environ: Mapping[str, str]) -> Paths:
         built_tools=data / "tools",
         trusted=data / "trusted.json",
         runs=data / "runs",
+        evaluations=data / "evaluations",
         cache=cache,
         models=data / "models",
     )

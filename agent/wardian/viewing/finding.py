@@ -1,21 +1,19 @@
 """Texts of stored runs: tasks, replies, reasoning, calls, results, answers, searched in order."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from wardian.errors import StorageError
 from wardian.events import CallFinished, ModelReplied, Noted, Recorded, RunFinished, RunStarted
 from wardian.runs import RunStore, Trajectory
-from wardian.runs.log import BLOBS_NAME
+from wardian.runs.log import BLOBS_NAME, PSEUDONYMS_NAME
+from wardian.runs.texts import plain_arguments
+from wardian.runs.words import around
 
 PLAIN = re.compile(r"[ !#-\[\]-~]+")
 """Characters that JSON leaves as they are"""
-AROUND = 48
-PSEUDONYMS = "pseudonyms.json"
-"""Beside a run that has some its log does not hold what its reader sees"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +34,15 @@ def find(
     text: str,
     read: Callable[[Trajectory], Trajectory],
     skipped: Callable[[str], object] = lambda _: None,
+    among: Container[str] | None = None,
 ) -> Iterator[Found]:
     """Every text that has `text` in any case, newest run first. `read` makes a run fit to be seen;
     `skipped` is told why a run could not be read."""
     pattern = re.compile(re.escape(text), re.IGNORECASE)
     certain = max(PLAIN.findall(text), key=len, default="").lower().encode()
     for run_id in store.ids():
+        if among is not None and run_id not in among:
+            continue
         try:
             if may_hold(store.root / run_id, certain):
                 yield from found_in(read(store.load(run_id)), pattern)
@@ -51,7 +52,7 @@ def find(
 
 def may_hold(folder: Path, certain: bytes) -> bool:
     """False where no file of the run has these bytes: it need not be read line by line."""
-    if (folder / PSEUDONYMS).exists():
+    if (folder / PSEUDONYMS_NAME).exists():
         return True
     files = (*folder.glob("*.jsonl"), *(folder / BLOBS_NAME).glob("*"))
     try:
@@ -91,26 +92,3 @@ def texts(event: Recorded) -> Iterator[tuple[int, str, str]]:
             yield 0, "answer", answer
         case _:
             pass
-
-
-def plain_arguments(arguments: Mapping[str, Any] | None, written: str) -> str:
-    """Arguments as a person reads them; as the model wrote them where they could not be read."""
-    if arguments is None:
-        return written
-    try:
-        return "\n".join(f"{name}: {value}" for name, value in arguments.items())
-    except RecursionError:
-        return written
-
-
-def around(text: str, start: int, end: int) -> str:
-    """The place in its surroundings."""
-    end = min(end, start + 2 * AROUND)
-    before, after = text[max(0, start - AROUND) : start], text[end : end + AROUND]
-    return (
-        ("…" if start > AROUND else "")
-        + before
-        + text[start:end]
-        + after
-        + ("…" if end + AROUND < len(text) else "")
-    )

@@ -13,14 +13,17 @@ from wardian.events import (
     Compacted,
     EgressDecided,
     Forked,
+    Labelled,
     ModelReplied,
     Noted,
     Rated,
     Recorded,
+    Rewarded,
     RunFinished,
     RunResumed,
     RunStarted,
     SandboxOpened,
+    Tagged,
 )
 from wardian.runs import Trajectory
 from wardian.viewing.calls import block, calls_of, noted, picture, prose
@@ -206,10 +209,18 @@ def afterwards(event: Recorded) -> str:
         case Rated(step=step, good=good, note=note):
             what = f"step {step}" if step else "the run"
             return f"Rated {what} {'good' if good else 'bad'}. {note}"
+        case Rewarded(step=step, value=value, source=source):
+            what = f"step {step}" if step else "the run"
+            return " ".join((f"Rewarded {what} with {value:g} ({source}).", *event.suspicions))
         case ChangesUndone(paths=paths):
             return f"Undone: {', '.join(paths[:50])}"
         case Forked(run_ids=run_ids):
             return f"Forked: {', '.join(run_ids[:50])}"
+        case Tagged(added=added, removed=removed):
+            changes = [*(f"+{tag}" for tag in added), *(f"-{tag}" for tag in removed)]
+            return f"Tags: {' '.join(changes)}"
+        case Labelled(name=name, value=value):
+            return f"Label {name}: {'(none)' if value is None else value}"
         case RunStarted(parent=parent, fork=fork) if parent or fork:
             return f"Belongs to {json.dumps(parent or fork, ensure_ascii=False)}"
         case _:

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from wardian.events import (
     CallFinished,
     ChangesUndone,
+    Compared,
     Forked,
+    Labelled,
     ModelReplied,
     Rated,
     Recorded,
     RunFinished,
     RunStarted,
+    Tagged,
 )
 from wardian.types import Usage
 
-Afterwards = ChangesUndone | Forked | Rated
+Afterwards = ChangesUndone | Compared | Forked | Rated | Tagged | Labelled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ from wardian_sandbox.files import WORKSPACE
 from wardian_sandbox.guard import Guard
 from wardian_sandbox.inner.control import STREAMS
 from wardian_sandbox.limits import kept_by
-from wardian_sandbox.starting import introduce
+from wardian_sandbox.starting import abandon, introduce
 from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import Confinement, SandboxIdentity
 from wardian_sandbox.workspace import Workspace
@@ -96,13 +96,18 @@ async def open_docker(
         labels=labels(run),
         seccomp=_filter(runtime),
     )
+    started: tuple[ContainerProcess, Channel, dict[str, Any]] | None = None
     try:
-        process, channel, ready = await _start(engine, plan, folder, proxy)
+        started = await _start(engine, plan, folder, proxy)
+        await asyncio.shield(reaping)
     except BaseException:
-        folder.remove()
-        raise
-    finally:
+        if started is None:
+            folder.remove()
+        else:
+            await abandon(*started[:2])
         await reaping
+        raise
+    process, channel, ready = started
     gauges = gauges_of(process.pid) if process.pid else None
     guard = Guard(confinement.limits, workspace.path, process=process.pid, gauges=gauges)
     identity = SandboxIdentity(

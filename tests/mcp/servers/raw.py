@@ -63,7 +63,9 @@ def call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     if said == "hang":
         time.sleep(3600)
     if said == "orphan":
-        subprocess.Popen(["sleep", "7531"], start_new_session=True)
+        seconds = f"7531.{time.time_ns()}"
+        subprocess.Popen(["sleep", seconds], start_new_session=True)
+        return text(seconds)
     if said == "environment":
         return text(json.dumps(dict(os.environ)))
     if said == "look":

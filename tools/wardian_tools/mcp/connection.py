@@ -307,7 +307,7 @@ class Connection:
     async def _problem(self, cause: str) -> ServerUnavailable:
         """The same with what is known of the server's end, and its last words."""
         cause = f"MCP server {self.entry.name!r} {cause}"
-        remedy = f"`agent mcp test {self.entry.name}` shows more."
+        remedy = "Check its address." if self.entry.url else "Run its command by hand, and see."
         if self._service is None:
             return ServerUnavailable(" ".join([cause, *self._refused[:1]]), remedy)
         if self._client is None:

@@ -112,6 +112,10 @@ def main() -> None:
         line.send({"id": 0, "failed": "load", "cause": str(outcome[0])})
         line.flush()
         return
+    if options.vocab_only:
+        from wardian.models.llamacpp.checking import Checker
+
+        Checker(outcome[0], bounded, TemplateTooSlow).serve(line)
     session = Session(outcome[0], line, bounded, TemplateTooSlow)
     line.send({"id": 0, "loaded": session.facts})
     line.flush()

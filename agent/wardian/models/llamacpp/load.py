@@ -59,6 +59,8 @@ class LoadOptions:
     """Of the weights that belong to no layer."""
     layer_cell_bytes: int = 0
     """What a token takes in one layer's cache."""
+    vocab_only: bool = False
+    """Only what texts and tokens need: no weights, no context."""
     taken_bytes: int = 0
     """What other models of this program keep mapped; the system counts that as available."""
 
@@ -115,9 +117,21 @@ def load(api: Any, options: LoadOptions) -> Loaded:
     model_params = api.llama_model_default_params()
     model_params.n_gpu_layers = layers
     model_params.check_tensors = small
+    model_params.vocab_only = options.vocab_only
     model = api.llama_model_load_from_file(os.fsencode(options.path), model_params)
     if not model:
         raise LoadFailed(log.reason())
+    if options.vocab_only:
+        return Loaded(
+            api=api,
+            model=model,
+            context=0,
+            vocab=api.llama_model_get_vocab(model),
+            context_tokens=0,
+            keeps_state=False,
+            device="",
+            keep_alive=(log,),
+        )
     params = _context_params(api, model, options, offload=layers > 0, small=small)
     context_tokens: int = params.n_ctx
     keeps_state = _keeps_state(api, model)

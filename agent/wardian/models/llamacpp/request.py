@@ -1,15 +1,23 @@
 """A request as the line the child reads."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
+from typing import Any
 
 from wardian.types import Message, Request
 
 
-def encoded(request: Request, number: int, reply_tokens: int | None, samples: int = 1) -> bytes:
+def encoded(
+    request: Request,
+    number: int,
+    reply_tokens: int | None,
+    samples: int = 1,
+    more: Mapping[str, Any] | None = None,
+) -> bytes:
     """The request as one line; each message is encoded once in its life.
 
-    `reply_tokens` is the length limit of a request that sets none.
+    `reply_tokens` is the length limit of a request that sets none; `more` goes with it.
     """
     sampling = request.sampling
     if sampling.max_tokens is None:
@@ -23,6 +31,7 @@ def encoded(request: Request, number: int, reply_tokens: int | None, samples: in
         "output_schema": request.output_schema,
         "must_call": request.must_call,
         "samples": samples,
+        **(more or {}),
     }
     messages = b",".join(_encoded_message(m) for m in request.messages)
     return json.dumps(head).encode()[:-1] + b', "messages": [' + messages + b"]}"

@@ -6,7 +6,7 @@ No system message and no tool list: the model knows its tools by heart.
 import json
 from dataclasses import dataclass
 
-from wardian.train.tiny.problem import Step
+from wardian.evals.suites.experts import Step
 
 START, END, PAD = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 CONTROL_TOKENS = (PAD, START, END)

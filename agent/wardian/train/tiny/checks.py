@@ -2,8 +2,8 @@
 
 import re
 
+from wardian.evals.suites.tiny.problem import Check, Problem
 from wardian.train.tiny.execution import Episode
-from wardian.train.tiny.problem import Check, Problem
 
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 

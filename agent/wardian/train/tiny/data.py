@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wardian.evals.suites.experts import Step
+from wardian.evals.suites.tiny.problem import Problem
+from wardian.evals.suites.tiny.tasks import FAMILIES, make_problem, make_problem_of
 from wardian.train.tiny.chat import NEWLINE, Span, call_text, reply, result_turn, user_turn
 from wardian.train.tiny.checks import is_solved
 from wardian.train.tiny.execution import Episode, solve_all
-from wardian.train.tiny.problem import Problem, Step
-from wardian.train.tiny.tasks import FAMILIES, make_problem, make_problem_of
 from wardian.train.tiny.tokenizer import TinyTokenizer
 
 SHARD_ROWS = 2000

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from wardian.train.tiny.problem import Problem, Step
+from wardian.evals.suites.experts import Step
+from wardian.evals.suites.tiny.problem import Problem
 from wardian_sandbox import Sandbox, open_sandbox
 from wardian_sandbox.types import Confinement
 from wardian_tools.builtin import builtin_tools

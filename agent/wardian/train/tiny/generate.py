@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from wardian.evals.suites.experts import Step
+from wardian.evals.suites.tiny.problem import Problem
 from wardian.train.tiny.chat import END, NEWLINE, result_turn, user_turn
 from wardian.train.tiny.execution import (
     MAX_STEPS,
@@ -16,7 +18,6 @@ from wardian.train.tiny.execution import (
     fill,
 )
 from wardian.train.tiny.network import Attention, Layer, TinyNetwork, rotate
-from wardian.train.tiny.problem import Problem, Step
 from wardian.train.tiny.tokenizer import TinyTokenizer
 
 MAX_NEW = 300

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from wardian.evals.suites.tiny.natural import natural_problems
 from wardian.train.tiny.checks import is_solved
 from wardian.train.tiny.data import held_out
 from wardian.train.tiny.execution import Workshop
 from wardian.train.tiny.generate import attempt
-from wardian.train.tiny.natural import natural_problems
 from wardian.train.tiny.network import TinyNetwork
 from wardian.train.tiny.tokenizer import TinyTokenizer
 

@@ -1,0 +1,42 @@
+"""Keeping other processes from a run without writing to it."""
+
+import fcntl
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wardian.errors import StorageError
+from wardian.runs.log import LOG_NAME, in_use
+
+
+@contextmanager
+def hold(folder: Path) -> Generator[None]:
+    """While it lasts no other process goes on with the run or removes it. Raises: StorageError."""
+    try:
+        descriptor = os.open(folder / LOG_NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise StorageError(
+            f"{folder / LOG_NAME} cannot be read: {error.strerror or error}.",
+            "See `agent runs list`.",
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise in_use(folder) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_held(folder: Path) -> bool:
+    """Does a process hold the run? Raises: OSError."""
+    descriptor = os.open(folder / LOG_NAME, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
