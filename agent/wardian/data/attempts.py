@@ -17,6 +17,7 @@ STATUS = {
     Stop.TOKENS: Status.TRUNCATED,
     Stop.COST: Status.TRUNCATED,
     Stop.TIME: Status.TIMEOUT,
+    Stop.CONTEXT: Status.TRUNCATED,
     Stop.MALFORMED: Status.MODEL_ERROR,
     Stop.APPROVAL: Status.ENV_ERROR,
     Stop.CANCELLED: Status.ENV_ERROR,

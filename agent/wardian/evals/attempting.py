@@ -40,6 +40,7 @@ ENDINGS = {
     Stop.TOKENS: Ending.LIMIT,
     Stop.COST: Ending.LIMIT,
     Stop.TIME: Ending.LIMIT,
+    Stop.CONTEXT: Ending.CONTEXT,
     Stop.MALFORMED: Ending.MALFORMED,
     Stop.APPROVAL: Ending.APPROVAL,
 }
