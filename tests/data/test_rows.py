@@ -6,8 +6,10 @@ import pytest
 from tests.data.conftest import Shelf, Turn
 
 from wardian.cli.dispatch import dispatch
+from wardian.data.attempts import STATUS
 from wardian.data.rows import Dataset, PairRow, TokenRow, read_row, written
 from wardian.errors import ConfigurationError, StorageError
+from wardian.types import Stop
 
 
 @pytest.fixture
@@ -65,3 +67,7 @@ def test_nothing_in_a_row_reaches_the_terminal_raw(
     shown = capsys.readouterr().out
     assert "[assistant] {+evil \\x1b[31m\\u202e answer+}" in shown
     assert not {"\x1b", "\u202e"} & set(shown)
+
+
+def test_every_way_a_run_may_end_has_a_status() -> None:
+    assert set(STATUS) == set(Stop)
