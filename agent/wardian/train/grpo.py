@@ -62,7 +62,9 @@ def train_grpo(
     if begin is not None:
         training.restore(begin)
     training.run()
-    progress = training.progress
+    progress, stopped = training.progress, training.stopped
+    if stopped is not None and not progress.history.dev:
+        raise stopped  # nothing says which of the models on the way was good
     facts: dict[str, Any] = {
         "steps": progress.step,
         "best_step": progress.best_step if tasks.dev else progress.step,
@@ -75,6 +77,8 @@ def train_grpo(
         "attempts_without_reward": progress.errors,
         "suspicious_passes": progress.suspicious,
     }
+    if stopped is not None:
+        facts |= {"stopped": stopped.cause, "remedy": stopped.remedy}
     if progress.history.dev:
         facts["dev_success_before"] = progress.history.dev[0][1]
         facts["dev_success"] = max(success for _, success in progress.history.dev)
@@ -108,9 +112,18 @@ class GroupTraining:
         )
         self.rollouts = Rollouts(recipe, base)
         self.progress = Progress()
+        self.stopped: TrainingStopped | None = None
         self.metrics = Metrics(self.out)
 
     def run(self) -> None:
+        """To the end, or to where `stopped` says why not; then what did best on dev tasks."""
+        try:
+            self._go_on()
+        except TrainingStopped as reason:
+            self.stopped = reason
+        self._take_best()
+
+    def _go_on(self) -> None:
         grpo = self.recipe.grpo
         while self.progress.step < grpo.steps:
             self.rollouts.refresh(self.model)
@@ -123,7 +136,6 @@ class GroupTraining:
         else:
             self.rollouts.refresh(self.model)
             self._measure_dev()
-        self._take_best()
 
     def _is_dev_step(self) -> bool:
         step = self.progress.step
@@ -300,7 +312,7 @@ class GroupTraining:
 
     def _take_best(self) -> None:
         """Go back to the weights that did best on dev tasks."""
-        if self.tasks.dev and self.progress.best_step != self.progress.step:
+        if self.progress.history.dev and self.progress.best_step != self.progress.step:
             self._load_weights(torch.load(self.out / BEST_FILE, weights_only=True))
 
     def _load_weights(self, weights: dict[str, Any]) -> None:
