@@ -82,14 +82,14 @@ def test_attempts_are_real_runs_that_change_the_weights_and_can_be_gone_on_from(
     with quiet():
         base = prepare(told)
         again = GroupTraining(told, base, load_tasks(told), unseen)
-        before = {name: p.detach().clone() for name, p in again.model.named_parameters()}
+        before = {name: p.detach().clone() for name, p in again.policy.model.named_parameters()}
         again.restore(told_out(told) / CHECKPOINTS / "checkpoint-2")
     assert again.progress.step == 2
     assert again.progress.attempts == 24
-    now = dict(again.model.named_parameters())
+    now = dict(again.policy.model.named_parameters())
     assert all(torch.equal(now[name].detach(), last["weights"][name]) for name in now)
     assert any(not torch.equal(now[name].detach(), before[name]) for name in now)
-    assert len(again.optimizer.state_dict()["state"]) == len(last["optimizer"]["state"])
+    assert len(again.policy.optimizer.state_dict()["state"]) == len(last["optimizer"]["state"])
 
 
 def told_out(told: Recipe) -> Path:
