@@ -47,6 +47,8 @@ def test_an_exact_answer_differs_in_nothing_that_counts(
         ("none", {}, 0.0),
         ("", {}, 0.0),
         ("1e9999", {}, 0.0),
+        ("e1", {}, 0.0),
+        ("1234.5, as in line1", {}, 1.0),
         ("." * 1000, {}, 0.0),
         ("9" * 5000, {}, 0.0),
     ],

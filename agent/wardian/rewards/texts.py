@@ -92,7 +92,7 @@ class NumberMatch:
     def number_in(self, text: str) -> float | None:
         """The number that counts, if there is one."""
         text = text.replace("\u2212", "-")
-        found = [m[0] for m in NUMBER.finditer(text) if any(c.isdigit() for c in m[0])]
+        found = [m[0] for m in NUMBER.finditer(text) if _has_digits(m[0])]
         if not found or (self.whole and text.strip().replace(" %", "%") != found[-1]):
             return None
         digits = found[-1]
@@ -103,6 +103,11 @@ class NumberMatch:
         )
         value = float(SEPARATOR.sub("", digits.rstrip("%")))
         return value / 100 if is_percent else value
+
+
+def _has_digits(number: str) -> bool:
+    """Before its exponent: `e1` is a name, and no number."""
+    return any(c.isdigit() for c in number.lower().partition("e")[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ anew), attempts that say nothing about the model must leave their group, and the
 what the engine recorded.
 """
 
-import math
 import random
 import shutil
 import time
@@ -18,15 +17,16 @@ from typing import Any
 import torch
 
 from wardian.evals.tasks import Task
-from wardian.train.base import Base, load_weights, wants_bf16
+from wardian.train.base import Base
 from wardian.train.checkpoints import CHECKPOINTS, drop_old, mark, step_of
 from wardian.train.errors import TrainingStopped
 from wardian.train.measures import Measured, Metrics, Seen
-from wardian.train.policy_loss import Clip, advantages, token_loss
+from wardian.train.policy import NotFinite, Policy
+from wardian.train.policy_loss import advantages
 from wardian.train.recipe import Recipe
 from wardian.train.rollouts import Rollout, Rollouts
 from wardian.train.tasks_to_try import Tasks, load_tasks, success_on
-from wardian.train.token_batches import Stream, batches, likelihoods, stream_of
+from wardian.train.token_batches import Stream, stream_of
 from wardian.train.trl_runs import LOWER_RATE, not_a_number
 from wardian.train.watch import History, check, mean
 
@@ -62,7 +62,9 @@ def train_grpo(
     if begin is not None:
         training.restore(begin)
     training.run()
-    progress = training.progress
+    progress, stopped = training.progress, training.stopped
+    if stopped is not None and not progress.history.dev:
+        raise stopped  # nothing says which of the models on the way was good
     facts: dict[str, Any] = {
         "steps": progress.step,
         "best_step": progress.best_step if tasks.dev else progress.step,
@@ -75,10 +77,12 @@ def train_grpo(
         "attempts_without_reward": progress.errors,
         "suspicious_passes": progress.suspicious,
     }
+    if stopped is not None:
+        facts |= {"stopped": stopped.cause, "remedy": stopped.remedy}
     if progress.history.dev:
         facts["dev_success_before"] = progress.history.dev[0][1]
         facts["dev_success"] = max(success for _, success in progress.history.dev)
-    return training.model, facts
+    return training.policy.model, facts
 
 
 class GroupTraining:
@@ -87,33 +91,24 @@ class GroupTraining:
     def __init__(self, recipe: Recipe, base: Base, tasks: Tasks, seen: Seen) -> None:
         self.recipe, self.tasks, self.seen = recipe, tasks, seen
         self.out = Path(recipe.out)
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.bf16 = wants_bf16(recipe)
-        self.model: Any = load_weights(base, recipe).to(self.device)
-        if recipe.training.gradient_checkpointing:
-            self.model.gradient_checkpointing_enable()
-        needs = recipe.grpo.kl > 0 or recipe.watch.kl > 0
-        self.reference: Any = (
-            load_weights(base, recipe).to(self.device).eval().requires_grad_(False)
-            if needs and not recipe.is_lora
-            else None
-        )
-        self.needs_reference = needs
-        self.trained = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            self.trained,
-            lr=recipe.learning_rate,
-            weight_decay=recipe.training.weight_decay,
-            betas=(0.9, 0.99),
-        )
+        self.policy = Policy(recipe, base)
         self.rollouts = Rollouts(recipe, base)
         self.progress = Progress()
+        self.stopped: TrainingStopped | None = None
         self.metrics = Metrics(self.out)
 
     def run(self) -> None:
+        """To the end, or to where `stopped` says why not; then what did best on dev tasks."""
+        try:
+            self._go_on()
+        except TrainingStopped as reason:
+            self.stopped = reason
+        self._take_best()
+
+    def _go_on(self) -> None:
         grpo = self.recipe.grpo
         while self.progress.step < grpo.steps:
-            self.rollouts.refresh(self.model)
+            self.rollouts.refresh(self.policy.model)
             if self._is_dev_step() and self._measure_dev():
                 self.progress.stopped_early = True
                 break
@@ -121,9 +116,8 @@ class GroupTraining:
             if self.progress.step % self.recipe.training.checkpoint_steps == 0:
                 self.save()
         else:
-            self.rollouts.refresh(self.model)
+            self.rollouts.refresh(self.policy.model)
             self._measure_dev()
-        self._take_best()
 
     def _is_dev_step(self) -> bool:
         step = self.progress.step
@@ -142,7 +136,7 @@ class GroupTraining:
         sampled = time.monotonic()
         self._check_alive(groups, number)
         streams = self._compared(groups)
-        values = self._update(streams) if streams else {}
+        values = self._learn(streams, number) if streams else {}
         values |= described(groups)
         values |= {
             "seconds_attempts": sampled - began,
@@ -181,62 +175,12 @@ class GroupTraining:
                 ]
         return made
 
-    def _update(self, streams: Sequence[Stream]) -> dict[str, float]:
-        """Change the weights. Raises: TrainingStopped where a number is none."""
-        grpo = self.recipe.grpo
-        clip = Clip(low=grpo.clip_low, high=grpo.clip_high, kl=grpo.kl)
-        values: dict[str, float] = {}
-        for update in range(grpo.updates):
-            now = self._one_update(streams, clip)
-            # How far sampler and trainer are apart is seen before the first change of this step.
-            values = now | ({"mismatch": values["mismatch"]} if update else {})
-        return values
-
-    def _one_update(self, streams: Sequence[Stream], clip: Clip) -> dict[str, float]:
-        total = sum(one.sampled for one in streams)
-        sums = dict.fromkeys(("loss", "clipped", "kl", "mismatch", "entropy"), 0.0)
-        self.model.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        temperature = self.recipe.grpo.temperature
-        for batch in batches(streams, self.recipe.training.micro_batch_size, self.device):
-            with torch.autocast(self.device, torch.bfloat16, enabled=self.bf16):
-                reference_N = self._reference(batch, temperature)
-                now_N, entropy_N = likelihoods(self.model, batch, temperature)
-            parts = token_loss(now_N, batch.old_N, batch.advantage_N, reference_N, clip)
-            (parts.loss / total).backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
-            sums["loss"] += float(parts.loss.detach())
-            sums["clipped"] += parts.clipped
-            sums["kl"] += parts.kl
-            sums["mismatch"] += parts.mismatch
-            sums["entropy"] += float(entropy_N.sum())
-        values = {name: value / total for name, value in sums.items()}
-        norm = torch.nn.utils.clip_grad_norm_(self.trained, self.recipe.training.max_grad_norm)
-        values["grad_norm"] = float(norm)
-        self._check_finite(values)
-        values["learning_rate"] = self._set_rate()
-        self.optimizer.step()  # pyright: ignore[reportUnknownMemberType] # torch: untyped
-        return values
-
-    def _reference(self, batch: Any, temperature: float) -> Any:
-        if not self.needs_reference:
-            return None
-        with torch.no_grad():
-            if self.reference is not None:
-                return likelihoods(self.reference, batch, temperature)[0]
-            with self.model.disable_adapter():
-                return likelihoods(self.model, batch, temperature)[0]
-
-    def _set_rate(self) -> float:
-        warmup = self.recipe.training.warmup_share * self.recipe.grpo.steps
-        rate = self.recipe.learning_rate * min(1.0, (self.progress.step + 1) / max(1.0, warmup))
-        self.optimizer.param_groups[0]["lr"] = rate
-        return rate
-
-    def _check_finite(self, values: dict[str, float]) -> None:
-        for name in ("loss", "grad_norm"):
-            if not math.isfinite(values[name]):
-                step = self.progress.step + 1
-                raise TrainingStopped(not_a_number(name, step, self.out), LOWER_RATE)
+    def _learn(self, streams: Sequence[Stream], number: int) -> dict[str, float]:
+        """Raises: TrainingStopped where a number is none."""
+        try:
+            return self.policy.learn(streams, number)
+        except NotFinite as name:
+            raise TrainingStopped(not_a_number(str(name), number, self.out), LOWER_RATE) from None
 
     def _check_alive(self, groups: Sequence[Sequence[Rollout]], number: int) -> None:
         """Raises: TrainingStopped where every attempt broke: that is no matter of learning."""
@@ -278,7 +222,7 @@ class GroupTraining:
         history.dev.append((step, success))
         if is_best:
             self.progress.best_step = step
-            _store(self.out / BEST_FILE, self._weights())
+            _store(self.out / BEST_FILE, self.policy.weights())
         self.metrics.add(step, {"dev_success": success})
         values = {"dev_success": success}
         self.seen(Measured(step=step, steps=self.recipe.grpo.steps, values=values))
@@ -292,29 +236,17 @@ class GroupTraining:
 
         return tell
 
-    def _weights(self) -> dict[str, Any]:
-        """Of what is trained only."""
-        return {
-            name: p.detach().cpu() for name, p in self.model.named_parameters() if p.requires_grad
-        }
-
     def _take_best(self) -> None:
         """Go back to the weights that did best on dev tasks."""
-        if self.tasks.dev and self.progress.best_step != self.progress.step:
-            self._load_weights(torch.load(self.out / BEST_FILE, weights_only=True))
-
-    def _load_weights(self, weights: dict[str, Any]) -> None:
-        mine = dict(self.model.named_parameters())
-        with torch.no_grad():
-            for name, value in weights.items():
-                mine[name].copy_(value)
+        if self.progress.history.dev and self.progress.best_step != self.progress.step:
+            self.policy.take(torch.load(self.out / BEST_FILE, weights_only=True))
 
     def save(self) -> None:
         folder = self.out / CHECKPOINTS / f"checkpoint-{self.progress.step}"
         folder.mkdir(parents=True, exist_ok=True)
         state = {
-            "weights": self._weights(),
-            "optimizer": self.optimizer.state_dict(),
+            "weights": self.policy.weights(),
+            "optimizer": self.policy.optimizer.state_dict(),
             "progress": asdict(self.progress),
             "random": torch.get_rng_state(),
         }
@@ -326,8 +258,8 @@ class GroupTraining:
         """Go on from a checkpoint: weights, optimiser and history as they were; what is sampled
         from there is new, since llama.cpp's batches depend on timing."""
         state = torch.load(folder / STATE_FILE, weights_only=True)
-        self._load_weights(state["weights"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.policy.take(state["weights"])
+        self.policy.optimizer.load_state_dict(state["optimizer"])
         told = dict(state["progress"])
         history = told.pop("history")
         history["dev"] = [(step, success) for step, success in history["dev"]]

@@ -76,7 +76,7 @@ def write_page(out: Path, result: Mapping[str, Any]) -> Path:
 
 def _facts(result: Mapping[str, Any]) -> Markup:
     shown = {
-        name.replace("_", " "): str(value)
+        name.replace("_", " "): _shown(value)
         for name, value in result.items()
         if isinstance(value, int | float | str | bool)
         and name not in ("recipe_sha256", "base_folder")
@@ -85,6 +85,12 @@ def _facts(result: Mapping[str, Any]) -> Markup:
         element("div", element("dt", name), element("dd", value)) for name, value in shown.items()
     ]
     return element("dl", *pairs, class_="facts")
+
+
+def _shown(value: float | str | bool) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value if isinstance(value, str) else f"{value:.4g}"
 
 
 def plot(title: str, curves: Mapping[str, Curve]) -> Markup:

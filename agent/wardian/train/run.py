@@ -1,6 +1,7 @@
 """One training from its recipe to what it leaves: the model, its measures, its page."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from wardian._version import __version__
 from wardian.train import processes
 from wardian.train.base import MODEL_FOLDER, Base, check_packages, prepare
 from wardian.train.checkpoints import RESULT_FILE, begin, result_of, write_json
-from wardian.train.errors import told
+from wardian.train.errors import TrainingStopped, told
 from wardian.train.from_gguf import METADATA_FILE
 from wardian.train.gguf.convert import hashes
 from wardian.train.measures import Measured, Seen, unseen
@@ -55,6 +56,7 @@ def train(recipe: Recipe, *, fresh: bool = False, seen: Seen = unseen) -> Traine
             base = prepare(recipe)
         done = result_of(out)
         if done is not None:
+            check_stopped(done, out)
             return Trained(
                 out=out, model=out / MODEL_FOLDER, base=base.folder, facts=done, was_done=True
             )
@@ -63,10 +65,24 @@ def train(recipe: Recipe, *, fresh: bool = False, seen: Seen = unseen) -> Traine
         if checkpoint:
             said = f"Going on from {checkpoint.name}."
             seen(Measured(step=0, steps=0, values={}, said=said))
-        model, result = _trained(recipe, base, checkpoint, seen)
+        try:
+            model, result = _trained(recipe, base, checkpoint, seen)
+        except TrainingStopped as reason:
+            about = {"method": str(recipe.method), "base": recipe.base, "stopped": reason.cause}
+            write_page(out, {**about, "recipe": recipe.as_json()})
+            raise
         if not processes.is_first():
             return Trained(out=out, model=out / MODEL_FOLDER, base=base.folder, facts=result)
-        return _finished(recipe, base, model, result)
+        finished = _finished(recipe, base, model, result)
+        check_stopped(finished.facts, out)
+        return finished
+
+
+def check_stopped(facts: Mapping[str, Any], out: Path) -> None:
+    """Raises: TrainingStopped, when it stopped itself and left what had done best."""
+    if "stopped" in facts:
+        kept = f"What did best on dev tasks is in {out / MODEL_FOLDER}."
+        raise TrainingStopped(f"{facts['stopped']} {kept}", facts["remedy"])
 
 
 def _digest(data: str) -> str:

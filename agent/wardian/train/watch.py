@@ -44,7 +44,7 @@ def _entropy(history: History, watch: Watch) -> None:
         raise TrainingStopped(
             f"Entropy has collapsed from {first:.3g} to {now:.3g} per token: the model hardly "
             "tries anything new.",
-            "Take the best checkpoint, or begin anew with a lower training.learning_rate, a "
+            "Begin anew with a lower training.learning_rate, a "
             "higher grpo.clip_high or grpo.kl, or more different tasks.",
         )
 
@@ -55,8 +55,7 @@ def _kl(history: History, watch: Watch) -> None:
         raise TrainingStopped(
             f"The model has moved {mean(recent):.3g} nats per token away from its base, more than "
             f"watch.kl = {watch.kl:g}.",
-            "Take the best checkpoint, or begin anew with a lower training.learning_rate or a "
-            "higher grpo.kl.",
+            "Begin anew with a lower training.learning_rate or a higher grpo.kl.",
         )
 
 

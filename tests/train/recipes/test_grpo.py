@@ -82,14 +82,14 @@ def test_attempts_are_real_runs_that_change_the_weights_and_can_be_gone_on_from(
     with quiet():
         base = prepare(told)
         again = GroupTraining(told, base, load_tasks(told), unseen)
-        before = {name: p.detach().clone() for name, p in again.model.named_parameters()}
+        before = {name: p.detach().clone() for name, p in again.policy.model.named_parameters()}
         again.restore(told_out(told) / CHECKPOINTS / "checkpoint-2")
     assert again.progress.step == 2
     assert again.progress.attempts == 24
-    now = dict(again.model.named_parameters())
+    now = dict(again.policy.model.named_parameters())
     assert all(torch.equal(now[name].detach(), last["weights"][name]) for name in now)
     assert any(not torch.equal(now[name].detach(), before[name]) for name in now)
-    assert len(again.optimizer.state_dict()["state"]) == len(last["optimizer"]["state"])
+    assert len(again.policy.optimizer.state_dict()["state"]) == len(last["optimizer"]["state"])
 
 
 def told_out(told: Recipe) -> Path:
@@ -131,6 +131,19 @@ def test_groups_that_never_differ_stop_the_training(tmp_path: Path) -> None:
     more = {"dev.tasks": 0, "watch.flat_steps": 1, "grpo.tasks": 1, "grpo.attempts": 2}
     with pytest.raises(TrainingStopped, match="no group of attempts differed"):
         train(recipe(tmp_path, **more))
+    assert "no group of attempts differed" in (tmp_path / "out" / "curves.html").read_text()
+    assert not (tmp_path / "out" / "model").exists()
+
+
+def test_a_training_that_stops_itself_leaves_what_did_best_and_says_so_again(
+    tmp_path: Path,
+) -> None:
+    write_tasks(tmp_path / "tasks.jsonl", verifier={"kind": "regex", "pattern": "never said"})
+    more = {"watch.flat_steps": 1, "grpo.tasks": 1, "grpo.attempts": 2}
+    for _ in range(2):
+        with pytest.raises(TrainingStopped, match="What did best on dev tasks is in"):
+            train(recipe(tmp_path, **more))
+    assert (tmp_path / "out" / "model" / "config.json").is_file()
 
 
 @pytest.mark.parametrize("key", ["grpo.split", "dev.suite_split"])
