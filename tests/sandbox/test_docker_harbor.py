@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wardian.evals.checking import done_by
+from wardian.evals.checking import Verdict, check_task, done_by
 from wardian.evals.harbor import built, image_name
 from wardian.evals.loading import load_suite
 from wardian.evals.outcomes import Ending
@@ -40,6 +40,8 @@ def task(
     (folder / "environment" / "n.txt").write_text("40\n2\n")
     (folder / "environment" / "gone.txt").write_text("")
     (folder / "tests" / "test.sh").write_text(TEST)
+    (folder / "solution").mkdir()
+    (folder / "solution" / "solve.sh").write_text("echo $((40 + 2)) > /app/sum.txt; rm gone.txt\n")
     (folder / "tests" / "right.txt").write_text("42\n")
     built(folder, print)
     (found,) = load_suite(folder).tasks
@@ -53,5 +55,6 @@ def test_a_task_is_attempted_in_its_image_and_graded_in_another_container(
     does = [("shell", {"command": "echo 42 > sum.txt; rm gone.txt; ls /tests || echo none"})]
     right = asyncio.run(done_by(task, ScriptedModel([does, "Done."]), staging, sandbox="docker"))
     assert right.ending is Ending.PASSED, right.detail
+    assert asyncio.run(check_task(task, sandbox="docker")).verdict is Verdict.PROVEN
     wrong = asyncio.run(done_by(task, ScriptedModel(["Done."]), staging, sandbox="docker"))
     assert wrong.ending is Ending.WRONG

@@ -5,6 +5,7 @@ without a look satisfy; a reference solution, where there is one, that does not 
 Does not cover: a check that takes a wrong attempt for a right one. Read what passes.
 """
 
+import asyncio
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +18,14 @@ from wardian.errors import ConfigurationError, WardianError
 from wardian.evals.attempting import ONCE, Place, attempted
 from wardian.evals.contents import make_workspace
 from wardian.evals.grading import Check, protected_state, verifier_for
+from wardian.evals.harbor import oracle_of
 from wardian.evals.outcomes import Outcome
 from wardian.evals.suites.catalogue import reference_of
 from wardian.evals.suites.drafts import solved
 from wardian.evals.suites.experts import Expert, Step, expert_model, shell
 from wardian.evals.tasks import Task
 from wardian.events import ModelReplied
+from wardian.rewards.containers import HarborTests
 from wardian.rewards.judge import RubricJudge
 from wardian.rewards.types import Attempt, GradingFailed, Reward
 from wardian.runs import RunStore
@@ -73,6 +76,8 @@ async def check_task(task: Task, *, sandbox: str = "auto") -> Finding:
         if reward.passed:
             why = f"Its check passes when nothing was done but to answer {BLIND_ANSWER}."
             return Finding(task=task, verdict=Verdict.BROKEN, why=why)
+        if (oracle := oracle_of(task)) is not None:
+            return await _by_oracle(task, oracle, folder)
         expert = solution_of(task)
         if expert is None or isinstance(verifier, RubricJudge):
             return Finding(task=task, verdict=Verdict.PLAUSIBLE, why="no reference solution")
@@ -84,6 +89,21 @@ async def check_task(task: Task, *, sandbox: str = "auto") -> Finding:
     if outcome.passed:
         return Finding(task=task, verdict=Verdict.PROVEN)
     why = f"Its reference solution ended as {outcome.ending}: {outcome.detail}"
+    return Finding(task=task, verdict=Verdict.BROKEN, why=why)
+
+
+async def _by_oracle(task: Task, oracle: HarborTests, folder: Path) -> Finding:
+    """Of a Harbor task, whose solution is a script for its own container."""
+    workspace = folder / "oracle"
+    try:
+        workspace.mkdir()
+        await asyncio.to_thread(make_workspace, workspace, task.workspace, task.files)
+        reward = await oracle.grade(said_at_once(task, "", workspace))
+    except (GradingFailed, OSError) as problem:
+        return Finding(task=task, verdict=Verdict.BROKEN, why=str(problem))
+    if reward.passed:
+        return Finding(task=task, verdict=Verdict.PROVEN)
+    why = f"Its solution earns {reward.value:g}: {reward.detail.get('output', '')!s:.300}"
     return Finding(task=task, verdict=Verdict.BROKEN, why=why)
 
 

@@ -24,7 +24,7 @@ from typing import Any, cast
 from wardian.errors import ConfigurationError, StorageError
 from wardian.evals.contents import digest_of_folder, texts_of_folder
 from wardian.evals.tasks import Task
-from wardian.rewards.containers import archive_path
+from wardian.rewards.containers import HarborTests, archive_path
 from wardian.settings import paths
 from wardian.settings.load import UNLIMITED_BUDGETS
 from wardian_sandbox.docker.build import from_dockerfile
@@ -102,6 +102,17 @@ def _seconds(table: Mapping[str, Any], folder: Path) -> float | None:
             f"The Harbor task {folder} has the timeout_sec {said!r:.80}.", "Write seconds."
         )
     return None if said is None else float(said)
+
+
+def oracle_of(task: Task) -> HarborTests | None:
+    """The grader of a Harbor task that runs the task's own `solution/solve.sh` first."""
+    folder = Path(task.source)
+    if not task.verifier or task.verifier[0].get("kind") != "harbor":
+        return None
+    if not (folder / "solution" / "solve.sh").is_file():
+        return None
+    given: dict[str, Any] = {k: v for k, v in task.verifier[0].items() if k != "kind"}
+    return HarborTests(**given, solution=texts_of_folder(folder / "solution"))
 
 
 def unfit(folder: Path, said: Mapping[str, Any]) -> str:

@@ -27,6 +27,7 @@ from wardian_sandbox.docker.problems import DockerError
 
 WORKSPACE = "/.wardian-workspace"
 TESTS = "/tests"
+SOLUTION = "/solution"
 LOGS = "/logs/verifier"
 MAX_OUTPUT_CHARS = 2_000
 MAX_REWARD_BYTES = 1 << 20
@@ -42,6 +43,9 @@ find "$WORKDIR" -mindepth 1 -delete
 cp -a {workspace}/. "$WORKDIR"/
 rm -rf {workspace}
 cd "$WORKDIR"
+if [ -e {solution}/solve.sh ]; then
+    timeout -k 5 "$SECONDS_LEFT" bash {solution}/solve.sh > {logs}/solution.txt 2>&1 || true
+fi
 exec timeout -k 5 "$SECONDS_LEFT" bash {tests}/test.sh > {logs}/output.txt 2>&1
 """
 
@@ -61,6 +65,8 @@ class HarborTests:
     """Where the image's own files of the task are, and where the tests look for them"""
     seconds: float = 600.0
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    solution: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Path below `/solution` → text; its `solve.sh` is run first: to try the task itself"""
 
     @property
     def version(self) -> str:
@@ -109,7 +115,7 @@ class HarborTests:
                 put_archive(engine, container, archive)
             await engine.ask("POST", f"/containers/{container}/start")
             waited = await engine.ask(
-                "POST", f"/containers/{container}/wait", seconds=self.seconds + GRACE_SECONDS
+                "POST", f"/containers/{container}/wait", seconds=2 * self.seconds + GRACE_SECONDS
             )
             logs = engine.read(archive_path(container, LOGS))
             return int(waited.get("StatusCode", -1)), unpacked(logs)
@@ -120,7 +126,7 @@ class HarborTests:
         """The body of `POST /containers/create`."""
         given = {**self.environment, "WORKDIR": self.workdir}
         given["SECONDS_LEFT"] = f"{self.seconds:g}"
-        script = SCRIPT.format(workspace=WORKSPACE, tests=TESTS, logs=LOGS)
+        script = SCRIPT.format(workspace=WORKSPACE, tests=TESTS, logs=LOGS, solution=SOLUTION)
         return {
             "Image": self.image,
             "User": "0:0",
@@ -147,9 +153,11 @@ class HarborTests:
                 info = tarfile.TarInfo(folder.lstrip("/"))
                 info.type, info.mode = tarfile.DIRTYPE, 0o777
                 archive.addfile(info)
-            for path, text in self.files.items():
+            below_tests = {f"{TESTS}/{path}": text for path, text in self.files.items()}
+            solution = {f"{SOLUTION}/{path}": text for path, text in self.solution.items()}
+            for path, text in {**below_tests, **solution}.items():
                 content = text.encode()
-                info = tarfile.TarInfo(f"{TESTS}/{path}".lstrip("/"))
+                info = tarfile.TarInfo(path.lstrip("/"))
                 info.size, info.mode = len(content), 0o755
                 archive.addfile(info, io.BytesIO(content))
         return made.getvalue()
