@@ -64,11 +64,8 @@ def test_tags_and_labels_outlive_the_index(
     "arguments",
     [
         ["tag", "last", "--add", "two words"],
-        ["tag", "last", "--add", "a", "--remove", "a"],
         ["label", "last", "reward=much"],
-        ["label", "last", "novalue"],
         ["list", "--status", "finished"],
-        ["list", "--label", "=x"],
         ["gc", "--older-than", "long"],
         ["verify"],
     ],

@@ -240,14 +240,14 @@ def _used(folder: Path) -> set[str] | None:
             return None
         if not isinstance(record["data"], dict):
             return None
-        if record["kind"] == "header" and is_newer(record["data"]):
+        data = cast("dict[str, object]", record["data"])
+        if record["kind"] == "header" and is_newer(data):
             return None
         if record["kind"] == "workspace_saved":
-            state = cast("dict[str, object]", record["data"]).get("state")
-            if not isinstance(state, int):
+            if not isinstance(state := data.get("state"), int):
                 return None
             last = max(last, state)
-        used |= {f"{BLOBS_NAME}/{digest}" for digest in _blobs(record["data"])}
+        used |= {f"{BLOBS_NAME}/{digest}" for digest in _blobs(data)}
     try:
         for number in range(last + 1):
             name = f"{STATES_NAME}/{number:06}.json"
