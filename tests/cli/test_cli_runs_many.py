@@ -64,11 +64,8 @@ def test_tags_and_labels_outlive_the_index(
     "arguments",
     [
         ["tag", "last", "--add", "two words"],
-        ["tag", "last", "--add", "a", "--remove", "a"],
         ["label", "last", "reward=much"],
-        ["label", "last", "novalue"],
         ["list", "--status", "finished"],
-        ["list", "--label", "=x"],
         ["gc", "--older-than", "long"],
         ["verify"],
     ],
@@ -107,7 +104,7 @@ def test_what_cannot_be_checked_is_named_and_damage_is_found(
 ) -> None:
     sound = agent("runs", "verify", "last")
     assert sound.returncode == 0
-    assert "1 cannot be checked: no tokens" in sound.stdout
+    assert "1 cannot be checked: neither" in sound.stdout
     path = RunStore(Path(environment["WARDIAN_HOME"]) / "runs").path(runs[0])
     path.write_bytes(path.read_bytes().replace(b"first", b"thirst"))
     damaged = agent("runs", "verify", "--all", "--json")

@@ -14,6 +14,7 @@ from tests.runs.conftest import House
 from wardian import tool
 from wardian.events import Labelled, Rated, Tagged
 from wardian.reruns.forking import annotate
+from wardian.runs.encode import line
 from wardian.runs.filters import Filters, Rating
 from wardian.runs.search import VERSION, Hit, SearchIndex, find_runs
 from wardian.runs.words import Words
@@ -185,13 +186,18 @@ def test_each_filter_lets_through_what_it_names(root: Path, house: House) -> Non
     annotate(house.store, second, Labelled(name="reward", value="0.5"))
     annotate(house.store, third, Rated(step=1, good=False))
     plain = house.run(["nothing"]).run_id
+    for step, value in ((0, b"0.2"), (0, b"0.9"), (1, b"0.1")):
+        data = b'{"step":%d,"value":%b,"source":"v","version":"1"}' % (step, value)
+        with house.store.path(third).open("ab") as log:
+            log.write(line(99, "2026", 1.0, "rewarded", data))
     expected: list[tuple[Filters, list[str]]] = [
         (Filters(), [plain, third, second, first]),
         (Filters(tags=("a",)), [first]),
         (Filters(tags=("a", "b")), []),
         (Filters(labels={"topic": None}), [second]),
         (Filters(labels={"topic": "y"}), []),
-        (Filters(min_reward=0.5), [second]),
+        (Filters(min_reward=0.5), [third, second]),
+        (Filters(min_reward=0.4, max_reward=0.6), [second]),
         (Filters(max_reward=0.4), []),
         (Filters(rated=Rating.BAD), [third]),
         (Filters(tools=("look",)), [third, second, first]),

@@ -101,6 +101,8 @@ def test_what_a_fork_goes_on_from_stays_with_it(house: House) -> None:
         going(plan(house.store.root, filters=Filters(tools=("write_file",)), marked=True)) == set()
     )
     both = plan(house.store.root, filters=EVERY, marked=True)
+    assert both.leftovers == []
+    assert plan(house.store.root, filters=Filters()).leftovers == []
     assert going(both) == {first, child}
 
 

@@ -5,7 +5,8 @@ import sys
 import time
 from dataclasses import replace
 from importlib import import_module
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -64,10 +65,7 @@ def gc(
         rows = [{"path": str(one.path), "bytes": one.size, "why": one.why} for one in going]
         print_json({"going": rows, "stay": dict(sweep.stay), "applied": apply, "freed": freed})
         return ExitCode.DONE
-    table = [
-        (one.path.relative_to(known.root).as_posix(), f"{one.size:,}", one.why) for one in going
-    ]
-    print_table(("RUN OR FILE", "BYTES", "WHY"), table, "Nothing can go.")
+    print_table(("RUN", "PART", "BYTES", "WHY"), _rows(known.root, going), "Nothing can go.")
     for reason, count in sorted(sweep.stay.items()):
         write(sys.stderr, f"{counted(count, 'run')} more would stay: {reason}\n")
     if apply:
@@ -75,6 +73,22 @@ def gc(
     elif going:
         write(sys.stderr, f"--apply removes this and frees {sweep.size:,} bytes\n")
     return ExitCode.DONE
+
+
+def _rows(root: Path, going: list[Any]) -> list[tuple[str, ...]]:
+    """A line for each run that goes, one for all that goes of a run that stays."""
+    parts: dict[tuple[str, str], list[Any]] = {}
+    rows: list[tuple[str, ...]] = []
+    for one in going:
+        run_id, *inside = one.path.relative_to(root).parts
+        if inside:
+            parts.setdefault((run_id, one.why), []).append(one)
+        else:
+            rows.append((run_id, "all", f"{one.size:,}", one.why))
+    return rows + [
+        (run_id, counted(len(files), "file"), f"{sum(one.size for one in files):,}", why)
+        for (run_id, why), files in parts.items()
+    ]
 
 
 def _moment(age: str) -> int | None:

@@ -23,6 +23,7 @@ KINDS = frozenset(
         "tagged",
         "labelled",
         "rated",
+        "rewarded",
     }
 )
 """Those that say something of it"""
@@ -55,7 +56,7 @@ class RunFacts(NamedTuple):
 
     @property
     def reward(self) -> float | None:
-        """None where none is recorded."""
+        """What a verifier or the user said last of the whole run; None where nobody did."""
         try:
             value = float(self.labels.get(REWARD, ""))
         except ValueError:

@@ -38,7 +38,7 @@ class Filters:
     """It began before then"""
     rated: Rating | None = None
     min_reward: float | None = None
-    """Its label `reward` is that much or more"""
+    """What a verifier or the label `reward` said last of it is that much or more"""
     max_reward: float | None = None
     min_steps: int = 0
     max_steps: int | None = None

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
@@ -228,7 +229,7 @@ def _unreferenced(root: Path, run_ids: Iterable[str]) -> Iterator[Going]:
 
 
 def _used(folder: Path) -> set[str] | None:
-    """The contents and states that the run refers to; None where that cannot be told."""
+    """What its records and states refer to, and the states; None where that cannot be told."""
     used: set[str] = set()
     last = -1
     for raw in (folder / LOG_NAME).read_bytes().split(b"\n"):
@@ -240,20 +241,23 @@ def _used(folder: Path) -> set[str] | None:
             return None
         if not isinstance(record["data"], dict):
             return None
-        if record["kind"] == "header" and is_newer(record["data"]):
+        data = cast("dict[str, object]", record["data"])
+        if record["kind"] == "header" and is_newer(data):
             return None
         if record["kind"] == "workspace_saved":
-            state = cast("dict[str, object]", record["data"]).get("state")
-            if not isinstance(state, int):
+            if not isinstance(state := data.get("state"), int):
                 return None
             last = max(last, state)
-        used |= {f"{BLOBS_NAME}/{digest}" for digest in _blobs(record["data"])}
+        used |= {f"{BLOBS_NAME}/{digest}" for digest in _blobs(data)}
     try:
-        for number in range(last + 1):
+        # Each is the difference from the one before, and a fork's first has no record of its own.
+        for number in count():
             name = f"{STATES_NAME}/{number:06}.json"
+            if number > last and not (folder / name).exists():
+                break
             put: dict[str, list[Any]] = json.loads((folder / name).read_bytes())["put"]
             used |= {name, *(f"{FILES_NAME}/{kept[-1]}" for kept in put.values())}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
     return used
 

@@ -48,18 +48,26 @@ def store(tmp_path: Path) -> RunStore:
     return RunStore(tmp_path / "runs")
 
 
-@pytest.fixture
-def recorded(store: RunStore, tmp_path: Path) -> Path:
-    """A run of two replies by a copy of the built-in model; gives the model's file."""
-    path = tmp_path / "model.gguf"
-    shutil.copyfile(TINY_PATH, path)
-    workspace = tmp_path / "w"
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a copy of the built-in model, and a run of two replies by it."""
+    place = tmp_path_factory.mktemp("once")
+    shutil.copyfile(TINY_PATH, place / "model.gguf")
+    workspace = place / "w"
     workspace.mkdir()
     (workspace / "a.txt").write_text("1\n2\n3\n")
-    model = LlamaModel(path, name=f"gguf:{path}")
-    done = Agent(model, workspace=workspace, store=store).run_sync(PROMPT)
+    model = LlamaModel(place / "model.gguf", name="gguf:model")
+    done = Agent(model, workspace=workspace, store=RunStore(place / "runs")).run_sync(PROMPT)
     assert done.steps == 2
-    return path
+    return place
+
+
+@pytest.fixture
+def recorded(store: RunStore, once: Path, tmp_path: Path) -> Path:
+    """That run in the store; gives the model's file, whose place the record names."""
+    shutil.copytree(once / "runs", store.root)
+    shutil.copytree(once / "w", tmp_path / "w")
+    return once / "model.gguf"
 
 
 def altered(store: RunStore, change: Callable[[dict[str, Any]], object], reply: int = 1) -> None:
@@ -187,13 +195,14 @@ def test_the_first_id_that_differs_is_named_with_both_texts(
 
 
 def test_another_file_is_never_compared_with(store: RunStore, recorded: Path) -> None:
-    with recorded.open("ab") as file:
-        file.write(b"\0")
+    whole = recorded.read_bytes()
+    recorded.write_bytes(whole + b"\0")
     changed = verified(store)
     assert (changed.is_sound, changed.checked, changed.replies) == (True, 0, 2)
     assert "has changed" in next(iter(changed.unchecked))
     recorded.unlink()
     gone = verified(store)
+    recorded.write_bytes(whole)
     assert (gone.checked, gone.drift) == (0, [])
     assert "is gone" in next(iter(gone.unchecked))
 
