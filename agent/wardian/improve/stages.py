@@ -186,7 +186,11 @@ class Round:
             note = {"verdict": f"put in service by the circle {self.diary.id}", "at": now_utc()}
             self.places.registry.note(self.candidate, "promotions", note)
         now = candidate if is_better else self.present
-        return {"model": now, "is_better": is_better, "in_service": self.plan.promotes}, 0
+        return {
+            "model": now,
+            "is_better": is_better,
+            "in_service": is_better and self.plan.promotes,
+        }, 0
 
     def _chosen(self, suite: Suite) -> Suite:
         """Other tasks each round, the same each time it is asked."""

@@ -24,8 +24,10 @@ def make_model() -> Callable[..., Path]:
     """`make_model(folder, config_class, pattern=None, **config)`: see support/small_models.py."""
 
     def make(folder: Path, name: str, pattern: str | None = None, **config: Any) -> Path:
+        import torch
         import transformers
 
+        torch.set_num_threads(1)  # the models are smaller than what threads wait for each other
         transformers.utils.logging.disable_progress_bar()
         kind: Any = getattr(transformers, name)
         made: Path = small_models.make_model(folder, kind(**small_models.SHAPE, **config), pattern)

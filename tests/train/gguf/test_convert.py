@@ -60,7 +60,7 @@ def test_each_architecture_computes_the_same_in_llama_cpp(
     assert str(folder / "model.safetensors") in done.sources
 
 
-@pytest.mark.parametrize("quantisation", ["F16", "BF16", "Q8_0", "Q4_K_M"])
+@pytest.mark.parametrize("quantisation", ["BF16", "Q8_0", "Q4_K_M"])
 def test_each_quantisation_is_named_in_the_file_and_near_its_source(
     quantisation: str, tmp_path: Path, qwen3: Path
 ) -> None:
@@ -70,22 +70,19 @@ def test_each_quantisation_is_named_in_the_file_and_near_its_source(
     assert [path.name for path in tmp_path.iterdir()] == ["made.gguf"]
 
 
-def test_the_template_arrives_without_the_marks_that_only_training_reads(
+def test_keys_and_template_are_carried_without_the_marks_that_only_training_reads(
     tmp_path: Path, qwen3: Path
 ) -> None:
-    template = read_header(convert(qwen3, tmp_path / "made.gguf").path).template
-    assert template is not None
-    assert "{% generation" not in template
-    assert "message.content" in template
-
-
-def test_keys_beside_the_weights_are_carried(tmp_path: Path, qwen3: Path) -> None:
     folder = shutil.copytree(qwen3, tmp_path / "source")
     kept = {"wardian.tools_in_prompt": False, "general.name": "old"}
     (folder / "gguf.json").write_text(json.dumps(kept))
-    values = read_header(convert(folder, tmp_path / "made.gguf", name="new").path).values
-    assert values["wardian.tools_in_prompt"] is False
-    assert values["general.name"] == "new"
+    header = read_header(convert(folder, tmp_path / "made.gguf", name="new").path)
+    assert header.quantisation == "F16"
+    assert header.values["wardian.tools_in_prompt"] is False
+    assert header.values["general.name"] == "new"
+    assert header.template is not None
+    assert "{% generation" not in header.template
+    assert "message.content" in header.template
 
 
 def _lora(base: Path, folder: Path, **options: Any) -> Path:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardian.errors import ModelError
-from wardian.models.llamacpp.load import LlamaLog, physical_cores
+from wardian.models.llamacpp.load import SMALL_FILE_BYTES, LlamaLog, physical_cores
 from wardian.train.gguf.processes import run_child
 
 _F32 = 0
@@ -71,7 +71,8 @@ def main(asked: str, answer: str) -> None:
     if not model:
         raise ModelError(log.reason())
     longest = max((len(ids) for ids in prompts), default=1)
-    context = _context(api, model, longest, log)
+    is_small = Path(question["model"]).stat().st_size <= SMALL_FILE_BYTES
+    context = _context(api, model, longest, 1 if is_small else physical_cores(), log)
     if question["adapter"]:
         _put_on(api, model, context, question["adapter"], log)
     vocab = api.llama_model_get_vocab(model)
@@ -85,12 +86,12 @@ def main(asked: str, answer: str) -> None:
     np.savez(answer, **arrays)
 
 
-def _context(api: Any, model: Any, longest: int, log: LlamaLog) -> Any:
+def _context(api: Any, model: Any, longest: int, threads: int, log: LlamaLog) -> Any:
     params = api.llama_context_default_params()
     params.n_ctx = params.n_batch = params.n_ubatch = longest + _SPARE
     params.type_k = params.type_v = _F32
     params.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_DISABLED
-    params.n_threads = params.n_threads_batch = physical_cores()
+    params.n_threads = params.n_threads_batch = threads
     context = api.llama_init_from_model(model, params)
     if not context:
         raise ModelError(log.reason())
