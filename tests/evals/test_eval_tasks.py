@@ -161,3 +161,13 @@ def test_no_path_that_is_let_through_leads_out(path: str) -> None:
     if not fault_of_path(path):
         assert (Path("/w") / path).is_relative_to("/w")
         assert ".." not in Path(path).parts
+
+
+def test_a_folder_with_a_built_in_name_is_meant_only_as_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "core").mkdir()
+    (tmp_path / "core/mine.jsonl").write_text('{"id": "a/1", "prompt": "x"}\n')
+    assert "a/1" not in {task.id for task in load_suite("core", split="dev").tasks}
+    assert [task.id for task in load_suite("./core").tasks] == ["a/1"]

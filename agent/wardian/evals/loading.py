@@ -23,12 +23,12 @@ MAX_TASKS = 100_000
 def load_suite(
     name_or_path: str | Path, split: str | None = None, family: str | None = None
 ) -> Suite:
-    """A built-in suite by its name, or the one at a path. A path that exists stands before a name.
+    """A built-in suite by its name, or the one at a path; `./core` is a path whatever is built in.
 
     Raises: ConfigurationError.
     """
     path = Path(name_or_path).expanduser()
-    if path.exists():
+    if name_or_path not in GENERATORS and path.exists():
         suite = replace(_read(path), source=str(path.absolute()))
     else:
         suite = replace(_by_name(str(name_or_path), split), source=str(name_or_path))
