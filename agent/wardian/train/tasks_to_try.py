@@ -88,7 +88,9 @@ def _of_data(path: Path) -> tuple[Task, ...]:
     """The tasks that the rows name. Raises: ConfigurationError where their suite has changed."""
     suites: dict[str, dict[str, Task]] = {}
     found: dict[str, Task] = {}
-    for row in Dataset.open(path).rows(PromptRow):
+    dataset = Dataset.open(path)
+    dataset.check_unchanged()
+    for row in dataset.rows(PromptRow):
         if row.suite not in suites:
             suites[row.suite] = _unchanged(row, path)
         task = suites[row.suite][row.task]
