@@ -128,8 +128,9 @@ class PerformingAgent(ConfiguredAgent[T]):
         """
         if not isinstance(self.model, Startable):
             return await self._choose_sandbox()
+        loading = asyncio.create_task(self.model.start())
         choice, _, _ = await asyncio.gather(
-            self._choose_sandbox(), self.model.start(), asyncio.to_thread(import_validation)
+            self._choose_sandbox(), loading, _import_during(loading)
         )
         return choice
 
@@ -226,3 +227,9 @@ class PerformingAgent(ConfiguredAgent[T]):
             flow=run.labels.state,
             messages=run.conversation.closed(),
         )
+
+
+async def _import_during(loading: asyncio.Task[None]) -> None:
+    """What the first call needs, while a model loads; a server is there at once."""
+    if not loading.done():
+        await asyncio.to_thread(import_validation)
