@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from wardian.data import Choice, Dataset, Goal, build
+from wardian.data.rows import TokenRow
 from wardian.events import (
     CallFinished,
     ModelReplied,
@@ -239,3 +240,11 @@ def tiny_shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
     prompts = ["What is 17 * 23?", "How many lines are in notes.txt?"]
     asyncio.run(attempts_of_tiny(store, workspace, prompts, 4))
     return Shelf(store=store, folder=folder, ids=store.ids())
+
+
+def tokens(dataset: Dataset) -> list[TokenRow]:
+    return list(dataset.rows(TokenRow))
+
+
+def left_out(dataset: Dataset) -> dict[str, int]:
+    return {reason: left["count"] for reason, left in dataset.card["left_out"].items()}
