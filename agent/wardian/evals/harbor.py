@@ -18,7 +18,7 @@ import tarfile
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from wardian.errors import ConfigurationError, StorageError
@@ -223,15 +223,19 @@ def keep(engine: Engine, image: str) -> Path:
 
 
 def unpack(archive: bytes, folder: Path) -> None:
-    """The content of the archive's one folder. Links that lead out are left out."""
+    """The files of the archive's one folder. Links and special files are left out."""
     with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
         for info in opened:
-            inside = info.name.partition("/")[2]
-            if inside:
-                try:
-                    opened.extract(info.replace(name=inside), folder, filter="data")
-                except tarfile.FilterError:
-                    continue
+            inside = PurePosixPath(info.name.partition("/")[2])
+            if not inside.parts or inside.is_absolute() or ".." in inside.parts:
+                continue
+            target = folder / inside
+            if info.isdir():
+                target.mkdir(parents=True, exist_ok=True)
+            elif info.isreg() and (content := opened.extractfile(info)):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content.read())
+                target.chmod(0o755 if info.mode & 0o100 else 0o644)
 
 
 def _part(table: Mapping[str, Any], key: str) -> dict[str, Any]:
