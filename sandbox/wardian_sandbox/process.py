@@ -3,7 +3,12 @@
 import asyncio
 import os
 import subprocess
+from contextlib import suppress
+from pathlib import Path
 from typing import Protocol
+
+INSIDE_SECONDS = 5.0
+"""For what was inside to be gone after it; longer only where the kernel cannot end a process."""
 
 
 class BoxProcess(Protocol):
@@ -29,12 +34,16 @@ class Process:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
+        self._inside: list[int] = []
+        """pidfds: the kernel ends a namespace a moment after the process that made it."""
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     def kill(self) -> None:
+        if not self.has_ended:
+            self._inside += _children(self._process.pid)
         self._process.kill()
 
     @property
@@ -42,23 +51,19 @@ class Process:
         return self._process.poll() is not None
 
     async def ended(self) -> None:
-        """Wait until it is gone."""
-        if self._process.poll() is not None:
-            return
-        loop = asyncio.get_running_loop()
-        done = asyncio.Event()
-        try:
-            watch = os.pidfd_open(self._process.pid)
-        except (OSError, AttributeError):  # an old kernel, or no Linux
-            await asyncio.to_thread(self._process.wait)
-            return
-        try:
-            loop.add_reader(watch, done.set)
-            await done.wait()
-        finally:
-            loop.remove_reader(watch)
-            os.close(watch)
-        self._process.wait()
+        """Wait until it is gone, with all that was in it."""
+        if not self.has_ended:
+            try:
+                watch = os.pidfd_open(self._process.pid)
+            except (OSError, AttributeError):  # an old kernel, or no Linux
+                await asyncio.to_thread(self._process.wait)
+            else:
+                await _end_of(watch)
+                self._process.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(INSIDE_SECONDS):
+                while self._inside:
+                    await _end_of(self._inside.pop())
 
     async def cause(self) -> str:
         return ""
@@ -71,3 +76,26 @@ class Process:
     def release(self) -> None:
         if self._process.stderr is not None:
             self._process.stderr.close()
+        while self._inside:
+            os.close(self._inside.pop())
+
+
+def _children(pid: int) -> list[int]:
+    """pidfds of what a process started; in a box that is its first, and all others end with it."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [os.pidfd_open(int(child)) for child in children]
+    except (OSError, AttributeError):  # a kernel that has neither the list nor pidfds
+        return []
+
+
+async def _end_of(process: int) -> None:
+    """Wait until the process of a pidfd is gone, and close it."""
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+    try:
+        loop.add_reader(process, done.set)
+        await done.wait()
+    finally:
+        loop.remove_reader(process)
+        os.close(process)
