@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from wardian.evals.plots import Series, Spot, dots, lines, stacks
+from wardian.evals.report import scaling_words
 from wardian.viewing.markup import Markup, element
 from wardian.viewing.style import STYLE
 
@@ -93,7 +94,7 @@ def _facts(report: Json) -> Iterator[Markup]:
     yield _fact("digest", str(suite["digest"])[:12])
     yield _fact("attempts", f"{report['attempts']} each")
     if scaling:
-        yield _fact("samples", f"{scaling['samples']}, chosen by {scaling['select']}")
+        yield _fact("an attempt is", scaling_words(scaling))
     yield _fact("done", f"{report['done']} of {report['planned']}")
     yield _fact("seed", "none" if report["seed"] is None else str(report["seed"]))
     yield _fact("Wardian", str(report["wardian_version"]))
