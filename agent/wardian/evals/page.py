@@ -38,7 +38,7 @@ rect[class^="k-"] { fill: var(--c); }
 table.figures { margin: .4rem 0 1rem; } table.figures td, table.figures th { padding: .25rem .9rem
   .25rem 0; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 table.figures td:first-child, table.figures th:first-child { text-align: left; }
-table.figures td.words { text-align: left; white-space: normal; }
+table.figures .words { text-align: left; white-space: normal; }
 td.cell { --share: 0; background: color-mix(in srgb, var(--good) calc(var(--share) * 45%), #0000); }
 .wide { overflow-x: auto; }
 """
