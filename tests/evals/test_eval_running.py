@@ -1,6 +1,7 @@
 """Evaluations with real runs: what is asked, what is graded, what is kept, and what goes on."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from wardian.errors import (
 from wardian.evals.attempting import Scaling
 from wardian.evals.evaluate import evaluate
 from wardian.evals.outcomes import Ending
+from wardian.evals.report import report
 from wardian.evals.storing import LOG_NAME, EvaluationStore
 from wardian.events import Rewarded, RunStarted
+from wardian.models.function import FunctionModel
+from wardian.rewards.judge import Rubric, RubricJudge
 from wardian.runs import RunStore
 from wardian.types import Request
 from wardian_policies.types import Budgets
@@ -198,6 +202,28 @@ def test_samples_are_voted_on_and_count_as_one_attempt(
     assert len(store.ids()) == 3
     events = store.load(one.run_id).events
     assert [event.value for event in events if isinstance(event, Rewarded)] == [1.0]
+
+
+def test_an_attempt_with_rounds_of_criticism_is_graded_by_the_task_alone(
+    agent_of: AgentOf, evaluations: EvaluationStore, store: RunStore
+) -> None:
+    marks = iter([0, 1])
+
+    def critic(_: Request) -> str:
+        named = {"name": "sure", "met": next(marks), "why": "It is no number."}
+        return json.dumps({"criteria": [named]})
+
+    judge = RubricJudge(model=FunctionModel(critic), rubric=Rubric.parse("- sure: it is a number"))
+    scaling = Scaling(rounds=2, judge=judge)
+    agent = agent_of(Counting("many", "42"))
+    found = asyncio.run(
+        evaluate(a_suite(a_task()), [agent], scaling=scaling, evaluations=evaluations)
+    )
+    (one,) = found.outcomes
+    assert (one.passed, one.steps) == (True, 2)
+    assert report(found)["scaling"] == {"rounds": 2}
+    said = [e for run in store.ids() for e in store.load(run).events if isinstance(e, Rewarded)]
+    assert [(event.source, event.value) for event in said] == [("number", 1.0)]
 
 
 def test_seeds_count_up_with_attempts_and_local_models_are_sampled(

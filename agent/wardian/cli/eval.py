@@ -16,6 +16,7 @@ from wardian.cli.run_options import (
     Plain,
     PolicyName,
     Quiet,
+    Refine,
     RubricFile,
     SandboxName,
     Select,
@@ -78,6 +79,7 @@ def run(
         int, typer.Option(min=1, max=1024, metavar="N", help="Runs an attempt, one is chosen.")
     ] = 1,
     select: SelectBy = Select.VOTE,
+    refine: Refine = 0,
     rubric: RubricFile = None,
     critic: CriticName = None,
     base_url: Url = None,
@@ -130,6 +132,7 @@ def run(
             tasks=tuple(task or ()),
             samples=samples,
             select=select.value,
+            rounds=refine,
             rubric=str(rubric) if rubric else None,
             critic=critic,
             base_url=base_url,

@@ -8,6 +8,7 @@ from wardian.cli.closing import counted
 from wardian.cli.listing import print_table
 from wardian.cli.sanitise import one_line, visible
 from wardian.cli.terminal import Terminal, write
+from wardian.evals.report import scaling_words
 
 NAME_CHARS = 40
 LISTED = 10
@@ -25,7 +26,7 @@ def print_report(report: Json, screen: Terminal, *, tasks: bool = False) -> None
         f"evaluation {report['id']}",
     ]
     if scaling := report["scaling"]:
-        said.insert(3, f"{scaling['samples']} samples chosen by {scaling['select']}")
+        said.insert(3, scaling_words(scaling))
     say(screen.text(" · ", ", ").join(said))
     _models(report, screen)
     _endings(report["models"])

@@ -66,6 +66,8 @@ class Wanted:
     max_seconds: float | None
     max_cost_usd: float | None
     """Of all attempts together; the other limits are of each"""
+    rounds: int = 0
+    """Of criticism"""
 
     def flags(self, model: str | None) -> dict[str, Any]:
         """As settings take them."""
@@ -254,15 +256,17 @@ def agent_of(settings: Settings) -> Agent[Any]:
 
 
 def scaling_of(wanted: Wanted, agents: dict[str, Agent[Any]]) -> Scaling:
-    """How one of several samples is chosen. Raises: UsageError, ConfigurationError."""
+    """How one of several runs is chosen. Raises: UsageError, ConfigurationError."""
+    if wanted.samples > 1 and wanted.rounds:
+        raise UsageError("Samples and rounds of criticism cannot go together.", "Choose one.")
     judge = None
-    if wanted.samples > 1 and wanted.select == Select.JUDGE:
+    if wanted.rounds or (wanted.samples > 1 and wanted.select == Select.JUDGE):
         if not wanted.critic and len(agents) > 1:
             raise UsageError("Models cannot each judge themselves.", "Name one with --critic.")
         text = GENERAL_RUBRIC if wanted.rubric is None else read_file(Path(wanted.rubric))
         critic = resolve_model(wanted.critic or next(iter(agents)))
         judge = RubricJudge(model=critic, rubric=Rubric.parse(text))
-    return Scaling(samples=wanted.samples, select=wanted.select, judge=judge)
+    return Scaling(samples=wanted.samples, select=wanted.select, rounds=wanted.rounds, judge=judge)
 
 
 def incomplete(found: Evaluation) -> list[str]:

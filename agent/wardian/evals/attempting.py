@@ -19,7 +19,7 @@ from wardian.evals.grading import Check, fault_of, protected_state
 from wardian.evals.made import Made, of_group, of_log, of_run
 from wardian.evals.outcomes import Ending, Outcome
 from wardian.evals.tasks import Task
-from wardian.events import Rewarded, RunFinished
+from wardian.events import RunFinished
 from wardian.privacy import Session
 from wardian.reruns.forking import annotate
 from wardian.rewards.judge import RubricJudge
@@ -27,6 +27,7 @@ from wardian.rewards.steps import StepRewards
 from wardian.rewards.types import Attempt, GradingFailed, Reward, Verifier
 from wardian.runs import RunStore
 from wardian.scale.best_of import best_of
+from wardian.scale.refine import refine
 from wardian.scale.vote import plain, same_maths, same_text, vote
 from wardian.types import Stop
 from wardian.types import Task as Asked
@@ -49,15 +50,26 @@ MAX_DETAIL_CHARS = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scaling:
-    """More than one run an attempt, of which one is chosen."""
+    """More than one run an attempt, of which one is chosen: samples, or rounds of criticism."""
 
     samples: int = 1
     select: str = "vote"
     """vote, maths, steps, or judge"""
+    rounds: int = 0
+    """Of criticism"""
     judge: RubricJudge | None = None
-    """Who chooses, with `judge`"""
+    """Who chooses, with `judge`, or criticises"""
+
+    def __post_init__(self) -> None:
+        assert not self.rounds or (self.judge and self.samples == 1)
+
+    @property
+    def is_plain(self) -> bool:
+        return self.samples == 1 and not self.rounds
 
     def as_json(self) -> dict[str, Any]:
+        if self.rounds:
+            return {"rounds": self.rounds}
         return {"samples": self.samples, "select": self.select} if self.samples > 1 else {}
 
 
@@ -96,10 +108,10 @@ async def attempted(
     one = configured(agent, place, seed)
     began = time.monotonic()
     try:
-        if scaling.samples > 1:
-            made = await _scaled(one, task, scaling, seed)
-        else:
+        if scaling.is_plain:
             made = await _plain(one, task, place.run_id, within)
+        else:
+            made = await _scaled(one, task, scaling, seed)
     except ContextOverflow as problem:
         made = of_log(one.store, place.run_id, problem, time.monotonic() - began)
         return outcome_of(place, made, Ending.CONTEXT, 0.0, str(problem))
@@ -226,27 +238,25 @@ async def _plain(agent: Agent[Any], task: Task, run_id: str, within: Ledger | No
 
 
 async def _scaled(agent: Agent[Any], task: Task, scaling: Scaling, seed: int | None) -> Made:
+    """What chose among the runs is not noted as their reward: the task's own grade is."""
     began = time.monotonic()
     asked = Asked(prompt=task.prompt)
+    if scaling.rounds:
+        assert scaling.judge is not None
+        refined = await refine(agent, asked, scaling.rounds, scaling.judge, notes=False)
+        return of_group(agent.store, refined.group, refined.best, time.monotonic() - began)
     if scaling.select in ("vote", "maths"):
         same = same_maths if scaling.select == "maths" else same_text
         chosen = await vote(agent, asked, scaling.samples, same=same, seed=seed)
     else:
         verifier: Verifier = scaling.judge or StepRewards()
-        chosen = await best_of(agent, asked, scaling.samples, verifier, seed=seed)
-    return of_group(agent.store, chosen, time.monotonic() - began)
+        chosen = await best_of(agent, asked, scaling.samples, verifier, seed=seed, notes=False)
+    return of_group(agent.store, chosen.group, chosen.winner, time.monotonic() - began)
 
 
 def _note(store: RunStore | None, made: Made, reward: Reward) -> None:
     """Into the run's log, once. Raises: StorageError."""
-    event = Rewarded(
-        step=0,
-        value=reward.value,
-        source=reward.source,
-        version=reward.version,
-        detail=reward.detail,
-        suspicions=reward.suspicions,
-    )
+    event = reward.event()
     if store and made.run_id and event not in made.events:
         annotate(store, made.run_id, event)
 

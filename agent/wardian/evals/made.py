@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from wardian.errors import RunNotFound, StorageError
 from wardian.events import Recorded, RunFinished
 from wardian.runs import RunStore
-from wardian.scale.vote import Chosen
+from wardian.scale.attempts import Candidate, Group
 from wardian.types import Stop
 
 
@@ -44,14 +44,16 @@ def of_run(finished: RunFinished, run_id: str, events: Sequence[Recorded]) -> Ma
     )
 
 
-def of_group(store: RunStore | None, chosen: Chosen, seconds: float) -> Made:
+def of_group(
+    store: RunStore | None, group: Group, winner: Candidate | None, seconds: float
+) -> Made:
     """From the chosen run of several, with what all of them took."""
-    candidates = [chosen.winner] if chosen.winner else chosen.group.candidates
+    candidates = [winner] if winner else group.candidates
     one = next(candidate for candidate in candidates if candidate.result is not None)
     assert one.result is not None
     assert store is not None
-    used = chosen.group.ledger.used
-    results = [each.result for each in chosen.group.candidates if each.result is not None]
+    used = group.ledger.used
+    results = [each.result for each in group.candidates if each.result is not None]
     costs = [each.usage.cost_usd for each in results if each.usage.cost_usd is not None]
     return Made(
         run_id=one.result.run_id,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from wardian.evals.plots import Series, Spot, dots, lines, stacks
+from wardian.evals.report import scaling_words
 from wardian.viewing.markup import Markup, element
 from wardian.viewing.style import STYLE
 
@@ -37,7 +38,7 @@ rect[class^="k-"] { fill: var(--c); }
 table.figures { margin: .4rem 0 1rem; } table.figures td, table.figures th { padding: .25rem .9rem
   .25rem 0; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 table.figures td:first-child, table.figures th:first-child { text-align: left; }
-table.figures td.words { text-align: left; white-space: normal; }
+table.figures .words { text-align: left; white-space: normal; }
 td.cell { --share: 0; background: color-mix(in srgb, var(--good) calc(var(--share) * 45%), #0000); }
 .wide { overflow-x: auto; }
 """
@@ -93,7 +94,7 @@ def _facts(report: Json) -> Iterator[Markup]:
     yield _fact("digest", str(suite["digest"])[:12])
     yield _fact("attempts", f"{report['attempts']} each")
     if scaling:
-        yield _fact("samples", f"{scaling['samples']}, chosen by {scaling['select']}")
+        yield _fact("an attempt is", scaling_words(scaling))
     yield _fact("done", f"{report['done']} of {report['planned']}")
     yield _fact("seed", "none" if report["seed"] is None else str(report["seed"]))
     yield _fact("Wardian", str(report["wardian_version"]))

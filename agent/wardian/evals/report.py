@@ -53,6 +53,13 @@ def report(found: Evaluation) -> dict[str, Any]:
     }
 
 
+def scaling_words(scaling: dict[str, Any]) -> str:
+    """How an attempt of more than one run was made, from the report's `scaling`."""
+    if rounds := scaling.get("rounds"):
+        return f"up to {rounds} rounds of criticism" if rounds > 1 else "one round of criticism"
+    return f"{scaling['samples']} samples chosen by {scaling['select']}"
+
+
 def comparisons(counted: dict[str, list[Tally]]) -> list[dict[str, Any]]:
     """Every pair of models, the later one against the earlier."""
     pairs = [

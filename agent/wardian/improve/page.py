@@ -4,7 +4,7 @@ One HTML file that loads nothing and has no script; written anew after each stag
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from wardian.evals.page import CONTENT_POLICY, EVAL_STYLE
@@ -119,8 +119,12 @@ def _learned_from(diary: Diary) -> Iterator[Spot]:
 
 def _rounds(diary: Diary) -> Iterator[Markup]:
     yield element("h2", "Rounds")
-    heads = ("round", "method", "attempts", "rows", "learned from", "present", "candidate", "p", "")
-    yield table(heads, [_round(diary, number) for number in done_rounds(diary)])
+    heads = (
+        *("round", "method", "attempts", "rows", "learned from"),
+        *("present", "candidate", "p", "decision"),
+    )
+    rows = [_round(diary, number) for number in done_rounds(diary)]
+    yield table(heads, rows, words=("method", "decision"))
 
 
 def _round(diary: Diary, number: int) -> list[str]:
@@ -172,7 +176,7 @@ def _changes(diary: Diary) -> Iterator[Markup]:
             endings = ", ".join(f"{n} {name}" for name, n in sorted(scored["endings"].items()))
             yield element("p", f"Attempts to learn from: {endings}.")
         if trained is not None:
-            yield element("p", _training(diary, trained))
+            yield _training(diary, trained)
         if gate is not None:
             yield element("p", str(gate["reason"]))
             for word, key in (("Better on", "better"), ("Worse on", "worse")):
@@ -180,10 +184,19 @@ def _changes(diary: Diary) -> Iterator[Markup]:
                     yield element("p", f"{word} {len(tasks)}: {named(tasks)}")
 
 
-def _training(diary: Diary, trained: Json) -> str:
-    facts = ", ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in trained["facts"].items())
+def _training(diary: Diary, trained: Json) -> Markup:
+    said = ", ".join(filter(None, (_fact(*one) for one in trained["facts"].items())))
     where = os.path.relpath(Path(trained["out"]) / "curves.html", diary.folder)
-    return f"Training: {facts or 'done'}; its curves are in {where}."
+    curves = element("a", "its curves", href=where)
+    return element("p", f"Training: {said or 'done'}; ", curves, ".")
+
+
+def _fact(key: str, value: bool | float) -> str:
+    """Empty for what did not happen."""
+    name = key.replace("_", " ")
+    if isinstance(value, bool):
+        return name if value else ""
+    return f"{name} {value:.4g}"
 
 
 def _last(diary: Diary) -> Iterator[Markup]:
@@ -221,7 +234,8 @@ def _stages(diary: Diary) -> Iterator[Markup]:
         for entry in diary.entries
     ]
     yield element("h2", "Stages")
-    yield table(("round", "stage", "seconds", "tokens", "done (UTC)"), rows)
+    heads = ("round", "stage", "seconds", "tokens", "done (UTC)")
+    yield table(heads, rows, words=("stage", "done (UTC)"))
 
 
 def share(value: float) -> str:
@@ -237,14 +251,19 @@ def named(tasks: Sequence[str]) -> str:
     return ", ".join(tasks[:TASKS_NAMED]) + more
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
-    """Cells that are cells already stay as they are."""
+def table(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[str] = ()
+) -> Markup:
+    """Cells that are cells already stay as they are. `words` are the heads of columns of text."""
+    kinds = [{"class_": "words"} if head in words else {} for head in heads]
 
-    def cell(text: str) -> Markup:
+    def cell(text: str, kind: dict[str, str]) -> Markup:
         is_cell = type(text) is Markup and text.startswith("<td")
-        return Markup(text) if is_cell else element("td", text)
+        return Markup(text) if is_cell else element("td", text, **kind)
 
-    header = element("tr", *(element("th", head) for head in heads))
-    body = [element("tr", *(cell(text) for text in row)) for row in rows]
+    header = element(
+        "tr", *(element("th", head, **kind) for head, kind in zip(heads, kinds, strict=True))
+    )
+    body = [element("tr", *map(cell, row, kinds)) for row in rows]
     made = element("table", element("thead", header), element("tbody", *body), class_="figures")
     return element("div", made, class_="wide")

@@ -171,7 +171,11 @@ def _verdict(suite: Showing, guard: Showing | None, tolerated: float) -> tuple[V
         )
     if not suite.is_gain:
         few = _hint(suite)
-        return Verdict.NO_GAIN, f"The gain on {suite.suite} could be chance: {_change(suite)}.{few}"
+        if suite.difference > 0:
+            said = f"The gain on {suite.suite} could be chance"
+        else:
+            said = f"It gains nothing on {suite.suite}"
+        return Verdict.NO_GAIN, f"{said}: {_change(suite)}.{few}"
     kept = f", with {guard.suite} kept ({_change(guard)})" if guard else ""
     return Verdict.BETTER, f"It does better on {suite.suite}: {_change(suite)}{kept}."
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from wardian.errors import WardianError
-from wardian.events import Recorded, RunFinished, RunStarted
+from wardian.events import Recorded, Rewarded, RunFinished, RunStarted
 from wardian.runs.trajectory import Trajectory
 from wardian.types import Task
 
@@ -67,6 +67,17 @@ class Reward:
     @property
     def passed(self) -> bool:
         return self.value >= 1.0
+
+    def event(self) -> Rewarded:
+        """As the log of the whole run has it."""
+        return Rewarded(
+            step=0,
+            value=self.value,
+            source=self.source,
+            version=self.version,
+            detail=self.detail,
+            suspicions=self.suspicions,
+        )
 
 
 class Verifier(Protocol):

@@ -9,7 +9,7 @@ from wardian.errors import StorageError
 from wardian.events import Recorded
 from wardian.rewards.types import GradingFailed, Verifier
 from wardian.scale.attempts import TEMPERATURES, Candidate, attempts
-from wardian.scale.comparing import tell
+from wardian.scale.comparing import note_rewards, tell
 from wardian.scale.vote import Chosen
 from wardian.types import Task
 
@@ -23,9 +23,11 @@ async def best_of(
     parallel: int = 4,
     temperatures: Sequence[float] = TEMPERATURES,
     seed: int | None = None,
+    notes: bool = True,
 ) -> Chosen:
     """The attempt with the highest reward, of equal ones the first; its changes are made.
 
+    With `notes` each run's log is told its reward; who grades them anew leaves it.
     Raises: as `attempts` and `Group.adopt`; GradingFailed when no attempt could be graded.
     """
     by = f"best of, by {verifier.name}"
@@ -48,6 +50,8 @@ async def best_of(
             group.adopt(ranked[0])
             worths = {one.index: worth(one) for one in ranked}
             await tell(agent, group, ranked[0], by, worths)
+            if notes:
+                await note_rewards(agent, ranked)
         support = {str(one.answer): 1 for one in ranked}
         return Chosen(group=group, winner=ranked[0] if ranked else None, support=support)
 

@@ -1,7 +1,7 @@
-"""What a group's attempts were worth, told to their runs: pairs of a better and a worse reply."""
+"""What a group's attempts were worth, told to their runs: rewards, and who was better than whom."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wardian.agent import Agent
@@ -31,3 +31,14 @@ async def tell(
             value=worths[one.index],
         )
         await asyncio.to_thread(annotate, store, run_id, event)
+
+
+async def note_rewards(agent: Agent[Any], candidates: Iterable[Candidate]) -> None:
+    """Append the reward of each that has one to its run, as what the whole run was worth.
+
+    Raises: StorageError.
+    """
+    for one in candidates:
+        if agent.store and one.result and one.reward:
+            event = one.reward.event()
+            await asyncio.to_thread(annotate, agent.store, one.result.run_id, event)

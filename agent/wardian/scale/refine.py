@@ -20,6 +20,7 @@ from wardian.rewards.types import Reward
 from wardian.runs import new_run_id
 from wardian.scale.attempts import Candidate, Group, shared, variant
 from wardian.scale.best_of import worth
+from wardian.scale.comparing import note_rewards
 from wardian.types import Message, Task
 from wardian_sandbox.forking import Fork
 
@@ -42,11 +43,19 @@ class Refined:
     """Why no further round was made, in a sentence"""
 
 
-async def refine(agent: Agent[Any], task: str | Task, rounds: int, critic: RubricJudge) -> Refined:
+async def refine(
+    agent: Agent[Any],
+    task: str | Task,
+    rounds: int,
+    critic: RubricJudge,
+    *,
+    notes: bool = True,
+) -> Refined:
     """At most `rounds` further attempts after the first; the best one's changes are made.
 
     Each goes on from the best one's conversation, in a fork of its workspace. It ends early when
-    the critic is content, or a round did not make it better.
+    the critic is content, or a round did not make it better. With `notes` each run's log is told
+    its reward; who grades them anew leaves it.
     Raises: ConfigurationError; as `Agent.run`; GradingFailed; SandboxError.
     """
     if not 0 <= rounds <= MAX_ROUNDS:
@@ -71,6 +80,8 @@ async def refine(agent: Agent[Any], task: str | Task, rounds: int, critic: Rubri
                 break
             best = new
         group = work.group()
+        if notes:
+            await note_rewards(agent, group.candidates)
         if best.answer is not None:
             await asyncio.to_thread(work.adopt, best)
         found = best if best.answer is not None else None

@@ -9,7 +9,7 @@ from typing import Any
 from wardian.data.rows import Dataset, PromptRow
 from wardian.errors import ConfigurationError
 from wardian.evals.grading import checks_of
-from wardian.evals.loading import load_suite
+from wardian.evals.loading import built_in_names, load_suite
 from wardian.evals.tasks import Split, Suite, Task
 from wardian.train.recipe import Recipe
 from wardian.train.rollouts import Rollouts
@@ -105,12 +105,19 @@ def _of_data(path: Path) -> tuple[Task, ...]:
 
 
 def _unchanged(row: PromptRow, path: Path) -> dict[str, Task]:
-    suite = load_suite(row.suite)
+    suite = load_suite(_place(row.suite, path))
     if suite.digest != row.suite_digest:
         raise ConfigurationError(
             f"The suite {row.suite} has changed since {path} was built.", "Build it anew."
         )
     return {task.id: task for task in suite.tasks}
+
+
+def _place(suite: str, data: Path) -> str:
+    """A suite's path as it was named, from here; else from where the data lie."""
+    beside = data.absolute().parent / suite
+    is_elsewhere = suite not in built_in_names() and not Path(suite).expanduser().exists()
+    return str(beside) if is_elsewhere and beside.exists() else suite
 
 
 def _content(task: Task) -> tuple[Any, ...]:
