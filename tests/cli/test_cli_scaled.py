@@ -52,6 +52,19 @@ def test_a_critic_s_words_make_it_try_again(agent: Command, serve: Serve, worksp
     assert "The critic found nothing wanting." in done.stderr
 
 
+def test_what_was_chosen_among_several_is_criticised_in_turn(
+    agent: Command, serve: Serve, workspace: Path
+) -> None:
+    (workspace / "rubric.md").write_text("- kind: it is polite\n")
+    answers = [stream_text("Go away.")] * 2
+    answers += [judged(0), stream_text("Hello!"), judged(1)]
+    options = ["--samples", "2", "--refine", "1", "--rubric", "rubric.md", *serve(*answers)]
+    done = agent("run", "greet me", *options)
+    assert (done.returncode, done.stdout) == (0, "Hello!\n"), done.stderr
+    assert "attempt 3 (1.00): Hello!" in done.stderr
+    assert "was chosen, with 2 of 2 answers. All rounds were made." in done.stderr
+
+
 def test_a_program_gets_the_chosen_attempt_as_the_result(agent: Command, serve: Serve) -> None:
     answers = [stream_text("42")] * 2
     done = agent("run", "?", "--samples", "2", "--json", *serve(*answers))
@@ -70,7 +83,6 @@ def test_when_every_attempt_breaks_it_is_said_once(agent: Command, serve: Serve)
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--samples", "2", "--refine", "1"], "cannot go together"),
         (["--refine", "1", "--rubric", "absent.md"], "absent.md"),
         (["--samples", "0"], "--samples"),
         (["--samples", "2", "--select", "luck"], "--select"),

@@ -14,7 +14,7 @@ from wardian.rewards.judge import Rubric, RubricJudge
 from wardian.rewards.texts import NumberMatch
 from wardian.rewards.types import GradingFailed
 from wardian.scale.best_of import best_of
-from wardian.scale.refine import refine
+from wardian.scale.refine import Refined, refine
 from wardian.types import Request, Role
 from wardian_sandbox import SandboxError
 from wardian_sandbox.forking import Fork
@@ -101,6 +101,48 @@ def test_refining_tells_what_was_wanting_and_keeps_the_best(
     assert "- kind: rude" in asked[2]
     assert "brief" not in asked[2]
     assert (workspace / "out.txt").read_text() == "second"
+
+
+def test_criticism_goes_on_from_what_was_chosen_among_several(
+    make_agent: MakeAgent, workspace: Path
+) -> None:
+    plain = writing("wrong", "right", "wrong", "better")
+    turns: list[int] = []
+
+    def answer(request: Request) -> Any:
+        turns.append(len(request.messages))
+        return plain(request)
+
+    agent = make_agent(answer, tools=["write_file"])
+    wanted = FileState(files=(ExpectedFile(path="out.txt", text="right"),))
+
+    async def both() -> Refined:
+        chosen = await best_of(agent, "write it", 3, wanted, parallel=1)
+        return await refine(agent, "write it", 5, critic((0, 1), (1, 1)), first=chosen)
+
+    refined = asyncio.run(both())
+    assert [one.index for one in refined.group.candidates] == [0, 1, 2, 3]
+    assert refined.best is refined.group.candidates[3]
+    assert refined.stopped == "The critic found nothing wanting."
+    assert turns[6] > turns[4]  # with the conversation of the one that was chosen
+    assert refined.group.ledger.used.steps == 8
+    assert (workspace / "out.txt").read_text() == "better"
+
+
+def test_where_no_round_is_better_the_chosen_one_s_files_stay(
+    make_agent: MakeAgent, workspace: Path
+) -> None:
+    agent = make_agent(writing("right", "worse"), tools=["write_file"])
+    wanted = FileState(files=(ExpectedFile(path="out.txt", text="right"),))
+
+    async def both() -> Refined:
+        chosen = await best_of(agent, "write it", 1, wanted)
+        return await refine(agent, "write it", 5, critic((0, 1), (0, 0)), first=chosen)
+
+    refined = asyncio.run(both())
+    assert refined.best is not None
+    assert refined.best.index == 0
+    assert (workspace / "out.txt").read_text() == "right"
 
 
 def test_a_content_critic_ends_it(make_agent: MakeAgent) -> None:

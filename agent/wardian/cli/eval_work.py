@@ -257,8 +257,6 @@ def agent_of(settings: Settings) -> Agent[Any]:
 
 def scaling_of(wanted: Wanted, agents: dict[str, Agent[Any]]) -> Scaling:
     """How one of several runs is chosen. Raises: UsageError, ConfigurationError."""
-    if wanted.samples > 1 and wanted.rounds:
-        raise UsageError("Samples and rounds of criticism cannot go together.", "Choose one.")
     judge = None
     if wanted.rounds or (wanted.samples > 1 and wanted.select == Select.JUDGE):
         if not wanted.critic and len(agents) > 1:

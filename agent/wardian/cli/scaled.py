@@ -10,7 +10,7 @@ from wardian.agent import Agent
 from wardian.approval import Approve
 from wardian.cli.outcome import Outcome
 from wardian.cli.sanitise import one_line
-from wardian.cli.task_input import UsageError, read_file
+from wardian.cli.task_input import read_file
 from wardian.cli.view import View
 from wardian.models.catalogue import resolve_model
 from wardian.rewards.judge import Rubric, RubricJudge
@@ -52,8 +52,6 @@ def perform_scaled(
 
     Nobody is asked: an attempt that would need a yes ends without an answer.
     """
-    if scaling.samples > 1 and scaling.rounds:
-        raise UsageError("Samples and rounds of criticism cannot go together.", "Choose one.")
     text = GENERAL_RUBRIC if scaling.rubric is None else read_file(scaling.rubric)
     rubric = Rubric.parse(text)
     outcome = asyncio.run(scaled(make_agent, task, view, scaling, rubric))
@@ -73,17 +71,16 @@ async def scaled(
         critic = resolve_model(scaling.critic) if scaling.critic else agent.model
         judge = RubricJudge(model=critic, rubric=rubric)
         try:
-            if scaling.rounds:
-                refined = await refine(agent, task, scaling.rounds, judge)
-                group = refined.group
-                view.notices(
-                    [*map(line_of, group.candidates), refined.stopped + " " + cost_of(group)]
-                )
-                return outcome_of(agent, refined.best or refined.group.candidates[0])
-            chosen = await choose(agent, task, scaling, judge)
-            summary = f"{summary_of(chosen, scaling)} {cost_of(chosen.group)}"
-            view.notices([*map(line_of, chosen.group.candidates), summary])
-            return outcome_of(agent, chosen.winner or chosen.group.candidates[0])
+            chosen, said = None, ""
+            if scaling.samples > 1:
+                chosen = await choose(agent, task, scaling, judge)
+                group, best, said = chosen.group, chosen.winner, summary_of(chosen, scaling)
+            if chosen is None or (scaling.rounds and chosen.winner):
+                refined = await refine(agent, task, scaling.rounds, judge, first=chosen)
+                group, best = refined.group, refined.best
+                said = f"{said} {refined.stopped}".strip()
+            view.notices([*map(line_of, group.candidates), f"{said} {cost_of(group)}"])
+            return outcome_of(agent, best or group.candidates[0])
         finally:
             if critic is not agent.model:
                 await critic.close()

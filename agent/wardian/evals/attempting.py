@@ -28,7 +28,7 @@ from wardian.rewards.types import Attempt, GradingFailed, Reward, Verifier
 from wardian.runs import RunStore
 from wardian.scale.best_of import best_of
 from wardian.scale.refine import refine
-from wardian.scale.vote import plain, same_maths, same_text, vote
+from wardian.scale.vote import Chosen, plain, same_maths, same_text, vote
 from wardian.types import Stop
 from wardian.types import Task as Asked
 from wardian_policies.types import Budgets
@@ -50,7 +50,7 @@ MAX_DETAIL_CHARS = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scaling:
-    """More than one run an attempt, of which one is chosen: samples, or rounds of criticism."""
+    """More than one run an attempt, of which one is chosen: samples, then rounds of criticism."""
 
     samples: int = 1
     select: str = "vote"
@@ -61,16 +61,15 @@ class Scaling:
     """Who chooses, with `judge`, or criticises"""
 
     def __post_init__(self) -> None:
-        assert not self.rounds or (self.judge and self.samples == 1)
+        assert not self.rounds or self.judge
 
     @property
     def is_plain(self) -> bool:
         return self.samples == 1 and not self.rounds
 
     def as_json(self) -> dict[str, Any]:
-        if self.rounds:
-            return {"rounds": self.rounds}
-        return {"samples": self.samples, "select": self.select} if self.samples > 1 else {}
+        several = {"samples": self.samples, "select": self.select} if self.samples > 1 else {}
+        return several | ({"rounds": self.rounds} if self.rounds else {})
 
 
 ONCE = Scaling()
@@ -241,17 +240,25 @@ async def _scaled(agent: Agent[Any], task: Task, scaling: Scaling, seed: int | N
     """What chose among the runs is not noted as their reward: the task's own grade is."""
     began = time.monotonic()
     asked = Asked(prompt=task.prompt)
-    if scaling.rounds:
+    chosen = await _chosen(agent, asked, scaling, seed) if scaling.samples > 1 else None
+    if chosen is None or (scaling.rounds and chosen.winner):
         assert scaling.judge is not None
-        refined = await refine(agent, asked, scaling.rounds, scaling.judge, notes=False)
+        refined = await refine(
+            agent, asked, scaling.rounds, scaling.judge, first=chosen, notes=False
+        )
         return of_group(agent.store, refined.group, refined.best, time.monotonic() - began)
+    return of_group(agent.store, chosen.group, chosen.winner, time.monotonic() - began)
+
+
+async def _chosen(agent: Agent[Any], asked: Asked, scaling: Scaling, seed: int | None) -> Chosen:
     if scaling.select in ("vote", "maths"):
         same = same_maths if scaling.select == "maths" else same_text
-        chosen = await vote(agent, asked, scaling.samples, same=same, seed=seed)
-    else:
-        verifier: Verifier = scaling.judge or StepRewards()
-        chosen = await best_of(agent, asked, scaling.samples, verifier, seed=seed, notes=False)
-    return of_group(agent.store, chosen.group, chosen.winner, time.monotonic() - began)
+        return await vote(agent, asked, scaling.samples, same=same, seed=seed)
+    verifier: Verifier = StepRewards()
+    if scaling.select == "judge":
+        assert scaling.judge is not None
+        verifier = scaling.judge
+    return await best_of(agent, asked, scaling.samples, verifier, seed=seed, notes=False)
 
 
 def _note(store: RunStore | None, made: Made, reward: Reward) -> None:

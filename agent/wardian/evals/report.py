@@ -55,9 +55,12 @@ def report(found: Evaluation) -> dict[str, Any]:
 
 def scaling_words(scaling: dict[str, Any]) -> str:
     """How an attempt of more than one run was made, from the report's `scaling`."""
+    said: list[str] = []
+    if "samples" in scaling:
+        said.append(f"{scaling['samples']} samples chosen by {scaling['select']}")
     if rounds := scaling.get("rounds"):
-        return f"up to {rounds} rounds of criticism" if rounds > 1 else "one round of criticism"
-    return f"{scaling['samples']} samples chosen by {scaling['select']}"
+        said.append("one round of criticism" if rounds == 1 else f"{rounds} rounds of criticism")
+    return ", then ".join(said)
 
 
 def comparisons(counted: dict[str, list[Tally]]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ Language Models Cannot Self-Correct Reasoning Yet", arXiv:2310.01798.
 import asyncio
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from wardian.runs import new_run_id
 from wardian.scale.attempts import Candidate, Group, shared, variant
 from wardian.scale.best_of import worth
 from wardian.scale.comparing import note_rewards
+from wardian.scale.vote import Chosen
 from wardian.types import Message, Task
 from wardian_sandbox.forking import Fork
 
@@ -49,13 +50,15 @@ async def refine(
     rounds: int,
     critic: RubricJudge,
     *,
+    first: Chosen | None = None,
     notes: bool = True,
 ) -> Refined:
     """At most `rounds` further attempts after the first; the best one's changes are made.
 
     Each goes on from the best one's conversation, in a fork of its workspace. It ends early when
-    the critic is content, or a round did not make it better. With `notes` each run's log is told
-    its reward; who grades them anew leaves it.
+    the critic is content, or a round did not make it better. `first` is what `vote` or `best_of`
+    chose of this task, to go on from, within its group and its budgets. With `notes` each run's log
+    is told its reward; who grades them anew leaves it.
     Raises: ConfigurationError; as `Agent.run`; GradingFailed; SandboxError.
     """
     if not 0 <= rounds <= MAX_ROUNDS:
@@ -64,10 +67,10 @@ async def refine(
         )
     task = Task(prompt=task) if isinstance(task, str) else task
     with tempfile.TemporaryDirectory(prefix="wardian-rounds-") as folder:
-        work = _Rounds(agent, task, critic, Path(folder), rounds + 1)
-        best = await work.attempt((), task, None)
-        stopped = "" if best.answer is not None else "The first attempt came to no answer."
-        while not stopped and len(work.made) <= rounds:
+        work = _Rounds(agent, task, critic, Path(folder), rounds, first)
+        best = await (work.go_on_from(first) if first else work.attempt((), task, None))
+        stopped = "" if best.answer is not None else "There was no answer to criticise."
+        while not stopped and work.rounds < rounds:
             if worth(best) >= 1:
                 stopped = "The critic found nothing wanting."
                 break
@@ -81,7 +84,7 @@ async def refine(
             best = new
         group = work.group()
         if notes:
-            await note_rewards(agent, group.candidates)
+            await note_rewards(agent, work.graded)
         if best.answer is not None:
             await asyncio.to_thread(work.adopt, best)
         found = best if best.answer is not None else None
@@ -92,28 +95,56 @@ class _Rounds:
     """The attempts so far, each in a fork of the one it goes on from."""
 
     def __init__(
-        self, agent: Agent[Any], task: Task, critic: RubricJudge, folder: Path, most: int
+        self,
+        agent: Agent[Any],
+        task: Task,
+        critic: RubricJudge,
+        folder: Path,
+        most: int,
+        first: Chosen | None,
     ) -> None:
         self._agent = agent
         self._task = task
         self._critic = critic
         self._folder = folder
-        self._most = most
-        self._id = new_run_id()
-        self._ledger = Ledger(shared(agent.policy.budgets))
+        self._id = first.group.id if first else new_run_id()
+        self._ledger = first.group.ledger if first else Ledger(shared(agent.policy.budgets))
         self._uses_files = any(tool.uses_sandbox for tool in agent.registry)
         self._before: dict[int, Candidate | None] = {}
-        self.made: list[Candidate] = []
+        self._made = list(first.group.candidates) if first else []
+        self._before_rounds = len(self._made) or 1
+        self._most = self._before_rounds + most
+        self.graded: list[Candidate] = []
+        """By the critic, here"""
+
+    @property
+    def rounds(self) -> int:
+        """How many were made after what there was to criticise."""
+        return len(self._made) - self._before_rounds
 
     def group(self) -> Group:
-        return Group(id=self._id, candidates=tuple(self.made), ledger=self._ledger)
+        return Group(id=self._id, candidates=tuple(self._made), ledger=self._ledger)
+
+    async def go_on_from(self, chosen: Chosen) -> Candidate:
+        """The winner, whose changes are in the workspace, graded by the critic."""
+        if chosen.winner is None:
+            return self._made[0]
+        winner = replace(chosen.winner, fork=None)
+        self._made[winner.index] = winner
+        if winner.reward is None or winner.reward.source != self._critic.name:
+            await self._grade(winner)
+        return winner
+
+    async def _grade(self, candidate: Candidate) -> None:
+        candidate.reward = await self._critic.grade(candidate.attempt())
+        self.graded.append(candidate)
 
     async def attempt(
         self, earlier: Sequence[Message], task: Task, before: Candidate | None
     ) -> Candidate:
         """One more, graded if it came to an answer."""
-        candidate = Candidate(index=len(self.made), task=self._task)
-        self.made.append(candidate)
+        candidate = Candidate(index=len(self._made), task=self._task)
+        self._made.append(candidate)
         self._before[candidate.index] = before
         if self._uses_files:
             place = self._folder / str(candidate.index)
@@ -124,7 +155,7 @@ class _Rounds:
         one = variant(self._agent, candidate, self._agent.sampling, told)
         candidate.result = await one.run(task, earlier=earlier, within=self._ledger)
         if candidate.answer is not None:
-            candidate.reward = await self._critic.grade(candidate.attempt())
+            await self._grade(candidate)
         return candidate
 
     def adopt(self, best: Candidate) -> None:
@@ -133,7 +164,7 @@ class _Rounds:
         while one is not None:
             if one.fork:
                 one.fork.bring_back()
-            one = self._before[one.index]
+            one = self._before.get(one.index)
 
 
 def faults_of(reward: Reward | None) -> str:
