@@ -304,7 +304,7 @@ class Supervisor:
         self._interpreter.kill()
         for pid in self._leaders:
             children.kill_group(pid)
-        self._sweep()
+        sweep(set, self._reap)
 
 
 def _seconds(limits: dict[str, object]) -> float:
