@@ -5,16 +5,12 @@ from collections.abc import Callable
 from contextlib import aclosing
 
 import pytest
-from hypothesis import settings
 
 from wardian.models.chat import ChatModel, Endpoint
 from wardian.models.keys import ApiKey
 from wardian.models.retrying import Retrying
 from wardian.models.scripted_server import ScriptedServer
 from wardian.types import Delta, Message, Model, Reply, Request, Role, ToolSpec
-
-settings.register_profile("no wall clock", deadline=None)
-settings.load_profile("no wall clock")
 
 PYTHON = ToolSpec(
     name="python",

@@ -3,13 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 from wardian_policies import Policy
-
-hypothesis.settings.register_profile("no clock", deadline=None, max_examples=40)
-hypothesis.settings.load_profile("no clock")
 
 
 @pytest.fixture

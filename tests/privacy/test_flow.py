@@ -209,7 +209,7 @@ sources = st.builds(
 STRICT = {type(None): 0, Verdict.ASK: 1, Verdict.DENY: 2}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     before=st.lists(sources, max_size=5),
     more=sources,
