@@ -1,4 +1,4 @@
-"""For all tests: properties without a clock, and a real Docker daemon.
+"""For all tests: properties that no load of the machine can fail, and a real Docker daemon.
 
 A daemon that is installed but does not run is started (as root), and a minimal image is built by
 our own code, once: its packages are kept in the user's cache.
@@ -19,8 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
+from hypothesis import HealthCheck, settings
 
 from wardian_sandbox.docker import packages
 from wardian_sandbox.docker.build import from_tarball
@@ -29,8 +29,14 @@ from wardian_sandbox.docker.image import VARIABLE
 from wardian_sandbox.docker.packages import MINIMAL, bootstrap, can_bootstrap, host_suite
 from wardian_sandbox.docker.problems import DockerError
 
-hypothesis.settings.register_profile("no clock", deadline=None, max_examples=40)
-hypothesis.settings.load_profile("no clock")
+settings.register_profile(
+    "wardian",
+    settings.default,
+    deadline=None,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("wardian")
 
 CACHE = Path.home() / ".cache" / "wardian-tests"
 DAEMON_SECONDS = 60

@@ -1,7 +1,8 @@
 """No sandbox at all: the same supervisor as a plain process of the user's.
 
 Covers nothing but mistakes: file operations stay in the workspace, calls end in time, the
-environment is built anew. Code can read, write and send whatever the user can. Only by name.
+environment is built anew, and what was started ends with the box. Code can read, write and send
+whatever the user can. Only by name.
 """
 
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 from wardian_sandbox.bootstrap import BARE, BOOTSTRAP, PACKAGE
 from wardian_sandbox.errors import SandboxUnavailable
 from wardian_sandbox.files import WORKSPACE
+from wardian_sandbox.process import SweepingProcess
 from wardian_sandbox.starting import start
 from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import Confinement, SandboxIdentity
@@ -48,7 +50,7 @@ async def open_unconfined(workspace: Workspace, confinement: Confinement) -> Sup
         enforced=(),
         detail={"python": ready.get("python"), "workspace": workspace.mode},
     )
-    return SupervisedSandbox(process, channel, workspace, identity, root)
+    return SupervisedSandbox(SweepingProcess(process), channel, workspace, identity, root)
 
 
 def _environment() -> dict[str, str]:

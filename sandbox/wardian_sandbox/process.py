@@ -2,13 +2,18 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 from contextlib import suppress
-from pathlib import Path
 from typing import Protocol
+
+from wardian_sandbox.cgroup import children_of
+from wardian_sandbox.usage import tree
 
 INSIDE_SECONDS = 5.0
 """For what was inside to be gone after it; longer only where the kernel cannot end a process."""
+SWEEP_SECONDS = 5.0
+"""For a supervisor that no namespace holds together to end what it started, once we are gone."""
 
 
 class BoxProcess(Protocol):
@@ -80,13 +85,44 @@ class Process:
             os.close(self._inside.pop())
 
 
+class SweepingProcess:
+    """A supervisor without a namespace: it alone finds all that it started, and ends it when its
+    channel is closed. Satisfies `BoxProcess`."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._last: asyncio.TimerHandle | None = None
+
+    def kill(self) -> None:
+        """Have it end by itself, which it does once its channel is closed; by force if not."""
+        if self._last is None and not self._process.has_ended:
+            loop = asyncio.get_running_loop()
+            self._last = loop.call_later(SWEEP_SECONDS, self._kill_all)
+
+    def _kill_all(self) -> None:
+        for pid in tree(self._process.pid)[1:]:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.kill()
+
+    async def ended(self) -> None:
+        await self._process.ended()
+        if self._last is not None:
+            self._last.cancel()
+
+    async def cause(self) -> str:
+        return await self._process.cause()
+
+    def release(self) -> None:
+        self._process.release()
+
+
 def _children(pid: int) -> list[int]:
     """pidfds of what a process started; in a box that is its first, and all others end with it."""
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [os.pidfd_open(int(child)) for child in children]
-    except (OSError, AttributeError):  # a kernel that has neither the list nor pidfds
-        return []
+    found: list[int] = []
+    with suppress(OSError, AttributeError):  # gone meanwhile; a kernel without pidfds
+        found.extend(os.pidfd_open(child) for child in children_of(pid))
+    return found
 
 
 async def _end_of(process: int) -> None:

@@ -27,7 +27,7 @@ from wardian_sandbox.files import WORKSPACE
 from wardian_sandbox.guard import Guard, Watched, remove
 from wardian_sandbox.idmapped import detached, mapped, place_of
 from wardian_sandbox.opening import proxy_for
-from wardian_sandbox.process import Process
+from wardian_sandbox.process import BoxProcess, SweepingProcess
 from wardian_sandbox.program import BACKENDS, Program, home
 from wardian_sandbox.protecting import Mount, Protection, can_mount
 from wardian_sandbox.service_streams import Incoming, Outgoing, Tail
@@ -40,8 +40,6 @@ SCRATCH = f"{HOME}/work"
 """Where a program without a workspace starts: empty, and gone with it."""
 CLOSE_SECONDS = 1.0
 """For a program to end by itself once its standard input has."""
-SWEEP_SECONDS = 5.0
-"""For a supervisor without a namespace to end what its program left, once we are gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +57,7 @@ class Service:
 
     def __init__(
         self,
-        process: Process,
+        process: BoxProcess,
         channel: Channel,
         streams: "Streams",
         guard: Guard | None,
@@ -91,10 +89,7 @@ class Service:
         """End it and all it started, now. `why` completes "it …"."""
         self._why = self._why or why
         self._channel.end(why)
-        if self._guard is not None:
-            self._process.kill()
-        else:  # without a namespace only the supervisor finds all that it started
-            asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._process.kill)
+        self._process.kill()
 
     async def close(self) -> None:
         """End its input, then it, and leave nothing behind. May be called twice."""
@@ -360,7 +355,7 @@ async def _unconfined(program: Program, streams: Streams) -> Service:
 
     settings: dict[str, Any] = {"root": root, "limits": {}}
     process, channel, _ = await start(launch, settings, _explain)
-    return Service(process, channel, streams, None, lambda: None, None)
+    return Service(SweepingProcess(process), channel, streams, None, lambda: None, None)
 
 
 def _limits(program: Program) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def test_ctrl_c_and_end_of_input_at_the_question_are_no(
 
 def test_keys_typed_before_the_question_do_not_answer_it(start: Start, workspace: Path) -> None:
     run = start(
-        [shell("echo started; sleep 1"), shell("touch made"), stream_text("ok")],
+        [shell("until [ -e go ]; do sleep 0.01; done"), shell("touch made"), stream_text("ok")],
         "--policy",
         "ask.toml",
     )
@@ -139,6 +139,7 @@ def test_keys_typed_before_the_question_do_not_answer_it(start: Start, workspace
     run.type("y" + ENTER)
     run.wait_for("● shell")
     run.type("y" + ENTER)  # too early: the next question is not there yet
+    (workspace / "go").touch()
     run.wait_for(QUESTION, times=2)
     run.type("n" + ENTER)
     assert run.exit_code() == 0

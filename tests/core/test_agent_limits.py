@@ -68,7 +68,7 @@ def test_the_time_limit_ends_a_hanging_tool(box: Box) -> None:
         await asyncio.Event().wait()
         return ""
 
-    run = box.run([[("hang", {})]], tools=[hang], budgets=Budgets(wall_seconds=1))
+    run = box.run([[("hang", {})]], tools=[hang], budgets=Budgets(wall_seconds=3))
     assert (run.stop, run.exit_code) == (Stop.TIME, ExitCode.LIMIT)
     assert box.store.load(run.run_id).uncertain[0].name == "hang"
 

@@ -69,8 +69,8 @@ def test_what_was_written_when_the_time_was_up_is_kept(tmp_path: Path) -> None:
         tools=[],
         workspace=tmp_path,
         store=False,
-        budgets=Budgets(wall_seconds=0.3),
+        budgets=Budgets(wall_seconds=2.0),
     )
     run = one.run_sync("Count.")
     assert (run.stop, run.answer) == (Stop.TIME, "It has three ")
-    assert run.error == "The limit of 0.3 seconds was reached."
+    assert run.error == "The limit of 2 seconds was reached."

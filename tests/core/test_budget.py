@@ -70,7 +70,7 @@ async def pursue(ledger: Ledger, work: Sequence[Call], taken: list[Amount]) -> R
     BUDGETS,
     st.lists(st.tuples(BUDGETS, st.lists(calls(), max_size=6)), min_size=1, max_size=4),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_interleaving_of_sub_agents_goes_over_a_budget_by_more_than_one_call(
     budgets: Budgets, children: list[tuple[Budgets, list[Call]]]
 ) -> None:

@@ -109,7 +109,7 @@ def test_the_window_learns_how_the_model_counts() -> None:
     assert window.chars_per_token == pytest.approx(2.0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     sizes=st.lists(st.integers(0, 20_000), min_size=1, max_size=25),
     context=st.sampled_from([4096, 8192, 16_384]),

@@ -1,67 +1,21 @@
-"""Sub-agents end to end: rights, budgets, links, parallel runs, failures."""
+"""Sub-agents end to end: links, budgets, parallel runs, failures."""
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.core.conftest import ASKS_ONCE, House, change, counting, helper, look
 
-from wardian import Agent, Budgets, FunctionModel, Policy, RunStore, ScriptedModel, SubAgent, tool
+from wardian import Agent, Budgets, FunctionModel, ScriptedModel
 from wardian.budget import Amount
 from wardian.errors import ModelUnavailable
-from wardian.events import CallDecided, CallFinished, ChildFinished, ChildStarted
+from wardian.events import CallFinished, ChildFinished
 from wardian.limits import consumed
-from wardian.results import RunResult
-from wardian.types import Finish, Message, Reply, Request, Role, Stop, Usage
-from wardian_policies.types import Ask, Deny
-from wardian_tools import ToolCall, UnknownTool
-from wardian_tools.types import Effect, ResultStatus
-
-
-class House:
-    """A workspace, a store, and agents with sub-agents."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.store = RunStore(root / "runs")
-        self.workspace = root / "workspace"
-        self.workspace.mkdir()
-
-    def run(self, script: Any, *agents: SubAgent, **options: Any) -> RunResult[Any]:
-        model = ScriptedModel(script) if isinstance(script, list) else script
-        agent: Agent[Any] = Agent(
-            model, workspace=self.workspace, store=self.store, subagents=agents, **options
-        )
-        return agent.run_sync("Do it.")
-
-    def events(self, run: RunResult[Any] | str, kind: type) -> list[Any]:
-        run_id = run if isinstance(run, str) else run.run_id
-        return [e for e in self.store.load(run_id).events if isinstance(e, kind)]
-
-    def child(self, run: RunResult[Any]) -> str:
-        (started,) = self.events(run, ChildStarted)
-        return str(started.run_id)
-
-    def policy(self, text: str) -> Policy:
-        path = self.root / "policy.toml"
-        path.write_text(text)
-        return Policy.load(path)
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
-
-
-def helper(script: Any, **more: Any) -> SubAgent:
-    model = ScriptedModel(script) if isinstance(script, list) else script
-    made = SubAgent(name="helper", description="Helps.", model=model, tools=())
-    return replace(made, **more)
-
-
-ASKS_ONCE: list[Any] = [[("helper", {"task": "Look around."})], "Done."]
+from wardian.types import Request, Role, Stop
+from wardian_policies.types import Ask
+from wardian_tools import ToolCall
+from wardian_tools.types import ResultStatus
 
 
 def test_a_sub_agent_does_its_task_and_its_answer_is_the_calls_result(house: House) -> None:
@@ -107,74 +61,6 @@ def test_what_goes_wrong_in_it_is_a_bounded_result(
     assert finished.result.content.startswith(said)
     assert len(finished.result.content) < 3_000
     assert run.answer == "Done."
-
-
-@tool(effects={Effect.WRITES})
-def change() -> str:
-    """Change something."""
-    return "changed"
-
-
-def test_its_policy_is_its_callers_narrowed_by_its_own(house: House) -> None:
-    theirs = house.policy('extends = "default"\n[tools]\ndeny = ["change"]\n')
-    run = house.run(
-        ASKS_ONCE,
-        helper(
-            [[("change", {})], "Could not."], tools=[change], policy=Policy.load("trusted-repo")
-        ),
-        policy=theirs,
-    )
-    (decided,) = house.events(house.child(run), CallDecided)
-    assert isinstance(decided.decision, Deny)
-    narrow = helper([[("change", {})], "Could not."], tools=[change], policy=theirs)
-    run = house.run(ASKS_ONCE, narrow)
-    (decided,) = house.events(house.child(run), CallDecided)
-    assert isinstance(decided.decision, Deny)
-
-
-def test_a_tool_it_names_must_be_one_of_its_callers(house: House) -> None:
-    with pytest.raises(UnknownTool, match="python"):
-        house.run(ASKS_ONCE, helper(["x"], tools=["python"]), tools=[change])
-
-
-def test_it_may_do_what_its_tools_may_and_its_caller_is_asked_for_it(house: House) -> None:
-    policy = house.policy('extends = "default"\n[tools]\nask = ["@writes"]\n')
-    run = house.run(ASKS_ONCE, helper(["x"], tools=[change]), policy=policy)
-    assert run.stop is Stop.APPROVAL
-    assert house.run(ASKS_ONCE, helper(["x"]), policy=policy).stop is Stop.DONE
-
-
-class Elsewhere(ScriptedModel):
-    """A scripted model that says it is not on this machine."""
-
-    @property
-    def is_local(self) -> bool:
-        return False
-
-
-def test_to_send_a_task_off_the_machine_is_egress_when_the_caller_is_local(house: House) -> None:
-    run = house.run(ASKS_ONCE, helper(Elsewhere(["x"])))
-    (decided,) = house.events(run, CallDecided)
-    assert isinstance(decided.decision, Ask)
-    assert run.stop is Stop.APPROVAL
-
-
-def counting(tokens: int) -> FunctionModel:
-    """A model that calls `look` for ever; each reply takes so many tokens."""
-
-    def answer(request: Request) -> Reply:
-        call = ToolCall(id=f"c{len(request.messages)}", name="look", arguments_text="{}")
-        message = Message(role=Role.ASSISTANT, content="", calls=(call,))
-        usage = Usage(prompt_tokens=tokens)
-        return Reply(message=message, finish=Finish.CALLS, usage=usage)
-
-    return FunctionModel(answer)
-
-
-@tool(effects=())
-def look() -> str:
-    """Look."""
-    return "seen"
 
 
 def test_what_it_consumes_is_its_callers_too_and_the_trajectory_tells_it(house: House) -> None:
@@ -238,19 +124,6 @@ def test_no_more_run_at_a_time_than_the_policy_lets(house: House) -> None:
     six = [("helper", {"task": str(n)}) for n in range(6)]
     assert house.run([six, "Done."], helper(FunctionModel(answer)), policy=policy).ok
     assert inside[1] <= 2
-
-
-def test_deeper_than_the_policy_lets_there_are_no_sub_agents(house: House) -> None:
-    deep = helper(["Deep."], name="deep")
-    outer = helper([[("deep", {"task": "x"})], "Out."], subagents=(deep,))
-    run = house.run(ASKS_ONCE, outer)
-    (refused,) = house.events(house.child(run), CallFinished)
-    assert refused.result.status is ResultStatus.MALFORMED
-    policy = house.policy('extends = "default"\n[agents]\ndepth = 2\n')
-    outer = replace(outer, model=ScriptedModel([[("deep", {"task": "x"})], "Out."]))
-    run = house.run(ASKS_ONCE, outer, policy=policy)
-    inner = house.store.load(house.child(run)).children
-    assert [one.name for one in inner] == ["deep"]
 
 
 def test_a_caller_that_is_cancelled_cancels_its_sub_agents_and_both_are_recorded(
@@ -345,54 +218,6 @@ def test_what_a_sub_agent_consumed_counts_even_if_its_callers_end_was_lost(house
     counted = house.store.consumed(run.run_id)
     assert (counted.steps, counted.tool_calls) == (3, 3)
     assert counted.tokens == consumed(lost.events).tokens + 60
-
-
-@tool(effects={Effect.EGRESS})
-def send(text: str) -> str:
-    """Send a text."""
-    return f"sent {text}"
-
-
-@tool(effects={Effect.READS})
-def read() -> str:
-    """Read what is private and of others."""
-    return "secret"
-
-
-@pytest.mark.parametrize("reads", [True, False], ids=["tainted", "clean"])
-def test_it_is_judged_by_what_its_caller_has_read(reads: bool, house: House) -> None:
-    policy = house.policy('[tools]\ndefault = "allow"\n')
-    first: list[Any] = [[("read", {})]] if reads else []
-    run = house.run(
-        [*first, *ASKS_ONCE],
-        helper([[("send", {"text": "x"})], "Sent."], tools=[send]),
-        tools=[read],
-        policy=policy,
-    )
-    (decided,) = house.events(house.child(run), CallDecided)
-    assert isinstance(decided.decision, Ask) == reads
-    (sent,) = house.events(house.child(run), CallFinished)
-    assert (sent.result.status is ResultStatus.DENIED) == reads
-
-
-def test_what_it_has_read_is_held_against_its_caller(house: House) -> None:
-    policy = house.policy('[tools]\ndefault = "allow"\n')
-    run = house.run(
-        [*ASKS_ONCE[:1], [("send", {"text": "x"})], "Done."],
-        helper([[("read", {})], "It says …"], tools=[read]),
-        tools=[send],
-        policy=policy,
-    )
-    decided = house.events(run, CallDecided)[-1]
-    assert isinstance(decided.decision, Ask)
-    assert "helper" in decided.decision.question
-
-
-def test_a_file_that_names_tools_its_caller_lacks_gets_those_there_are(house: House) -> None:
-    model = ScriptedModel(["x"])
-    one = helper(model, tools=["look", "python"], source="agents/helper.md")
-    assert house.run(ASKS_ONCE, one, tools=[look]).ok
-    assert [spec.name for spec in model.requests[0].tools] == ["look"]
 
 
 def test_a_model_that_cannot_be_had_is_a_result_of_the_call(house: House) -> None:

@@ -26,7 +26,7 @@ def attempt(number: int, family: str, task: int, reward: float) -> Attempt:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(CELLS, max_size=25), st.integers(1, 3), st.integers(1, 6))
 def test_the_chosen_are_each_tasks_best_and_within_every_cap(
     cells: list[tuple[str, int, float]], per_task: int, per_family: int
@@ -48,7 +48,7 @@ def test_the_chosen_are_each_tasks_best_and_within_every_cap(
     assert choose(made[::-1], caps) == chosen
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(CELLS, min_size=1, max_size=25))
 def test_balanced_families_have_no_more_than_the_middle_one(
     cells: list[tuple[str, int, float]],

@@ -42,7 +42,7 @@ def run_of(*events: ModelReplied) -> Trajectory:
     return Trajectory(run_id="R", path=Path("R"), records=records, damage=())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STEPS)
 def test_each_reply_stands_behind_the_prompt_that_the_engine_had(
     steps: list[tuple[float, list[int], list[int]]],

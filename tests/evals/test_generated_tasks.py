@@ -23,7 +23,7 @@ FAMILIES = [(name, family) for name, one in sorted(GENERATORS.items()) for famil
     seed=st.integers(0, 10**6),
     number=st.integers(0, 40),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_each_instance_is_a_task(
     which: tuple[str, str], split: Split, seed: int, number: int
 ) -> None:

@@ -39,7 +39,7 @@ def test_a_short_task_is_found_whole_and_a_tiny_one_only_alone() -> None:
     assert found(" 42. ", "42") == "0"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(), st.text(), st.text())
 def test_whatever_holds_a_task_whole_is_found(before: str, task: str, after: str) -> None:
     if len(words(task)) >= 4:

@@ -32,7 +32,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(sorted(KINDS)), values)
 def test_no_record_is_too_strange_to_be_looked_for(kind: str, data: Any) -> None:
     one = Line(kind, "", data)

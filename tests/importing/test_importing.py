@@ -274,7 +274,7 @@ MESSAGE = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(messages=st.lists(MESSAGE, max_size=6), more=st.dictionaries(st.text(max_size=5), JSON))
 def test_whatever_a_row_holds_the_run_it_becomes_can_be_read_and_exported(
     tmp_path_factory: pytest.TempPathFactory, messages: list[Any], more: dict[str, Any]

@@ -3,6 +3,7 @@
 import os
 import sys
 import sysconfig
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,13 @@ def setting(workspace: Path) -> Setting:
 
 
 @pytest.fixture
-def raw() -> MakeEntry:
+def mark(tmp_path: Path) -> str:
+    """A word for command lines by which a test knows its own processes from all others."""
+    return f"{tmp_path.name}-{time.time_ns()}"
+
+
+@pytest.fixture
+def raw(mark: str) -> MakeEntry:
     """`raw("mode", …, key=value)`: the misbehaving server, in a box of its own."""
 
     def make(*modes: str, **more: Any) -> Entry:
@@ -59,7 +66,7 @@ def raw() -> MakeEntry:
             "start_seconds": 20.0,
             "timeout_seconds": 20.0,
         } | more
-        return Entry(name="raw", command=PYTHON, args=(RAW, *modes), **options)
+        return Entry(name="raw", command=PYTHON, args=(RAW, mark, *modes), **options)
 
     return make
 

@@ -120,12 +120,12 @@ def test_servers_of_a_trusted_folder_are_copied_and_approved(
 
 
 @pytest.fixture
-def listed(tmp_path: Path, raw_tools: tuple[Definition, ...]) -> None:
+def listed(tmp_path: Path, raw_tools: tuple[Definition, ...], mark: str) -> None:
     """The list of servers has `raw`, approved."""
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     (home / "mcp.toml").write_text(
-        f'[servers.raw]\ncommand = "{PYTHON}"\nargs = ["{RAW}", "killed-4711"]\n'
+        f'[servers.raw]\ncommand = "{PYTHON}"\nargs = ["{RAW}", "{mark}"]\n'
         f'readable = ["{RAW}"]\nsecrets = ["OWN_THING"]\n'
     )
     (entry,) = read_servers(home / "mcp.toml").values()
@@ -166,7 +166,7 @@ def test_a_run_that_stays_on_this_machine_has_no_servers(agent: Agent) -> None:
 
 @pytest.mark.usefixtures("listed")
 def test_nothing_of_a_server_outlives_an_agent_that_was_killed(
-    environment: dict[str, str], setting: Setting
+    environment: dict[str, str], setting: Setting, mark: str
 ) -> None:
     with ScriptedServer([stream_calls([("raw__say", {"text": "hang"})])]) as model:
         options = ["--base-url", model.base_url, "-m", "scripted"]
@@ -179,18 +179,18 @@ def test_nothing_of_a_server_outlives_an_agent_that_was_killed(
             stderr=subprocess.DEVNULL,
         )
         try:
-            eventually(lambda: bool(servers_of("killed-4711")))
+            eventually(lambda: bool(servers_of(mark)))
         finally:
             running.send_signal(signal.SIGKILL)
             running.wait()
-    eventually(lambda: not servers_of("killed-4711"))
+    eventually(lambda: not servers_of(mark))
 
 
 def eventually(is_so: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not is_so():
         assert time.monotonic() < deadline
-        os.sched_yield()
+        time.sleep(0.05)
 
 
 def servers_of(mark: str) -> list[str]:

@@ -32,7 +32,7 @@ PROVIDERS_TAKE = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 @given(st.sets(st.text(max_size=90), max_size=12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_name_becomes_one_that_providers_take_and_no_other_has(names: set[str]) -> None:
     found = called("server", names)
     assert found.keys() == names
@@ -101,7 +101,7 @@ definitions = st.builds(
 
 
 @given(st.lists(definitions, max_size=3, unique_by=lambda d: d.name), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_nothing_differs_only_between_the_same_sets(old: list[Definition], data: Any) -> None:
     new = data.draw(st.lists(definitions, max_size=3, unique_by=lambda d: d.name))
     same = {d.sha256 for d in old} == {d.sha256 for d in new}

@@ -149,7 +149,7 @@ def test_an_answer_that_is_none_is_a_clear_message(
 ) -> None:
     async def run() -> None:
         async with answering(honest_until_listing(then)) as url:
-            await with_connection(url, tmp_path, Connection.offer, timeout_seconds=5.0)
+            await with_connection(url, tmp_path, Connection.offer, timeout_seconds=60.0)
 
     with pytest.raises(ServerUnavailable, match=said):
         asyncio.run(run())

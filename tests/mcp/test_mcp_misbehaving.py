@@ -16,7 +16,6 @@ from wardian_tools.mcp.entries import Entry
 from wardian_tools.mcp.setting import Setting
 
 MakeEntry = Callable[..., Entry]
-MARK = b"raw.py"
 
 
 def with_server(
@@ -37,7 +36,7 @@ async def said(connection: Connection, text: str) -> str:
     return str(result.content[0].text)
 
 
-def processes(mark: bytes) -> list[int]:
+def processes(mark: str) -> list[int]:
     """Those of this machine with `mark` on their command line."""
     found: list[int] = []
     for place in Path("/proc").iterdir():
@@ -46,7 +45,7 @@ def processes(mark: bytes) -> list[int]:
                 command = (place / "cmdline").read_bytes()
             except OSError:
                 continue
-            if mark in command and b"pytest" not in command:
+            if mark.encode() in command:
                 found.append(int(place.name))
     return found
 
@@ -111,14 +110,14 @@ def test_a_server_that_keeps_crashing_is_not_started_for_ever(
     [("silent", 1.0, "did not answer within 1 s of its start"), ("dies", 20.0, "no configuration")],
 )
 def test_a_server_that_never_gets_ready_is_a_clear_message(
-    raw: MakeEntry, setting: Setting, mode: str, seconds: float, problem: str
+    raw: MakeEntry, setting: Setting, mark: str, mode: str, seconds: float, problem: str
 ) -> None:
     async def work(connection: Connection) -> None:
         await connection.offer()
 
     with pytest.raises(ServerUnavailable, match=problem):
         with_server(raw(mode, start_seconds=seconds), setting, work)
-    assert not processes(MARK)
+    assert not processes(mark)
 
 
 def test_a_command_that_is_not_there_is_said_with_what_to_do(setting: Setting) -> None:
@@ -155,15 +154,16 @@ def test_a_cancelled_call_leaves_the_server_in_use(raw: MakeEntry, setting: Sett
 
 @pytest.mark.parametrize("sandbox", ["bubblewrap", "none"])
 def test_what_a_server_leaves_running_ends_with_it(
-    raw: MakeEntry, setting: Setting, sandbox: str
+    raw: MakeEntry, setting: Setting, mark: str, sandbox: str
 ) -> None:
-    async def work(connection: Connection) -> bytes:
-        seconds = (await said(connection, "orphan")).encode()
+    async def work(connection: Connection) -> str:
+        seconds = await said(connection, "orphan")
+        assert processes(seconds)
         assert processes(seconds)
         return seconds
 
     assert not processes(with_server(raw(sandbox=sandbox), setting, work))
-    assert not processes(MARK)
+    assert not processes(mark)
 
 
 def test_a_server_gets_the_variables_its_entry_names_and_no_others(

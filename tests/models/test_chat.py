@@ -207,10 +207,9 @@ def test_a_stalled_stream_is_cut_and_a_silent_server_is_an_error(
     begun = Answer(parts=text.parts, stall_after_bytes=600)
     silent = Answer(parts=text.parts, stall_after_bytes=0)
     with ScriptedServer([begun, silent]) as server:
-        model = chat_model(server, idle_timeout_seconds=0.2)
-        assert ask(model)[1].finish is Finish.CUT
+        assert ask(chat_model(server, idle_timeout_seconds=2.0))[1].finish is Finish.CUT
         with pytest.raises(ModelUnavailable, match="said nothing for too long"):
-            ask(model)
+            ask(chat_model(server, idle_timeout_seconds=0.2))
 
 
 def test_a_stream_dripped_byte_by_byte_is_read_as_well(ask: Ask, chat_model: MakeModel) -> None:

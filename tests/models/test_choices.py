@@ -83,7 +83,7 @@ def test_damaged_settings_are_refused_before_anything_is_kept(
 
 
 @given(moves=st.lists(st.sampled_from(["a", "b", "c", "back"]), max_size=12))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_rollbacks_take_back_choices_in_turn(
     moves: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

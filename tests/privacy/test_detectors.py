@@ -76,7 +76,7 @@ def test_a_pattern_of_ones_own_is_found() -> None:
     assert redactor.text("ticket ACME-123456 is open") == "ticket [REDACTED:your pattern] is open"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(st.characters(codec="utf-8"), max_size=200))
 def test_hiding_twice_changes_nothing_more(text: str) -> None:
     redactor = Redactor({"S": "registered-value"}, ALL)

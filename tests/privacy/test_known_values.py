@@ -79,7 +79,7 @@ def streamed(known: KnownValues, pieces: list[str]) -> str:
     return "".join([*map(stream.feed, pieces), stream.finish()])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(encoding=encodings, value=values, before=texts, after=texts)
 def test_no_value_survives_an_encoding(
     encoding: Encoding, value: str, before: str, after: str
@@ -105,7 +105,7 @@ def test_no_value_survives_in_single_characters(encoding: Encoding) -> None:
         assert shown.count("[S]") == 2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     encoding=encodings,
     data=st.data(),
@@ -123,7 +123,7 @@ def test_no_value_survives_the_cuts_of_a_stream(
     assert encoding(value) not in hidden(known, text)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pieces=st.lists(texts, max_size=8))
 def test_text_without_a_value_passes_unchanged(pieces: list[str]) -> None:
     known = KnownValues({"S": TOKEN, "T": SPOKEN})

@@ -58,7 +58,7 @@ def test_a_forged_altered_or_partial_pseudonym_is_refused(forge: object) -> None
         redactor.pseudonyms.restored(f"send it to {forge(pseudonym)} now")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=80))
 def test_text_without_pseudonyms_is_restored_to_itself(text: str) -> None:
     redactor = Redactor({}, PERSONAL)
@@ -84,7 +84,7 @@ def test_they_are_kept_for_their_owner_alone_and_read_again(tmp_path: Path) -> N
     assert "EMAIL_2" in again.text("ann@example.org")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_the_screen_shows_values_however_the_stream_is_cut(data: st.DataObject) -> None:
     redactor = Redactor({}, PERSONAL)

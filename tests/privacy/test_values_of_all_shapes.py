@@ -25,7 +25,7 @@ def said(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(value=values)
 def test_no_json_value_keeps_a_secret_and_one_without_is_itself(value: Any) -> None:
     redactor = Redactor({"S": SECRET})
@@ -36,7 +36,7 @@ def test_no_json_value_keeps_a_secret_and_one_without_is_itself(value: Any) -> N
     assert redactor.value(hidden) is hidden
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arguments=st.dictionaries(texts, values, max_size=3))
 def test_arguments_stay_json_and_say_what_they_said(arguments: dict[str, Any]) -> None:
     redactor = Redactor({"S": SECRET}, Detectors(structure=True, rules=True))

@@ -114,7 +114,7 @@ def test_families_are_told_apart_and_only_common_tasks_count() -> None:
     st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=25),
     st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=25),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_better_always_means_a_gain_beyond_chance_and_no_loss_beyond_what_is_tolerated(
     suite: list[tuple[bool, bool]], guard: list[tuple[bool, bool]]
 ) -> None:

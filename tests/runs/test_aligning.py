@@ -83,7 +83,7 @@ def test_a_run_without_a_readable_beginning_can_be_compared(house: House) -> Non
     assert [c.what for c in align(run, house.load(run.run_id)).conditions] != []
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     st.lists(st.sampled_from("ab"), max_size=4), st.lists(st.sampled_from(["a", "!b"]), max_size=4)
 )

@@ -224,7 +224,7 @@ def act(workspace: Path, what: str, name: str, number: int) -> None:
         path.write_text(str(number))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.lists(actions, max_size=4), min_size=1, max_size=5))
 def test_every_state_can_be_gone_back_to(
     tmp_path_factory: pytest.TempPathFactory, steps: list[list[tuple[str, str, int]]]

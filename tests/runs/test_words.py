@@ -22,14 +22,14 @@ def by_index(text: str, words: Words) -> bool:
     return found is not None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(ALPHABET, max_size=20), st.text(ALPHABET, max_size=8))
 def test_a_text_is_found_with_the_index_exactly_where_it_is_without(text: str, query: str) -> None:
     words = Words.of(query)
     assert words is None or by_index(text, words) == bool(words.place(text))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(max_size=30))
 def test_nothing_a_person_types_is_an_error_of_syntax(query: str) -> None:
     if words := Words.of(query):

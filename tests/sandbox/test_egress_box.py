@@ -5,6 +5,7 @@ import base64
 import hashlib
 import io
 import socket
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from wardian_sandbox import (
 )
 
 MEBIBYTE = 1 << 20
+PATIENCE_SECONDS = 20.0
 
 
 @pytest.fixture(scope="module", params=["bubblewrap", "docker"])
@@ -122,7 +124,8 @@ def test_servers_inside_the_box_are_reached_directly(guest: Any) -> None:
         "s.shutdown(); s.server_close()\ngot"
     )
     assert guest.value(code) == b"in"
-    assert guest.events[since:] == []
+    later = {event.outcome for event in guest.events[since:]}
+    assert later <= {EgressOutcome.CLOSED}  # of a connection before
 
 
 def test_a_tunnel_carries_every_byte_both_ways(guest: Any, outside: Any) -> None:
@@ -296,7 +299,10 @@ def test_closing_the_box_ends_its_connections_and_leaves_no_descriptor(
     guest.told("allowed")
     guest.close()
     assert guest.told("closed")[0].reason in ("The sandbox was closed.", "The connection broke.")
-    assert descriptors() <= before + 1  # a server of the test may still be noticing
+    until = time.monotonic() + PATIENCE_SECONDS
+    while descriptors() > before and time.monotonic() < until:
+        time.sleep(0.01)  # a server of the test may still be noticing
+    assert descriptors() <= before
 
 
 def test_the_box_ends_when_too_much_was_sent(support: Any, outside: Any, tmp_path: Path) -> None:
@@ -320,7 +326,7 @@ def test_the_box_ends_when_too_much_was_sent(support: Any, outside: Any, tmp_pat
 def test_a_connection_on_which_nothing_moves_is_closed(
     support: Any, outside: Any, tmp_path: Path
 ) -> None:
-    egress = outside.egress(limits=EgressLimits(idle_seconds=0.2))
+    egress = outside.egress(limits=EgressLimits(idle_seconds=2.0))
     guest = support.Guest("bubblewrap", tmp_path, outside, egress)
     guest.python(support.CLIENT)
     try:

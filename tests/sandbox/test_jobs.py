@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,13 @@ def linger(way):
     return {}
 
 def neighbours(way):
-    seen = {int(pid) for pid in os.listdir("/proc") if pid.isdecimal()}
-    return {"others": sorted(seen - {1, os.getpid()})}
+    # Who was killed is a moment on its way.
+    until = time.monotonic() + 10
+    known = {"1", str(os.getpid())}
+    while others := {pid for pid in os.listdir("/proc") if pid.isdecimal()} - known:
+        if time.monotonic() > until: break
+        time.sleep(0.01)
+    return {"others": sorted(others)}
 
 def hide(way):
     if os.fork() == 0:
@@ -317,7 +323,10 @@ def test_jobs_end_with_the_controller_however_it_ends(
     with subprocess.Popen(command, stdout=subprocess.PIPE) as controller:
         assert controller.stdout is not None
         assert controller.stdout.readline() == b"ready\n"
-        watched = [os.pidfd_open(int(pid)) for pid in alive(modules)]
+        watched: list[int] = []
+        for pid in alive(modules):
+            with suppress(ProcessLookupError):  # the process of the job, which ends by itself
+                watched.append(os.pidfd_open(int(pid)))
         assert watched
         controller.kill()
     for descriptor in watched:

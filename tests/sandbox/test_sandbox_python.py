@@ -9,6 +9,7 @@ from wardian_sandbox import Confinement, Ending, ExecResult, ResourceLimits, Sup
 
 Python = Callable[..., list[ExecResult]]
 SHORT = Confinement(limits=ResourceLimits(wall_seconds=1.0))
+PLENTY = Confinement(limits=ResourceLimits(wall_seconds=30.0))
 SMALL = Confinement(limits=ResourceLimits(wall_seconds=30.0, output_bytes=1000))
 
 
@@ -172,7 +173,7 @@ def test_python_calls_queue(work: Callable[..., Any]) -> None:
         import asyncio
 
         calls = [
-            box.python(f"seen = globals().get('seen', []) + [{n}]; seen", SHORT) for n in range(5)
+            box.python(f"seen = globals().get('seen', []) + [{n}]; seen", PLENTY) for n in range(5)
         ]
         return list(await asyncio.gather(*calls))
 

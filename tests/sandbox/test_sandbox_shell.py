@@ -9,6 +9,7 @@ from wardian_sandbox import Confinement, Ending, ExecResult, ResourceLimits, Sup
 
 Shell = Callable[..., ExecResult]
 SHORT = Confinement(limits=ResourceLimits(wall_seconds=1.0))
+PLENTY = Confinement(limits=ResourceLimits(wall_seconds=30.0))
 
 
 def test_a_command_runs_in_the_workspace(shell: Shell) -> None:
@@ -59,8 +60,8 @@ def test_what_a_command_leaves_running_neither_holds_the_call_nor_outlives_it(
     marked = background.replace("sleep 60", "bash -c 'exec -a left-behind sleep 60'")
 
     async def do(box: SupervisedSandbox) -> tuple[ExecResult, ExecResult]:
-        first = await box.shell(f"{marked}\necho started", SHORT)
-        return first, await box.shell("grep -sl ^left-behind /proc/[0-9]*/cmdline | wc -l", SHORT)
+        first = await box.shell(f"{marked}\necho started", PLENTY)
+        return first, await box.shell("grep -sl ^left-behind /proc/[0-9]*/cmdline | wc -l", PLENTY)
 
     first, second = work(do)
     assert (first.output, first.ending) == ("started\n", Ending.EXITED)
@@ -80,8 +81,8 @@ def test_calls_overlap(work: Callable[..., Any]) -> None:
 
         # Each waits for the other, so they end only if both run.
         wait = "while [ ! -e {0} ]; do sleep 0.01; done; echo met"
-        one = box.shell("touch one; " + wait.format("two"), SHORT)
-        two = box.shell("touch two; " + wait.format("one"), SHORT)
+        one = box.shell("touch one; " + wait.format("two"), PLENTY)
+        two = box.shell("touch two; " + wait.format("one"), PLENTY)
         return list(await asyncio.gather(one, two))
 
     assert [result.output for result in work(do)] == ["met\n", "met\n"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,7 @@ def test_it_is_ended_for_memory_beyond_its_limit() -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_what_it_leaves_running_ends_with_it(backend: str, tmp_path: Path) -> None:
-    mark = "9753"
+    mark = f"9753.{time.time_ns()}"  # of this test alone: others may run on this machine
     with_service(shell(f"setsid sleep {mark} & echo started; exit 0"), everything, backend)
     assert f"sleep\0{mark}\0".encode() not in command_lines()
 

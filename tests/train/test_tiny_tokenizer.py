@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import llama_cpp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from wardian.evals.suites.tiny.tasks import make_problem
@@ -35,14 +35,12 @@ _ODD = [
 
 
 @given(st.text())
-@settings(deadline=None)
 def test_decoding_gives_back_any_text(text: str) -> None:
     text = text.encode("utf-8", "replace").decode()
     assert _TOKENIZER.decode(_TOKENIZER.encode(text)) == text
 
 
 @given(st.from_regex(r"[A-Za-z]{1,12}|[0-9]{1,12}", fullmatch=True))
-@settings(deadline=None)
 def test_a_word_or_number_is_spelled_alike_wherever_it_stands(item: str) -> None:
     alone = _TOKENIZER.encode(item)
     for before, after in (

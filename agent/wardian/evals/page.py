@@ -5,12 +5,9 @@ from typing import Any
 
 from wardian.evals.plots import Series, Spot, dots, lines, stacks
 from wardian.evals.report import scaling_words
-from wardian.viewing.markup import Markup, element
+from wardian.viewing.markup import Markup, document, element
 from wardian.viewing.style import STYLE
 
-CONTENT_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-)
 EVAL_STYLE = """
 :root { --s0: #2f5fb3; --s1: #c8641b; --s2: #2b8a5a; --s3: #8a4fb0; --s4: #a8842a; --s5: #2a8ba8; }
 @media (prefers-color-scheme: dark) { :root { --s0: #86aef0; --s1: #eb9a5e; --s2: #6cc990;
@@ -64,20 +61,7 @@ def page(report: Json) -> str:
         *_noted(models),
         element("p", METHOD, class_="soft"),
     )
-    return "<!doctype html>\n" + element(
-        "html",
-        element(
-            "head",
-            element("meta", charset="utf-8"),
-            element("meta", http_equiv="Content-Security-Policy", content=CONTENT_POLICY),
-            element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            element("meta", name="referrer", content="no-referrer"),
-            element("title", title[:200]),
-            element("style", Markup(STYLE + EVAL_STYLE)),
-        ),
-        element("body", body),
-        lang="en",
-    )
+    return document(title, body, style=STYLE + EVAL_STYLE)
 
 
 METHOD = (

@@ -7,11 +7,11 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from wardian.evals.page import CONTENT_POLICY, EVAL_STYLE
+from wardian.evals.page import EVAL_STYLE
 from wardian.evals.plots import Series, Spot, lines
 from wardian.improve.diary import LAST, Diary, Json
 from wardian.improve.plan import Stage
-from wardian.viewing.markup import Markup, element
+from wardian.viewing.markup import Markup, document, element
 from wardian.viewing.style import STYLE
 
 NAME = "circle.html"
@@ -44,16 +44,7 @@ def page(diary: Diary, ended: str = "") -> str:
         *_stages(diary),
         element("p", METHOD, class_="soft"),
     )
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=CONTENT_POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="referrer", content="no-referrer"),
-        element("title", title[:200]),
-        element("style", Markup(STYLE + EVAL_STYLE)),
-    )
-    return "<!doctype html>\n" + element("html", head, element("body", body), lang="en")
+    return document(title, body, style=STYLE + EVAL_STYLE)
 
 
 METHOD = (

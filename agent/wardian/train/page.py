@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wardian.train.measures import read_metrics, series
-from wardian.viewing.markup import Markup, element, joined
+from wardian.viewing.markup import Markup, document, element, joined
 from wardian.viewing.style import STYLE
 
 PAGE_FILE = "curves.html"
@@ -59,14 +59,7 @@ def write_page(out: Path, result: Mapping[str, Any]) -> Path:
         element("h3", "Recipe"),
         element("pre", json.dumps(result.get("recipe", {}), indent=2)),
     )
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", f"Training: {method}"),
-        element("style", Markup(STYLE + OWN_STYLE)),
-    )
-    page = "<!doctype html>" + element("html", head, element("body", body), lang="en")
+    page = document(f"Training: {method}", body, style=STYLE + OWN_STYLE)
     path = out / PAGE_FILE
     partial = path.with_suffix(".partial")
     partial.write_text(page, encoding="utf-8")

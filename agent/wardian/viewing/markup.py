@@ -7,6 +7,9 @@ from wardian.sanitise import visible
 VOID = frozenset({"img", "input", "meta"})
 TEXT_CHARS = 40_000
 PAGE_CHARS = 8_000_000
+TITLE_CHARS = 200
+LOADS_NOTHING = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+"""A content policy: no script, and nothing from anywhere"""
 SHORT_CHARS = 500
 """What is left of each text once the page holds as many as it should"""
 
@@ -31,6 +34,20 @@ def element(tag: str, /, *children: str, **attributes: str) -> Markup:
 def joined(*children: str) -> Markup:
     """Markup as it is, everything else as text."""
     return Markup("".join(one if type(one) is Markup else escape(visible(one)) for one in children))
+
+
+def document(title: str, body: Markup, *, style: str, policy: str = LOADS_NOTHING) -> str:
+    """A whole page around what is in its `body`; `style` is CSS of ours."""
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="referrer", content="no-referrer"),
+        element("title", title[:TITLE_CHARS]),
+        element("style", Markup(style)),
+    )
+    return "<!doctype html>\n" + element("html", head, element("body", body), lang="en")
 
 
 class Clipper:

@@ -27,7 +27,7 @@ from wardian.events import (
 )
 from wardian.runs import Trajectory
 from wardian.viewing.calls import block, calls_of, noted, picture, prose
-from wardian.viewing.markup import Clipper, Markup, element, joined
+from wardian.viewing.markup import Clipper, Markup, document, element, joined
 from wardian.viewing.steps import Step, steps_of
 from wardian.viewing.style import SCRIPT, STYLE
 from wardian.viewing.waterfall import waterfall
@@ -45,6 +45,8 @@ SEARCH = Markup(
 )
 
 
+HEADLINE_CHARS = 150
+"""Of the task, in the window's title"""
 LONG_CHARS = 300
 """A task longer than that is no headline"""
 
@@ -54,7 +56,7 @@ def page(run: Trajectory) -> str:
     clipper = Clipper()
     steps = steps_of(run.events)
     title = run.started.task.prompt if run.started else run.run_id
-    first = " ".join(title[:200].split())
+    first = " ".join(title[:HEADLINE_CHARS].split())
     body = element(
         "main",
         *beginning(run, clipper),
@@ -64,20 +66,8 @@ def page(run: Trajectory) -> str:
         *(shown_step(step, clipper) for step in steps),
         *ending(run, clipper),
     )
-    return "<!doctype html>\n" + element(
-        "html",
-        element(
-            "head",
-            element("meta", charset="utf-8"),
-            element("meta", http_equiv="Content-Security-Policy", content=CONTENT_POLICY),
-            element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            element("meta", name="referrer", content="no-referrer"),
-            element("title", f"{first} · {run.run_id}"),
-            element("style", Markup(STYLE)),
-        ),
-        element("body", body, element("script", Markup(SCRIPT))),
-        lang="en",
-    )
+    body = joined(body, element("script", Markup(SCRIPT)))
+    return document(f"{first} · {run.run_id}", body, style=STYLE, policy=CONTENT_POLICY)
 
 
 def beginning(run: Trajectory, clipper: Clipper) -> Iterator[Markup]:

@@ -88,6 +88,15 @@ def kill(pid: int) -> None:
         pass
 
 
+def next_ended() -> int | None:
+    """A child that has ended and is not reaped; until it is, its number cannot be another's."""
+    try:
+        info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return None if info is None else info.si_pid
+
+
 def strays(known: set[int]) -> list[int]:
     """Processes orphaned to this one that belong to no session in `known`, and all below them."""
     me = os.getpid()

@@ -90,18 +90,12 @@ class Service:
         self._reap()
 
     def _reap(self) -> None:
-        while True:
-            try:
-                info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return
-            if info is None:
-                return
-            if info.si_pid == self._leader:
-                # Before it is reaped: until then its number cannot be another's.
-                children.kill_group(info.si_pid)
-            _, status, _ = os.wait4(info.si_pid, 0)
-            if info.si_pid == self._leader:
+        while (pid := children.next_ended()) is not None:
+            is_leader = pid == self._leader
+            if is_leader:
+                children.kill_group(pid)
+            _, status = os.waitpid(pid, 0)
+            if is_leader:
                 self._leader = None
                 sweep(set, self._reap)
                 self._answer(status)

@@ -201,17 +201,9 @@ class Supervisor:
 
     def _reap(self) -> None:
         """Take note of every child that ended; kill what their groups left behind."""
-        while True:
-            try:
-                info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return
-            if info is None:
-                return
-            pid = info.si_pid
+        while (pid := children.next_ended()) is not None:
             is_worker = pid == self._interpreter.pid
             if is_worker or pid in self._leaders:
-                # Before it is reaped: until then its number cannot be another's.
                 children.kill_group(pid)
             _, status, used = os.wait4(pid, 0)
             spent_seconds = used.ru_utime + used.ru_stime
@@ -304,7 +296,7 @@ class Supervisor:
         self._interpreter.kill()
         for pid in self._leaders:
             children.kill_group(pid)
-        self._sweep()
+        sweep(set, self._reap)
 
 
 def _seconds(limits: dict[str, object]) -> float:

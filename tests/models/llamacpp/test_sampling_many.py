@@ -3,36 +3,20 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.models.llamacpp.asking import ENDLESS, HELLO, asked, model_of, tokens_of
 
 from wardian.errors import ContextOverflow, ModelError
-from wardian.models.llama import LlamaModel
-from wardian.types import (
-    Finish,
-    Forking,
-    Message,
-    Reply,
-    Request,
-    Role,
-    Sampling,
-    TokenRecord,
-    ToolSpec,
-)
+from wardian.types import Finish, Forking, Message, Request, Role, Sampling, ToolSpec
 
 LONG = Message(role=Role.SYSTEM, content="You are a careful assistant. " * 20)
-HELLO = Message(role=Role.USER, content="Hello")
 HOT = Sampling(temperature=1.0, seed=7, max_tokens=20)
-ENDLESS: dict[str, Any] = {
-    "sampling": Sampling(temperature=1.0, seed=3),
-    "output_schema": {"type": "string", "minLength": 9000},
-}
-"""A reply that fills the window, since it may not end before."""
 TOOL = ToolSpec(
     name="pick",
     description="Picks.",
@@ -40,28 +24,8 @@ TOOL = ToolSpec(
 )
 
 
-@asynccontextmanager
-async def model_of(path: Path, **options: Any) -> AsyncIterator[LlamaModel]:
-    model = LlamaModel(path, name="test", threads=1, **options)
-    try:
-        yield model
-    finally:
-        await model.close()
-
-
 def request(*messages: Message, sampling: Sampling = HOT, **more: Any) -> Request:
     return Request(messages=messages or (LONG, HELLO), sampling=sampling, **more)
-
-
-async def asked(model: LlamaModel, question: Request) -> Reply:
-    items = [item async for item in model.stream(question)]
-    assert isinstance(items[-1], Reply)
-    return items[-1]
-
-
-def record(reply: Reply) -> TokenRecord:
-    assert reply.tokens is not None
-    return reply.tokens
 
 
 def test_samples_share_one_prompt_and_differ_by_their_seeds(small_gguf: Path) -> None:
@@ -70,11 +34,11 @@ def test_samples_share_one_prompt_and_differ_by_their_seeds(small_gguf: Path) ->
             assert isinstance(model, Forking)
             replies = await model.sample(request(conversation="c"), 8)
             again = await model.sample(request(conversation="d"), 8)
-            assert len({record(r).sampled_ids for r in replies}) > 4
-            assert [record(r).sampled_ids for r in replies] == [
-                record(r).sampled_ids for r in again
+            assert len({tokens_of(r).sampled_ids for r in replies}) > 4
+            assert [tokens_of(r).sampled_ids for r in replies] == [
+                tokens_of(r).sampled_ids for r in again
             ]
-            seeds = [s.seed for r in replies if (s := record(r).sampling)]
+            seeds = [s.seed for r in replies if (s := tokens_of(r).sampling)]
             assert seeds[0] == 7
             assert len(set(seeds)) == 8
             prompt = replies[0].usage.prompt_tokens
@@ -88,10 +52,10 @@ def test_a_sample_can_be_had_again_alone_by_its_seed(small_gguf: Path) -> None:
     async def main() -> None:
         async with model_of(small_gguf) as model:
             third = (await model.sample(request(), 4))[2]
-            sampling = record(third).sampling
+            sampling = tokens_of(third).sampling
             assert sampling is not None
             alone = await asked(model, request(sampling=sampling))
-            assert record(alone).sampled_ids == record(third).sampled_ids
+            assert tokens_of(alone).sampled_ids == tokens_of(third).sampled_ids
 
     asyncio.run(main())
 
@@ -109,7 +73,7 @@ def test_the_conversation_goes_on_with_the_reply_it_quotes(small_gguf: Path) -> 
                 after = await asked(
                     model, request(LONG, HELLO, won.message, HELLO, conversation="c")
                 )
-                assert record(after).kept_ids == won.usage.total_tokens
+                assert tokens_of(after).kept_ids == won.usage.total_tokens
                 assert after.usage.cached_tokens >= won.usage.total_tokens - 1
 
     asyncio.run(main())
@@ -122,9 +86,9 @@ def test_a_fork_takes_over_the_ids_of_the_run_it_comes_from(small_gguf: Path) ->
             forked = await asked(
                 model, request(LONG, HELLO, first.message, HELLO, conversation="x")
             )
-            ids = record(first).prompt_suffix_ids + record(first).sampled_ids
-            assert record(forked).kept_ids == 0
-            assert record(forked).prompt_suffix_ids[: len(ids)] == ids
+            ids = tokens_of(first).prompt_suffix_ids + tokens_of(first).sampled_ids
+            assert tokens_of(forked).kept_ids == 0
+            assert tokens_of(forked).prompt_suffix_ids[: len(ids)] == ids
             assert forked.usage.cached_tokens >= len(ids) - 1
 
     asyncio.run(main())
@@ -135,7 +99,7 @@ def test_a_reply_says_all_that_it_depends_on(small_gguf: Path) -> None:
         async with model_of(small_gguf) as model:
             open_ = Sampling(temperature=0.7, max_tokens=5)
             reply = await asked(model, request(sampling=open_, tools=(TOOL,), must_call=True))
-            tokens = record(reply)
+            tokens = tokens_of(reply)
             assert tokens.sampling is not None
             assert tokens.sampling.seed is not None
             assert tokens.sampling.top_p == 1.0
@@ -143,7 +107,7 @@ def test_a_reply_says_all_that_it_depends_on(small_gguf: Path) -> None:
             assert tokens.template_sha256 == model.identity["template_sha256"]
             assert len(tokens.constraint_sha256) == 64
             free = await asked(model, request())
-            assert record(free).constraint_sha256 == ""
+            assert tokens_of(free).constraint_sha256 == ""
 
     asyncio.run(main())
 
@@ -162,7 +126,7 @@ def test_a_demanded_call_is_given_and_an_unconstrained_one_is_not_masked(
                     assert call.arguments_text in ('{"n": 1}', '{"n": 2}', '{"n": 3}')
             free = replace(demand, sampling=replace(long, constrain=False, max_tokens=20))
             for reply in await model.sample(free, 3):
-                assert not any(record(reply).constrained)
+                assert not any(tokens_of(reply).constrained)
 
     asyncio.run(main())
 
@@ -249,7 +213,7 @@ def test_several_models_are_loaded_at_once(
         async with model_of(small_gguf) as actor, model_of(other) as judge:
             one, two = await asyncio.gather(asked(actor, request()), asked(judge, request()))
             assert one.message != two.message
-            assert record(one).model_sha256 != record(two).model_sha256
+            assert tokens_of(one).model_sha256 != tokens_of(two).model_sha256
 
     asyncio.run(main())
 
@@ -268,7 +232,7 @@ def test_a_model_that_keeps_a_state_reads_little_twice_over_a_run(
                 told += reply.usage.prompt_tokens
                 read += reply.usage.prompt_tokens - reply.usage.cached_tokens
                 messages += [reply.message, HELLO]
-            first = record(await asked(model, request(conversation="e"))).prompt_suffix_ids
+            first = tokens_of(await asked(model, request(conversation="e"))).prompt_suffix_ids
             assert read <= len(first) + 10 * 40
             assert read < told / 4
 

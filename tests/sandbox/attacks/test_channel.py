@@ -166,13 +166,13 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=200))
 def test_random_bytes_end_the_channel_and_raise_nothing_else(data: bytes) -> None:
     assert isinstance(heard(data), SandboxLost)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ANYTHING, st.integers(-2, 3))
 def test_random_frames_are_an_answer_or_end_the_channel(value: Any, number: int) -> None:
     body = json.dumps({"id": number, "result": value}).encode()
@@ -181,7 +181,7 @@ def test_random_frames_are_an_answer_or_end_the_channel(value: Any, number: int)
     assert isinstance(outcome, SandboxLost) or (number == 1 and outcome == value)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(st.sampled_from([*HONEST, "value", "json", "figures"]), ANYTHING))
 def test_random_facts_are_a_result_or_a_broken_protocol(changed: dict[str, Any]) -> None:
     try:
@@ -193,7 +193,7 @@ def test_random_facts_are_a_result_or_a_broken_protocol(changed: dict[str, Any])
     assert result.value is None or isinstance(result.value, str)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ANYTHING)
 def test_random_answers_to_file_operations_are_a_result_or_a_broken_protocol(value: Any) -> None:
     answers = [value if isinstance(value, dict) else {}, {"ok": value}, {"failure": value}]

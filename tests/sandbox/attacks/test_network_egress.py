@@ -7,6 +7,7 @@ asking for what is allowed, or the same attack where nothing stands in its way.
 
 import ast
 import itertools
+import os
 import socket
 import subprocess
 from collections.abc import Callable
@@ -91,7 +92,7 @@ def test_raw_sockets_are_refused(guest: Any) -> None:
 
 def test_an_abstract_socket_of_the_host_is_not_there(guest: Any, on_host: OnHost) -> None:
     """Abstract names belong to a network namespace, and to no file system."""
-    name = "\0wardian-test-abstract"
+    name = f"\0wardian-test-{os.getpid()}"
     connect = f"import socket\nsocket.socket(socket.AF_UNIX).connect({name!r})"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(name)

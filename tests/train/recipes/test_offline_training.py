@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from wardian.train.errors import OutOfMemory, TrainingStopped, is_full, told
 from wardian.train.measures import Measured, read_metrics, series
 from wardian.train.recipe import Method, Recipe, recipe_of
 from wardian.train.run import Trained, train
+from wardian.viewing.markup import LOADS_NOTHING
 
 ROOM_BYTES = 3 << 20
 PROMPT, GOOD, BAD = [1, 10, 11, 12], [40, 41, 42, 2], [50, 51, 52, 2]
@@ -80,7 +82,9 @@ def test_the_better_reply_becomes_likelier(
     if method is not Method.SFT:
         assert gain > likelihood(after, BAD) - likelihood(before, BAD) + 1
     assert len(series(read_metrics(tmp_path), "loss")) == 6
-    assert "<polyline" in (tmp_path / "curves.html").read_text()
+    page = (tmp_path / "curves.html").read_text()
+    assert "<polyline" in page
+    assert escape(LOADS_NOTHING) in page
     assert done.facts["rows"] == 16
 
 

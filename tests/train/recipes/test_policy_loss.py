@@ -24,7 +24,7 @@ def backward(loss: torch.Tensor) -> None:
 
 
 @given(st.lists(st.floats(0, 1, width=32), min_size=2, max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_advantages_of_a_group_sum_to_nothing(rewards: list[float]) -> None:
     made = advantages(rewards, "group")
     if made is not None:
@@ -75,7 +75,7 @@ def test_a_token_that_moved_far_enough_the_right_way_moves_no_more(
 
 
 @given(NUMBERS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_divergence_is_never_below_zero_and_zero_for_equals(values: list[float]) -> None:
     now = tensor(*values)
     zeros, reference = torch.zeros_like(now), torch.full_like(now, -1.0)
