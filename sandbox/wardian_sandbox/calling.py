@@ -42,10 +42,8 @@ class Calls:
     async def reset(self) -> None:
         """End what runs, and have a fresh interpreter. Raises: SandboxLost."""
         _, answer = self._channel.request("reset")
-        done, _ = await asyncio.wait((answer,), timeout=HOST_GRACE_SECONDS)
-        if not done:
-            await self.abandon("it did not reset")
-        if answer.result().get("fresh") is not True:
+        facts = await self._in_time(answer, HOST_GRACE_SECONDS, "it did not reset")
+        if facts.get("fresh") is not True:
             raise SandboxLost("The sandbox could not start a fresh interpreter.", REMEDY)
 
     def understood(self, read: Callable[[dict[str, Any]], T], answer: dict[str, Any]) -> T:
@@ -103,13 +101,26 @@ class Calls:
     ) -> dict[str, Any]:
         seconds = limits.wall_seconds + HOST_GRACE_SECONDS
         try:
-            done, _ = await asyncio.wait((answer,), timeout=seconds)
+            return await self._in_time(answer, seconds, "it did not keep its time limit")
         except asyncio.CancelledError:
-            await self._cancel(number, answer)
+            if (still_to_come := self._channel.awaited_anew(number)) is not None:
+                await self._cancel(number, still_to_come)
             raise
-        if not done:
-            await self.abandon("it did not keep its time limit")
-        return answer.result()
+
+    async def _in_time(
+        self, answer: asyncio.Future[dict[str, Any]], seconds: float, why: str
+    ) -> dict[str, Any]:
+        """An answer; if it does not come, the box is ended for `why`.
+
+        Awaited itself, and so cancelled with the caller: another future around it would cost a
+        small cell a tenth of its time. Raises: SandboxLost.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                return await answer
+        except TimeoutError as problem:
+            await self.abandon(why)
+            raise self._channel.loss() from problem
 
     def _stop(self, number: int, answer: asyncio.Future[dict[str, Any]]) -> None:
         """End a call that hit a limit; it is answered all the same."""

@@ -49,7 +49,7 @@ class Channel(asyncio.BufferedProtocol):
     def send(self, message: dict[str, Any]) -> None:
         """Put one frame on its way. Raises: SandboxLost."""
         if self.lost.done() or self._transport is None:
-            raise self._loss()
+            raise self.loss()
         self._transport.write(pack(message))
 
     def request(self, operation: str, **details: Any) -> tuple[int, asyncio.Future[dict[str, Any]]]:
@@ -59,6 +59,15 @@ class Channel(asyncio.BufferedProtocol):
         self.send({"id": number, "op": operation, **details})
         self._waiting[number] = answer
         return number, answer
+
+    def awaited_anew(self, number: int) -> asyncio.Future[dict[str, Any]] | None:
+        """What will be the answer to a request, now that nobody is to use its first future any
+        more; None where the answer has come, or never will.
+        """
+        if number not in self._waiting:
+            return None
+        self._waiting[number] = asyncio.get_running_loop().create_future()
+        return self._waiting[number]
 
     @property
     def why(self) -> str:
@@ -72,7 +81,7 @@ class Channel(asyncio.BufferedProtocol):
             self._transport.abort()
         for answer in (self.ready, *self._waiting.values()):
             if not answer.done():
-                answer.set_exception(self._loss())
+                answer.set_exception(self.loss())
                 answer.exception()  # marked as seen: nobody may be waiting for it any more
         self._waiting.clear()
 
@@ -80,9 +89,10 @@ class Channel(asyncio.BufferedProtocol):
         """Close, since what came makes no sense; gives the error to raise."""
         self.is_broken = self.is_broken or not self.lost.done()
         self.end(f"it broke the control protocol ({problem})")
-        return self._loss()
+        return self.loss()
 
-    def _loss(self) -> SandboxLost:
+    def loss(self) -> SandboxLost:
+        """Why nothing more can be asked, as an error."""
         kind = ProtocolBroken if self.is_broken else SandboxLost
         return kind(f"The sandbox is gone: {self.why}.", REMEDY)
 

@@ -153,8 +153,10 @@ class Supervisor:
         limit, code = as_number(limits["output_bytes"]), str(message["code"])
         call = PythonCall(number, _seconds(limits), output, limit, end=end, code=code)
         call.cpu_seconds = limits["cpu_seconds"]
-        self._add(call)
-        self._interpreter.run(call)
+        try:
+            self._interpreter.run(call)
+        finally:
+            self._add(call)  # while the worker is at it already
 
     def _reset(self, number: int) -> None:
         """End every call and every process, then start a fresh interpreter."""

@@ -7,6 +7,7 @@ the nonce, is a claim about value, error and exit; packets without the nonce are
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import io
 import json
@@ -30,6 +31,8 @@ from wardian_sandbox.inner.claims import (
 
 CELL = "<cell "
 REQUEST_BYTES = NONCE_BYTES + LIMITS.size + INLINE_BYTES
+LIBC = ctypes.CDLL(None)
+"""Kept: to make one costs as much as a small cell."""
 
 
 def serve(sock: socket.socket) -> None:
@@ -183,9 +186,7 @@ def _flush() -> None:
         sys.stderr.flush()
     except BaseException:  # noqa: BLE001, S110 - the cell put its own object there
         pass
-    ctypes = sys.modules.get("ctypes")
-    if ctypes is not None:
-        ctypes.CDLL(None).fflush(None)  # what C code printed is still in the C library's buffer
+    LIBC.fflush(None)  # what C code printed is still in the C library's buffer
 
 
 def _fresh_main() -> dict[str, object]:
