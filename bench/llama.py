@@ -9,7 +9,8 @@
 
 Random weights cost what trained ones do. Baselines: the high-level API of llama-cpp-python for what
 it evaluates; llama.cpp's own functions in a bare loop, greedy sampler included, for speed. Speeds
-are by processor time, of the model's process and this one together: other work counts less.
+are by processor time, of the model's process and this one together: other work counts less. That
+of decoding is by the clock, too, since the two processes work side by side.
 """
 
 import asyncio
@@ -40,6 +41,7 @@ from wardian.types import Message, Reply, Request, Role, Sampling, ToolSpec
 THREADS = 1
 STEPS = 20
 REPLY_TOKENS = 64
+DECODE_PAIRS = 9
 _SUPPORT = Path(__file__).parents[1] / "tests" / "support" / "random_gguf.py"
 SYSTEM = Message(
     role=Role.SYSTEM, content="You work step by step with the tools you are given. " * 12
@@ -75,13 +77,13 @@ def make_gguf(path: Path, **options: Any) -> Path:
     return made
 
 
-async def ask(model: LlamaModel, request: Request) -> tuple[Reply, float]:
-    """The reply, and the processor seconds between its first text and its end."""
-    first = 0.0
+async def ask(model: LlamaModel, request: Request) -> tuple[Reply, float, float]:
+    """The reply; processor seconds and seconds between its first text and its end."""
+    first: tuple[float, float] | None = None
     async for item in model.stream(request):
-        first = first or spent(model)
+        first = first or (spent(model), time.perf_counter())
         if isinstance(item, Reply):
-            return item, spent(model) - first
+            return item, spent(model) - first[0], time.perf_counter() - first[1]
     raise AssertionError
 
 
@@ -89,9 +91,8 @@ def spent(model: LlamaModel | None = None) -> float:
     """Processor seconds so far: of this process, and of the model's."""
     seconds = time.process_time()
     if model is not None:
-        assert model.pid is not None
-        fields = Path(f"/proc/{model.pid}/stat").read_text().rpartition(")")[2].split()
-        seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        for thread in Path(f"/proc/{model.pid}/task").iterdir():
+            seconds += int((thread / "schedstat").read_text().split()[0]) / 1e9
     return seconds
 
 
@@ -107,7 +108,7 @@ async def run(model: LlamaModel, names: list[str]) -> tuple[int, int]:
                 sampling=Sampling(temperature=1.0, seed=step, max_tokens=24, constrain=False),
                 conversation=name,
             )
-            reply, _ = await ask(model, request)
+            reply, *_ = await ask(model, request)
             told += reply.usage.prompt_tokens
             evaluated += reply.usage.prompt_tokens - reply.usage.cached_tokens
             messages += [reply.message, Message(role=Role.USER, content=RESULT)]
@@ -221,27 +222,37 @@ def question(samples_seed: int | None = None, **more: Any) -> Request:
 def bench_decode(folder: Path) -> None:
     path = worth_measuring(folder)
     bare = Bare(load(llama(), LoadOptions(path=str(path), threads=THREADS)))
-    ratios: list[float] = []
+    pairs: list[list[float]] = []
+    """Milliseconds a token: processor time of ours and of the bare loop, and by the clock."""
 
     async def main() -> None:
         model = LlamaModel(path, name="bench", threads=THREADS)
-        reply, _ = await ask(model, question(conversation="c"))
+        reply, *_ = await ask(model, question(conversation="c"))
         assert reply.tokens is not None
         prompt = list(reply.tokens.prompt_suffix_ids)
-        for _ in range(5):
-            reply, ours = await ask(model, question(conversation="c"))
+        for _ in range(DECODE_PAIRS):
+            reply, cpu, wall = await ask(model, question(conversation="c"))
             written = reply.usage.completion_tokens - 1  # the first came with the prompt
             token = bare.read(prompt)
-            began = spent()
+            began = spent(), time.perf_counter()
             bare.write(token, written)
-            theirs = spent() - began
-            ratios.append(theirs / ours)
-            print(f"  {written / ours:6.1f} tokens/s, bare loop {written / theirs:6.1f}")
+            bare_cpu, bare_wall = spent() - began[0], time.perf_counter() - began[1]
+            pairs.append([x / written * 1e3 for x in (cpu, bare_cpu, wall, bare_wall)])
         await model.close()
 
-    print(f"Decode, one conversation, {THREADS} thread, {path.stat().st_size / 1e6:.0f} MB")
+    print(
+        f"Decode, one conversation, {THREADS} thread, {path.stat().st_size / 1e6:.0f} MB;"
+        f" {DECODE_PAIRS} pairs, ours and llama.cpp's in turn"
+    )
     asyncio.run(main())
-    print(f"  ratio: median {statistics.median(ratios):.3f} of {sorted(ratios)}")
+    for what, at in (("processor time", 0), ("clock", 2)):
+        ours, theirs = [p[at] for p in pairs], [p[at + 1] for p in pairs]
+        ratio = statistics.median(b / a for a, b in zip(ours, theirs, strict=True))
+        print(
+            f"  by {what}: {ratio:.3f} x (median of the pairs), {min(theirs) / min(ours):.3f} x"
+            f" (quickest); {statistics.median(ours):.2f} ms a token, {min(ours):.2f} at best,"
+            f" bare loop {statistics.median(theirs):.2f} and {min(theirs):.2f}"
+        )
 
 
 def bench_samples(folder: Path) -> None:
@@ -352,8 +363,8 @@ def bench_start(folder: Path) -> None:
         began = time.perf_counter()
         await model.start()
         loaded = time.perf_counter() - began
-        reply, _ = await ask(model, question(conversation="c"))
-        again, _ = await ask(model, question(conversation="c"))
+        reply, *_ = await ask(model, question(conversation="c"))
+        again, *_ = await ask(model, question(conversation="c"))
         first, later = reply.seconds_to_first_token, again.seconds_to_first_token
         print(f"  child started and loaded {loaded:.2f} s; first token after {first:.2f} s")
         print(f"  ({reply.usage.prompt_tokens} tokens), the second time {later * 1e3:.0f} ms")  # type: ignore[operator]  # it answered

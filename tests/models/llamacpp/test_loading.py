@@ -191,3 +191,22 @@ def test_any_damage_to_a_header_is_read_or_told(
 def test_a_model_says_where_it_runs(small_gguf: Path) -> None:
     _, identity = replied(small_gguf)
     assert identity["device"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_threads_that_compute_outlive_the_tokens_they_compute(small_gguf: Path) -> None:
+    async def main() -> None:
+        model = LlamaModel(small_gguf, name="test", threads=3)
+        try:
+            await model.start()
+            threads = Path(f"/proc/{model.pid}/task")
+            before = {t.name for t in threads.iterdir()}
+            async with aclosing(model.stream(QUESTION)) as stream:
+                assert [item async for item in stream]
+            after = {t.name for t in threads.iterdir()}
+        finally:
+            await model.close()
+        assert after == before
+        assert len(after) >= 3
+
+    asyncio.run(main())

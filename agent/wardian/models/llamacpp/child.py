@@ -25,6 +25,7 @@ from typing import Any
 
 from wardian.models.llamacpp.api import llama
 from wardian.models.llamacpp.load import Loaded, LoadFailed, LoadOptions, load
+from wardian.models.llamacpp.outgoing import Outgoing
 
 TEMPLATE_SECONDS = 5.0
 TEMPLATE_PROCESSOR_SECONDS = 15.0
@@ -32,14 +33,14 @@ TEMPLATE_MEMORY_BYTES = 2 * 2**30
 """More than the process had before."""
 
 
-class Line:
-    """The parent's end: requests come out of a queue, answers go out together at each `flush`."""
+class Line(Outgoing):
+    """The parent's end: requests come out of a queue, answers go out."""
 
     def __init__(self, connection: socket.socket) -> None:
+        super().__init__(connection.sendall)
         self._connection = connection
         self._requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._cancelled = set[int]()
-        self._unsent: list[bytes] = []
         threading.Thread(target=self._read, daemon=True).start()
 
     def next(self, *, wait: bool) -> dict[str, Any] | None:
@@ -48,14 +49,6 @@ class Line:
             return self._requests.get(block=wait)
         except queue.Empty:
             return None
-
-    def send(self, message: dict[str, Any]) -> None:
-        self._unsent.append(json.dumps(message).encode() + b"\n")
-
-    def flush(self) -> None:
-        data, self._unsent = b"".join(self._unsent), []
-        if data:
-            self._connection.sendall(data)
 
     def is_cancelled(self, request: int) -> bool:
         return request in self._cancelled
@@ -120,7 +113,7 @@ def main() -> None:
     line.send({"id": 0, "loaded": session.facts})
     line.flush()
     while True:
-        line.flush()
+        line.flush_when_due()
         request = line.next(wait=not session.is_busy)
         if request is None:
             session.step()

@@ -40,9 +40,14 @@ class Constraint:
         self._said = b""
         """What was written at the beginning, as long as it may be a call without a marker."""
         self._may_be_bare = bool(tools and family.bare_opens)
+        self._trigger = family.trigger.encode()
         self._matcher: Any = None
         self._reasoning = [(o.encode(), c.encode()) for o, c in family.reasoning]
+        self._opens = [o for o, _ in self._reasoning]
         self._closes = self._reasoning[0][1]
+        markers = (self._trigger, *(m for pair in self._reasoning for m in pair))
+        self._tail_bytes = max(map(len, markers)) - 1
+        """How much of a marker may have been written without being one yet."""
         self._may_think = {
             token: closes.encode()
             for opens, closes in family.reasoning
@@ -108,11 +113,9 @@ class Constraint:
             return False
         if self._matcher is not None:
             return True
-        rest, trigger = self._tail + piece, self._family.trigger.encode()
+        rest, trigger = self._tail + piece, self._trigger
         while True:
-            wanted = [self._closes] if self._thinking else [o for o, _ in self._reasoning]
-            if not self._thinking:
-                wanted.append(trigger)
+            wanted = [self._closes] if self._thinking else [*self._opens, trigger]
             at, opened = min(((rest.find(w), w) for w in wanted if w in rest), default=(-1, b""))
             if at < 0:
                 break
@@ -128,8 +131,7 @@ class Constraint:
             else:
                 self._thinking = True
                 self._closes = next(c for o, c in self._reasoning if o == opened)
-        longest = max(map(len, (trigger, self._closes, *(o for o, _ in self._reasoning))))
-        self._tail = rest[-longest + 1 :]
+        self._tail = rest[-self._tail_bytes :]
         return True
 
     def _watch_bare(self, piece: bytes) -> bool:

@@ -123,9 +123,9 @@ class Engine:
     def logits(self, work: Work) -> NDArray[np.float32]:
         """One number a token of the vocabulary; free to change, good until the next step."""
         pointer = self._api.llama_get_logits(self._context)
-        address = ctypes.cast(pointer, ctypes.c_void_p).value
-        if address is None or work.row < 0:
+        if not pointer or work.row < 0:
             raise EngineFailed("llama.cpp has no logits for the last token")
+        address = ctypes.addressof(pointer.contents)
         if self._rows is None or address != self._rows_at:
             shape = (self.sequences, self.vocabulary.size)
             self._rows, self._rows_at = np.ctypeslib.as_array(pointer, shape), address

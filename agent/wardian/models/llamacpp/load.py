@@ -17,6 +17,7 @@ from wardian.models.llamacpp.memory import (
     layers_that_fit,
     readable,
 )
+from wardian.models.llamacpp.threads import attach_pool, physical_cores
 
 DEFAULT_CONTEXT_TOKENS = 8192
 SMALL_FILE_BYTES = 16 * 2**20
@@ -146,6 +147,7 @@ def load(api: Any, options: LoadOptions) -> Loaded:
         context = api.llama_init_from_model(model, params)
     if not context:
         raise LoadFailed(f"no context of {context_tokens} tokens could be made ({log.reason()})")
+    attach_pool(api, context, params.n_threads)
     adapters = _with_adapters(api, model, context, options.adapters, log)
     return Loaded(
         api=api,
@@ -288,26 +290,3 @@ def _check_context(context_tokens: int, bytes_each: int) -> None:
             f"a context of {context_tokens} tokens needs {readable(needed)} of memory"
             f" and {readable(max(0, available - SPARE_BYTES))} can be had"
         )
-
-
-def physical_cores() -> int:
-    """Cores this process may use: siblings of one core count once, a container's share counts."""
-    allowed = (
-        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    )
-    siblings: set[str] = set()
-    for cpu in allowed:
-        try:
-            topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-            siblings.add(topology.read_text())
-        except OSError:
-            siblings.add(str(cpu))
-    return max(1, min(len(siblings), _container_share()))
-
-
-def _container_share() -> int:
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, int(quota) // int(period))
-    except (OSError, ValueError):
-        return os.cpu_count() or 1

@@ -12,6 +12,9 @@ _BLOCK_TOKENS = 512
 """Weights are added up one by one only in the block that the draw falls into: doing it for a
 vocabulary of 128,000 takes longer than all else here."""
 _ONES = np.ones(_BLOCK_TOKENS, np.float32)
+_HARMLESS = 60.0
+"""exp of logits up to this, summed over any vocabulary, is within float32 without subtracting the
+highest first: a step that costs, with the caches full of the model's weights, as much as exp."""
 
 
 class NotANumber(Exception):
@@ -39,62 +42,67 @@ class Sampler:
         self._temperature = temperature or 0.0
         self._top_p = 1.0 if top_p is None else top_p
         self._random = random.Random(secrets.randbits(64) if seed is None else seed)  # noqa: S311
+        self._room = np.empty((0, _BLOCK_TOKENS), np.float32)
+        """Weights by block, 0 behind the last: fresh memory for each token costs as much as exp."""
 
     def choose(self, logits: NDArray[np.float32]) -> Chosen:
         """Raises: NotANumber."""
         best = int(logits.argmax())
         if not math.isfinite(logits[best]):
             raise NotANumber
-        weights = logits - logits[best]
+        weights = self._weights(logits, float(logits[best]))
         if self._temperature <= 0:
-            np.exp(weights, out=weights)
-            return Chosen(token=best, logprob=-math.log(_blocks(weights).sum()))
-        if self._temperature != 1.0:
-            weights *= np.float32(1 / self._temperature)
-        np.exp(weights, out=weights)
-        if self._top_p < 1.0:
-            weights = _nucleus(weights, self._top_p)
-        token, total = _drawn(weights, self._random.random())
+            token, total = best, float((self._room @ _ONES).sum())
+        else:
+            if self._top_p < 1.0:
+                _cut_to_nucleus(weights, self._top_p)
+            token, total = _drawn(self._room, self._random.random())
         return Chosen(token=token, logprob=math.log(float(weights[token]) / total))
 
+    def _weights(self, logits: NDArray[np.float32], highest: float) -> NDArray[np.float32]:
+        """What the tokens weigh against each other, whatever the sum."""
+        blocks = -(-len(logits) // _BLOCK_TOKENS)
+        if len(self._room) != blocks:
+            self._room = np.zeros((blocks, _BLOCK_TOKENS), np.float32)
+        weights = self._room.reshape(-1)[: len(logits)]
+        scale = 1 / self._temperature if self._temperature > 0 else 1.0
+        exponents = logits
+        if abs(highest * scale) > _HARMLESS:
+            exponents = np.subtract(exponents, np.float32(highest), out=weights)
+        if scale != 1.0:
+            exponents = np.multiply(exponents, np.float32(scale), out=weights)
+        return np.exp(exponents, out=weights)
 
-def _drawn(weights: NDArray[np.float32], share: float) -> tuple[int, float]:
+
+def _drawn(room: NDArray[np.float32], share: float) -> tuple[int, float]:
     """The token at which the weights add up to more than this share; and what all of them do."""
-    blocks = _blocks(weights).cumsum()
+    blocks = (room @ _ONES).cumsum(dtype=np.float64)
     total = float(blocks[-1])
     wanted = share * total
     block = min(int(blocks.searchsorted(wanted, side="right")), len(blocks) - 1)
-    begin = block * _BLOCK_TOKENS
-    within = weights[begin : begin + _BLOCK_TOKENS].cumsum(dtype=np.float64)
+    within = room[block].cumsum(dtype=np.float64)
     wanted -= float(blocks[block - 1]) if block else 0.0
     # A block's sum is rounded otherwise than its parts: the draw may fall just behind its last.
-    token = begin + min(int(within.searchsorted(wanted, side="right")), len(within) - 1)
+    token = block * _BLOCK_TOKENS + min(
+        int(within.searchsorted(wanted, side="right")), len(within) - 1
+    )
+    weights = room.reshape(-1)
     while weights[token] == 0:
         token -= 1
     return token, total
 
 
-def _blocks(weights: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What each block of tokens adds up to; a product with ones is the quickest sum."""
-    whole = len(weights) // _BLOCK_TOKENS
-    split = whole * _BLOCK_TOKENS
-    sums = np.empty(whole + 1)
-    sums[:whole] = weights[:split].reshape(whole, _BLOCK_TOKENS) @ _ONES
-    sums[whole] = weights[split:].sum(dtype=np.float64)
-    return sums
-
-
-def _nucleus(weights: NDArray[np.float32], top_p: float) -> NDArray[np.float32]:
-    """The fewest tokens that hold `top_p` of the weight; the others get 0.
+def _cut_to_nucleus(weights: NDArray[np.float32], top_p: float) -> None:
+    """All but the fewest tokens that hold `top_p` of the weight get 0.
 
     Source: Holtzman et al., The Curious Case of Neural Text Degeneration, 2019, section 3.1.
     """
-    total = float(_blocks(weights).sum())
+    total = float(weights.sum(dtype=np.float64))
     # Lighter ones have, all together, less than what may be left out.
     likely = np.flatnonzero(weights >= (1.0 - top_p) * total / len(weights))
     order = likely[np.argsort(-weights[likely], kind="stable")]
     cumulated = weights[order].cumsum(dtype=np.float64)
-    kept = int(np.count_nonzero(cumulated < top_p * total)) + 1
-    cut = np.zeros_like(weights)
-    cut[order[:kept]] = weights[order[:kept]]
-    return cut
+    kept = order[: int(np.count_nonzero(cumulated < top_p * total)) + 1]
+    weights_kept = weights[kept]
+    weights.fill(0)
+    weights[kept] = weights_kept

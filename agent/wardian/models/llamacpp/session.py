@@ -30,6 +30,10 @@ class Parent(Protocol):
 
     def send(self, message: dict[str, Any]) -> None: ...
 
+    def say(self, request: int, sample: int, text: str) -> None:
+        """Text of a reply."""
+        ...
+
     def flush(self) -> None:
         """What was sent goes out now."""
         ...
@@ -92,7 +96,7 @@ class Session:
             self._engine.cache.forget(branch)
 
     def step(self) -> None:
-        """One evaluation; send `text` where there is some, `end` where a reply is over."""
+        """One evaluation; say the text, if there is some; send `end` where a reply is over."""
         for generation in [g for g in self._writing if self._parent.is_cancelled(g.request)]:
             self._fail(generation, "cancelled", "")
         try:
@@ -172,13 +176,12 @@ class Session:
         except EngineFailed as e:
             self._fail(generation, "engine", str(e))
             return
-        head = {"id": generation.request, "sample": generation.sample}
         if text:
-            self._parent.send({**head, "text": text})
+            self._parent.say(generation.request, generation.sample, text)
         if generation.finish:
-            self._end(generation, head)
+            self._end(generation)
 
-    def _end(self, generation: Generation, head: dict[str, Any]) -> None:
+    def _end(self, generation: Generation) -> None:
         prompt, draft, work = self._prompts[generation.request], generation.draft, generation.work
         conversation: str = prompt.request["conversation"]
         transcript = Transcript(
@@ -199,7 +202,7 @@ class Session:
             "cached_tokens": work.cached_tokens,
             "refused": self._maker.refused if self._maker else {},
         }
-        self._parent.send({**head, "end": end})
+        self._parent.send({"id": generation.request, "sample": generation.sample, "end": end})
         self._leave(generation)
 
     def _fail(self, generation: Generation, kind: str, cause: str) -> None:

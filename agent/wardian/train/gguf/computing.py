@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardian.errors import ModelError
-from wardian.models.llamacpp.load import SMALL_FILE_BYTES, LlamaLog, physical_cores
+from wardian.models.llamacpp.load import SMALL_FILE_BYTES, LlamaLog
+from wardian.models.llamacpp.threads import physical_cores
 from wardian.train.gguf.processes import run_child
 
 _F32 = 0
