@@ -6,6 +6,8 @@ from wardian.events import RunFinished
 from wardian.loop import Run
 from wardian.types import Message, Role, Stop
 
+MAX_TOLD_CHARS = 500
+
 
 async def finish(run: Run, stop: Stop, error: str) -> RunFinished:
     """Record the run's end: its last text, its changes to the workspace, what it consumed."""
@@ -46,7 +48,9 @@ def why(stop: Stop, run: Run) -> str:
         case Stop.STEPS | Stop.TOOL_CALLS | Stop.TOKENS | Stop.COST | Stop.TIME:
             return (run.meter.stopped_by or run.meter.ledger.nearest(stop)).sentence
         case Stop.MALFORMED:
-            return f"{run.meter.strikes} replies in a row could not be used."
+            told = run.conversation.messages[-1].content[:MAX_TOLD_CHARS]
+            said = f"{run.meter.strikes} replies in a row could not be used."
+            return f"{said} What the model was told last: {told}" if told else said
         case Stop.APPROVAL:
             return run.recorder.open_question
         case Stop.CONTEXT | Stop.CANCELLED | Stop.FAILED:

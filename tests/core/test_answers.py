@@ -54,6 +54,13 @@ def test_a_schema_that_is_none_is_refused_before_the_model_is_asked(tmp_path: Pa
         agent(["x"], tmp_path).run_sync(Task(prompt="x", output_schema={"type": "objekt"}))
 
 
+def test_three_answers_that_do_not_fit_end_the_run_and_it_says_why(tmp_path: Path) -> None:
+    run = agent(["one", "two", "three", '{"lines": 3}'], tmp_path, output_type=Count).run_sync("x")
+    assert run.stop is Stop.MALFORMED
+    assert "3 replies in a row" in run.error
+    assert "must be one JSON value of the given schema" in run.error
+
+
 class Stalling(ScriptedModel):
     """Begins to answer and never ends."""
 

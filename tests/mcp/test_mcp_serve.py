@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -228,6 +230,70 @@ def test_the_command_serves_over_standard_streams(setting: Setting, tmp_path: Pa
 
     asyncio.run(run())
     assert "run_finished" in json.dumps(events(tmp_path / "home" / "runs")[-1])
+
+
+def asked(method: str, **params: Any) -> bytes:
+    """A request of the legacy protocol as one line."""
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+
+
+@pytest.mark.parametrize("over", ["stdio", "http"])
+def test_a_signal_ends_the_session_and_leaves_the_workspace_clean(
+    setting: Setting, tmp_path: Path, over: str
+) -> None:
+    """As a supervisor stops it: without a word to those who are connected."""
+    before = sorted(path.name for path in setting.workspace.iterdir())
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    environment = {**kept, "WARDIAN_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}
+    token = tmp_path / "token"
+    token.write_text("long-enough-for-anybody")
+    options = ["--http", "0", "--token-file", str(token)] if over == "http" else []
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [*COMMAND, *options], env=environment, cwd=setting.workspace, stdin=pipe, stdout=pipe,
+        stderr=pipe,
+    ) as server:  # fmt: skip
+        if over == "http":
+            call_over_http(server, token.read_text())
+        else:
+            call_over_stdio(server)
+        assert {path.name for path in setting.workspace.iterdir()} > set(before)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(30) == 128 + signal.SIGTERM
+    assert sorted(path.name for path in setting.workspace.iterdir()) == before
+    assert "run_finished" in json.dumps(events(tmp_path / "home" / "runs")[-1])
+
+
+def call_over_stdio(server: "subprocess.Popen[bytes]") -> None:
+    client = {"capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
+    ready = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    call = asked("tools/call", name="shell", arguments={"command": "echo heard"})
+    assert server.stdin
+    assert server.stdout
+    for line, answers in (
+        (asked("initialize", protocolVersion="2025-06-18", **client), True),
+        (json.dumps(ready).encode(), False),
+        (call, True),
+    ):
+        server.stdin.write(line + b"\n")
+        server.stdin.flush()
+        said = server.stdout.readline() if answers else b""
+    assert b"heard" in said
+
+
+def call_over_http(server: "subprocess.Popen[bytes]", token: str) -> None:
+    assert server.stderr
+    url = server.stderr.readline().decode().split()[-1]
+
+    async def call() -> None:
+        headers = {"authorization": f"Bearer {token}"}
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=30) as http,
+            Client(streamable_http_client(url, http_client=http)) as client,
+        ):
+            assert text(await client.call_tool("shell", {"command": "echo heard"})) == "heard"
+
+    asyncio.run(call())
 
 
 def test_http_takes_the_token_and_nothing_else(setting: Setting, tmp_path: Path) -> None:

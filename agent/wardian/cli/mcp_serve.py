@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import sys
+from collections.abc import Awaitable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from wardian.agent import Agent
+from wardian.cli.interrupts import Interrupts
 from wardian.cli.run_options import Copy, PolicyName, SandboxName, Tools
 from wardian.cli.task_input import read_file
 from wardian.cli.terminal import write
@@ -81,10 +83,27 @@ def serve(
     served = import_module("wardian.serve.mcp")  # the SDK takes a second; after all that may fail
     session = Session(agent, caller)
     if http is None:
-        asyncio.run(served.serve_stdio(session))
+        serving = served.serve_stdio(session)
     else:
-        asyncio.run(served.serve_http(session, http, token, announce))
+        serving = served.serve_http(session, http, token, announce)
+    asyncio.run(until_stopped(serving, session))
     return ExitCode.DONE
+
+
+async def until_stopped(serving: Awaitable[None], session: Session) -> None:
+    """Serve until the other program leaves; a signal closes the session and ends the command."""
+    stopped = asyncio.Event()
+    with Interrupts() as interrupts:
+        interrupts.stop = stopped.set
+        work = asyncio.ensure_future(serving)
+        signalled = asyncio.create_task(stopped.wait())
+        await asyncio.wait((work, signalled), return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            signalled.cancel()
+            return await work
+        await session.close()
+        # At once: a thread may wait for standard input, which cannot be called off.
+        os._exit(interrupts.exit_code or ExitCode.DONE)
 
 
 def the_token(file: Path | None) -> str:

@@ -9,7 +9,8 @@ call what the policy allows.
 import asyncio
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,9 +134,8 @@ def as_mcp(tool: Tool) -> types.Tool:
 
 
 def as_result(result: ToolResult, asking: "Asking") -> types.CallToolResult:
-    text = result.content
-    if result.status is ResultStatus.DENIED and asking.nobody:
-        text = f"{text} {asking.nobody}"
+    denied = result.status is ResultStatus.DENIED
+    text = asking.nobody if denied and asking.nobody else result.content
     return types.CallToolResult(
         content=[types.TextContent(type="text", text=text)],
         is_error=result.status is not ResultStatus.OK,
@@ -162,8 +162,8 @@ class Asking:
     async def ask(self, ask: Ask, call: ToolCall) -> bool:
         if not self._can_ask():
             self.nobody = (
-                f"The policy asks ({ask.rule.text}, {ask.rule.source}), and this client has no way "
-                "to ask its user (elicitation)."
+                f"Not run: the policy asks ({ask.rule.text}, {ask.rule.source}), and this client has "
+                "no way to ask its user (elicitation)."
             )
             return False
         text = f"{plain(ask.question)}\n\n{call.name} {plain(call.arguments_text)}"
@@ -171,7 +171,7 @@ class Asking:
             async with asyncio.timeout(ASK_SECONDS):
                 answer = await self._answer(text)
         except (TimeoutError, MCPError) as error:
-            self.nobody = f"The policy asks, and nobody answered ({type(error).__name__})."
+            self.nobody = f"Not run: the policy asks, and nobody answered ({type(error).__name__})."
             return False
         if not isinstance(answer, types.ElicitResult):
             return False
@@ -212,6 +212,12 @@ async def serve_http(session: Session, port: int, token: str, ready: Callable[[i
 
     import uvicorn
 
+    class Server(uvicorn.Server):
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            """They are the command's: uvicorn would wait until the last stream is closed."""
+            yield
+
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
@@ -225,7 +231,7 @@ async def serve_http(session: Session, port: int, token: str, ready: Callable[[i
         )
         app = guarded(manager.handle_request, token)
         config = uvicorn.Config(app, log_level="critical", lifespan="off", access_log=False)
-        server = uvicorn.Server(config)
+        server = Server(config)
         try:
             async with manager.run():
                 ready(port)
