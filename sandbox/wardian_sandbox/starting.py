@@ -13,7 +13,8 @@ from wardian_sandbox.errors import SandboxLost, SandboxUnavailable
 from wardian_sandbox.inner.frames import pack
 from wardian_sandbox.process import BoxProcess, Process
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
+"""A tenth of one is usual. What cannot start says so and ends; this is for crowded machines."""
 Started = tuple[Process, Channel, dict[str, Any]]
 """A supervisor that serves: its process, the way to it, and what it said of itself."""
 
