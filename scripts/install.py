@@ -28,7 +28,6 @@ LOG = ROOT / "build" / "install.log"
 SOURCES = ("agent", "policies", "tools", "sandbox")
 INSTALL_BYTES = 2_000_000_000
 """Free space wanted where .venv is."""
-EDITABLE = "editable"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 

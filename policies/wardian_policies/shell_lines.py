@@ -24,7 +24,6 @@ PLAIN_PIECE = (
 )
 PLAIN_WORD = re.compile(rf"(?:{PLAIN_PIECE})++")
 PLAIN_LINE = re.compile(rf"[ \t]*+(?:{PLAIN_PIECE})++(?:[ \t]++(?:{PLAIN_PIECE})++)*+[ \t]*+")
-PLAIN_OR_SPACE = re.compile(rf"(?:[ \t]++|{PLAIN_PIECE})*+")
 QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 
 TOKEN = re.compile(

@@ -121,12 +121,8 @@ class SecretRules:
     """Who may receive which: `NAME to mcp:SERVER`, `NAME to tool:TOOL`, `NAME to host:HOST`, where
     NAME is a variable, a keyring entry or a file as listed above."""
 
-    def may_receive(self, receiver: str, name: str) -> bool:
-        """`receiver` as `mcp:github`, `tool:web_search` or `host:api.example.org`."""
-        return f"{name} to {receiver}" in self.give
-
     def given_to(self, receiver: str) -> Texts:
-        """The names that this receiver may have."""
+        """What `mcp:github`, `tool:web_search` or `host:api.example.org` may have: the names."""
         pairs = [text.partition(" to ") for text in self.give]
         return tuple(name for name, _, wanted in pairs if wanted == receiver)
 

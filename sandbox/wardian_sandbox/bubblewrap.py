@@ -9,7 +9,6 @@ Does not cover: `readable` and `writable` globs for code (only file operations o
 the kernel's allowed calls; what anybody may read in `/usr`.
 """
 
-import asyncio
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -19,16 +18,15 @@ from typing import Any, Protocol
 
 from wardian_sandbox import seccomp
 from wardian_sandbox.bootstrap import BARE, BOOTSTRAP, inner_files
-from wardian_sandbox.cgroup import Group, admitted
-from wardian_sandbox.diagnosis import PYTHON, explain_failure, find_bwrap, require_python
+from wardian_sandbox.diagnosis import PYTHON, find_bwrap, require_python
 from wardian_sandbox.egress.proxy import EgressProxy
 from wardian_sandbox.files import WORKSPACE
-from wardian_sandbox.guard import Guard, remove
+from wardian_sandbox.guard import Guard
 from wardian_sandbox.idmapped import PLACE, launched_with, launched_with_all
 from wardian_sandbox.limits import kept_by, private_bytes
 from wardian_sandbox.program import SEARCHED
 from wardian_sandbox.protecting import Mount
-from wardian_sandbox.starting import Started, abandon, start
+from wardian_sandbox.starting import start_in_group
 from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import Confinement, ResourceLimits, SandboxIdentity
 from wardian_sandbox.workspace import Workspace
@@ -95,18 +93,12 @@ async def open_bubblewrap(
     limits = confinement.limits
     arguments = Arguments(workspace, confinement, bwrap.has_disable_userns, bwrap.has_size)
 
-    admission: asyncio.Task[Group | None] | None = None
-
     def launch(control: int) -> subprocess.Popen[bytes]:
-        nonlocal admission
         try:
             command = [str(PYTHON), *BARE, "-c", BOOTSTRAP, MODULES, str(control)]
-            process = launch_bwrap(str(bwrap.path), arguments, control, command, workspace.tree)
+            return launch_bwrap(str(bwrap.path), arguments, control, command, workspace.tree)
         finally:
             arguments.close()
-        # Meanwhile it starts; nothing of the guest's runs before it is done.
-        admission = asyncio.create_task(asyncio.to_thread(admitted, process.pid, limits))
-        return process
 
     settings: dict[str, Any] = {
         "root": WORKSPACE,
@@ -116,18 +108,7 @@ async def open_bubblewrap(
         "unlimited": [],
         "landlock": [HOME, WORKSPACE] if confinement.writable else [HOME],
     }
-    started: Started | None = None
-    try:
-        started = await start(launch, settings, explain_failure, proxy)
-        assert admission is not None
-        group = await asyncio.shield(admission)
-    except BaseException:
-        if started is not None:
-            await abandon(*started[:2])
-        if admission is not None and (group := await admission) is not None:
-            await remove(group)
-        raise
-    process, channel, ready = started
+    (process, channel, ready), group = await start_in_group(launch, settings, limits, proxy)
     guard = Guard(limits, workspace.path, process=process.pid, group=group)
     keeper = group.place.name if group is not None else "host watcher"
     identity = SandboxIdentity(

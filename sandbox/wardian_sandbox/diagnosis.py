@@ -21,7 +21,7 @@ APPARMOR_REMEDY = (
     "every program: 'sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0'."
 )
 TRIAL = ("--unshare-user", "--unshare-net", "--ro-bind", "/", "/", "--", "/bin/true")
-TRIAL_SECONDS = 10.0
+TRIAL_SECONDS = 60.0
 NOBODY = 65534
 SYSCTLS = Path("/proc/sys")
 

@@ -23,8 +23,6 @@ from typing import NotRequired, TypedDict
 WORKSPACE = "/workspace"
 """Where the workspace is, seen from inside a box."""
 
-OPERATIONS = ("read", "write", "edit", "list", "search", "stat")
-
 
 class ReadArguments(TypedDict):
     path: str

@@ -17,21 +17,20 @@ from typing import Any
 
 from wardian_sandbox.bootstrap import BARE, BOOTSTRAP, PACKAGE
 from wardian_sandbox.bubblewrap import HOME, MODULES, UNPRIVILEGED_ID, Arguments, launch_bwrap
-from wardian_sandbox.cgroup import Group, admitted
 from wardian_sandbox.channel import Channel
-from wardian_sandbox.diagnosis import PYTHON, explain_failure, find_bwrap, require_python
+from wardian_sandbox.diagnosis import PYTHON, find_bwrap, require_python
 from wardian_sandbox.egress.dialling import Resolve, look_up
 from wardian_sandbox.egress.proxy import EgressProxy, OnEgress, ignore
 from wardian_sandbox.errors import SandboxError, SandboxLost, SandboxUnavailable
 from wardian_sandbox.files import WORKSPACE
-from wardian_sandbox.guard import Guard, Watched, remove
+from wardian_sandbox.guard import Guard, Watched
 from wardian_sandbox.idmapped import detached, mapped, place_of
 from wardian_sandbox.opening import proxy_for
 from wardian_sandbox.process import BoxProcess, SweepingProcess
 from wardian_sandbox.program import BACKENDS, Program, home
 from wardian_sandbox.protecting import Mount, Protection, can_mount
 from wardian_sandbox.service_streams import Incoming, Outgoing, Tail
-from wardian_sandbox.starting import Started, abandon, start
+from wardian_sandbox.starting import start, start_in_group
 
 HOST_LIMITS = ("memory_bytes", "cpu_seconds")
 """Kept for the box as a whole only: programs with a heap of their own reserve far more address
@@ -286,10 +285,8 @@ async def _boxed(program: Program, streams: Streams, proxy: EgressProxy | None) 
     require_python()
     limits = program.within.limits
     folder = await asyncio.to_thread(_folder, program)
-    group: asyncio.Task[Group | None] | None = None
 
     def launch(control: int) -> subprocess.Popen[bytes]:
-        nonlocal group
         arguments = Arguments(
             None if program.workspace is None else folder,
             program.within,
@@ -303,11 +300,9 @@ async def _boxed(program: Program, streams: Streams, proxy: EgressProxy | None) 
         try:
             inside = [str(PYTHON), *BARE, "-c", BOOTSTRAP, MODULES, str(control)]
             trees = folder.trees or None
-            process = launch_bwrap(str(bwrap.path), arguments, control, inside, trees)
+            return launch_bwrap(str(bwrap.path), arguments, control, inside, trees)
         finally:
             arguments.close()
-        group = asyncio.create_task(asyncio.to_thread(admitted, process.pid, limits))
-        return process
 
     settings: dict[str, Any] = {
         "root": SCRATCH if program.workspace is None else WORKSPACE,
@@ -315,22 +310,14 @@ async def _boxed(program: Program, streams: Streams, proxy: EgressProxy | None) 
         "limits": _limits(program),
         "landlock": [HOME, WORKSPACE] if program.within.writable else [HOME],
     }
-    started: Started | None = None
     try:
-        started = await start(launch, settings, explain_failure, proxy)
-        assert group is not None
-        admitted_to = await asyncio.shield(group)
+        (process, channel, _), group = await start_in_group(launch, settings, limits, proxy)
     except BaseException:
-        if started is not None:
-            await abandon(*started[:2])
-        if group is not None and (made := await group) is not None:
-            await remove(made)
         if proxy is not None:
             await proxy.close()
         folder.close()
         raise
-    process, channel, _ = started
-    guard = Guard(limits, program.workspace or Path("/"), process=process.pid, group=admitted_to)
+    guard = Guard(limits, program.workspace or Path("/"), process=process.pid, group=group)
     service = Service(process, channel, streams, guard, folder.close, proxy)
     guard.watch(service.kill)
     return service

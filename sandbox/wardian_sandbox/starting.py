@@ -6,14 +6,19 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
+from wardian_sandbox.cgroup import Group, admitted
 from wardian_sandbox.channel import Channel
+from wardian_sandbox.diagnosis import explain_failure
 from wardian_sandbox.egress.handover import receive_listener
 from wardian_sandbox.egress.proxy import EgressProxy
 from wardian_sandbox.errors import SandboxLost, SandboxUnavailable
+from wardian_sandbox.guard import remove
 from wardian_sandbox.inner.frames import pack
 from wardian_sandbox.process import BoxProcess, Process
+from wardian_sandbox.types import ResourceLimits
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
+"""A tenth of one is usual. What cannot start says so and ends; this is for crowded machines."""
 Started = tuple[Process, Channel, dict[str, Any]]
 """A supervisor that serves: its process, the way to it, and what it said of itself."""
 
@@ -53,6 +58,38 @@ async def start(
         await abandon(process, channel or ours)
         raise
     return process, channel, ready
+
+
+async def start_in_group(
+    launch: Callable[[int], subprocess.Popen[bytes]],
+    settings: dict[str, Any],
+    limits: ResourceLimits,
+    proxy: EgressProxy | None = None,
+) -> tuple[Started, Group | None]:
+    """As `start`, for a box of bubblewrap, with the control group that its limits are kept by.
+
+    The group is None where this user may make none. Raises: SandboxUnavailable.
+    """
+    admission: asyncio.Task[Group | None] | None = None
+
+    def launch_and_admit(control: int) -> subprocess.Popen[bytes]:
+        nonlocal admission
+        process = launch(control)
+        # Meanwhile it starts; nothing of the guest's runs before it is done.
+        admission = asyncio.create_task(asyncio.to_thread(admitted, process.pid, limits))
+        return process
+
+    started: Started | None = None
+    try:
+        started = await start(launch_and_admit, settings, explain_failure, proxy)
+        assert admission is not None
+        return started, await asyncio.shield(admission)
+    except BaseException:
+        if started is not None:
+            await abandon(*started[:2])
+        if admission is not None and (group := await admission) is not None:
+            await remove(group)
+        raise
 
 
 async def abandon(process: BoxProcess, control: Channel | socket.socket) -> None:

@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from wardian.cli.commands import COMMANDS
+from wardian.runs.encode import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -57,6 +58,11 @@ def test_every_flag_of_run_is_in_the_reference() -> None:
     flags = [one for one in given if one.startswith("--")]
     assert len(flags) > 20
     assert [flag for flag in flags if flag not in REFERENCE] == []
+
+
+def test_every_kind_of_event_is_described() -> None:
+    page = (ROOT / "docs" / "trajectory.md").read_text()
+    assert [kind for kind in KINDS if f"`{kind}`" not in page] == []
 
 
 def test_what_the_readme_says_is_where_is_there() -> None:

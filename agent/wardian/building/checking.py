@@ -18,7 +18,6 @@ from wardian_sandbox.types import Confinement, Ending
 SEEDS = (1, 2)
 MAX_TESTS_BYTES = 128 << 10
 LEAST_CALLS = 1
-TEST_LIMIT_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

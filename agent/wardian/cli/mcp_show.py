@@ -21,7 +21,6 @@ from wardian_tools.mcp.pins import Change, Pin, changes, write_pins
 from wardian_tools.mcp.setting import Setting
 
 MAX_LISTED = 20
-DESCRIPTION_LINES = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

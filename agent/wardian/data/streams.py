@@ -85,12 +85,6 @@ def streams(run: Trajectory) -> Streams:
     return Streams(branches=tuple(branches), model_sha256=model, template_sha256=template)
 
 
-def has_token_ids(run: Trajectory) -> bool:
-    """Did every reply come with its ids?"""
-    replies = [event.reply for event in run.events if isinstance(event, ModelReplied)]
-    return bool(replies) and all(reply.tokens for reply in replies)
-
-
 def _branches(run: Trajectory) -> Iterator[Branch]:
     branch: Branch | None = None
     for event in run.events:

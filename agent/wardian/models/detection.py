@@ -162,8 +162,11 @@ def _listening(urls: Mapping[str, str]) -> list[str]:
     for descriptor in waiting:
         poll.register(descriptor, select.POLLOUT)
     until = time.monotonic() + CONNECT_SECONDS
-    while waiting and (left := until - time.monotonic()) > 0:
-        for descriptor, _ in poll.poll(left * 1000):
+    while waiting:
+        ready = poll.poll(max(0.0, until - time.monotonic()) * 1000)
+        if not ready:
+            break
+        for descriptor, _ in ready:
             provider, opened = waiting.pop(descriptor)
             poll.unregister(descriptor)
             if opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0 and _is_connected(opened):

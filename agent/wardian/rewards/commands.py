@@ -22,7 +22,6 @@ from wardian_sandbox import Confinement, Ending, ExecResult, ResourceLimits, ope
 from wardian_sandbox.errors import SandboxError
 
 MAX_OUTPUT_CHARS = 2_000
-MAX_COPY_BYTES = 1 << 30
 STEERING = (
     "conftest.py",
     "pytest.ini",

@@ -26,7 +26,7 @@ from wardian_sandbox.jobs.launching import (
 )
 from wardian_sandbox.jobs.worker import READY
 from wardian_sandbox.process import Process
-from wardian_sandbox.starting import introduce
+from wardian_sandbox.starting import START_SECONDS, introduce
 from wardian_sandbox.types import (
     Egress,
     EgressEvent,
@@ -42,7 +42,6 @@ READ_BYTES = 1 << 18
 MAX_ANSWER_BYTES = 24 << 20
 GRACE_SECONDS = 2.0
 """For a job that ends itself in time; then nobody waits for it any more."""
-START_SECONDS = 20.0
 MEMORY_BYTES = 1 << 30
 CPU_SECONDS = 30
 PROCESSES = 256

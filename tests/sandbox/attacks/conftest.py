@@ -1,11 +1,9 @@
 """Attacks, each with its control: the same code where nothing confines it.
 
-`python` and `shell` run in a box of each confining backend; `unconfined_python` and
-`unconfined_shell` run the same through the same supervisor as a plain process of the user's (the
-backend `none`); `on_host` runs a plain interpreter with nothing of ours in it.
+`python` and `shell` run in a box of each confining backend, `on_host` runs a plain interpreter with
+nothing of ours in it.
 """
 
-import asyncio
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,9 +15,7 @@ import pytest
 from wardian_sandbox import (
     Confinement,
     EgressLimits,
-    ExecResult,
     ResourceLimits,
-    open_sandbox,
 )
 
 PLENTY = Confinement(limits=ResourceLimits(wall_seconds=30.0))
@@ -65,34 +61,6 @@ def plain_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "plain"
     folder.mkdir(exist_ok=True)
     return folder
-
-
-@pytest.fixture
-def unconfined_python(plain_folder: Path) -> Callable[..., list[ExecResult]]:
-    """`unconfined_python(*cells, within=…)`: the control of `python`."""
-
-    def running(*cells: str, within: Confinement = PLENTY) -> list[ExecResult]:
-        async def scenario() -> list[ExecResult]:
-            async with await open_sandbox("none", plain_folder, within) as box:
-                return [await box.python(cell, within) for cell in cells]
-
-        return asyncio.run(scenario())
-
-    return running
-
-
-@pytest.fixture
-def unconfined_shell(plain_folder: Path) -> Callable[..., ExecResult]:
-    """`unconfined_shell(command, within=…)`: the control of `shell`."""
-
-    def running(command: str, within: Confinement = PLENTY) -> ExecResult:
-        async def scenario() -> ExecResult:
-            async with await open_sandbox("none", plain_folder, within) as box:
-                return await box.shell(command, within)
-
-        return asyncio.run(scenario())
-
-    return running
 
 
 @pytest.fixture

@@ -164,29 +164,28 @@ def weights(done: Trained) -> dict[str, torch.Tensor]:
     return found
 
 
+KILLED_AT_4 = """
+import json, os, signal, sys
+from wardian.train.recipe import Method, recipe_of
+from wardian.train.run import train
+
+def seen(measured):
+    if measured.step == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+keys = json.loads(sys.argv[1])
+train(recipe_of(Method(keys.pop("method")), keys), seen=seen)
+"""
+
+
 def test_a_killed_training_goes_on_and_ends_with_the_very_same_weights(
     small: Path, rows: Path, tmp_path: Path
 ) -> None:
     whole = train(recipe(Method.SFT, small, rows, tmp_path / "whole"))
-    command = [
-        sys.executable, "-P", "-m", "wardian", "train", "sft",
-        "--base", str(small), "--data", str(rows / "sft.jsonl"), "--out", str(tmp_path / "cut"),
-    ]  # fmt: skip
-    told_so = recipe(Method.SFT, small, rows, tmp_path / "cut").as_json()
-    for key, value in told_so.items():
-        is_plain = not isinstance(value, bool) and value != ""
-        if is_plain and key not in ("method", "base", "data", "out"):
-            text = ",".join(value) if isinstance(value, list | tuple) else str(value)
-            command += ["--set", f"{key}={text}"]
-    child = subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ})
-    assert child.stderr is not None
-    lines = [child.stderr.readline().decode()]
-    while lines[-1] and not lines[-1].startswith("step 4/"):
-        lines.append(child.stderr.readline().decode())
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    child.stderr.close()
-    assert lines[-1], "".join(lines)
+    keys = recipe(Method.SFT, small, rows, tmp_path / "cut").as_json()
+    command = [sys.executable, "-P", "-c", KILLED_AT_4, json.dumps(keys)]
+    killed = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (tmp_path / "cut" / "training.json").exists()
     said: list[Measured] = []
     resumed = train(recipe(Method.SFT, small, rows, tmp_path / "cut"), seen=said.append)

@@ -27,7 +27,8 @@ MAX_LISTED = 10_000
 PING_SECONDS = 2.0
 """For a server that let a call's time run out to show that it lives."""
 LAST_WORDS_CHARS = 400
-LAST_WORDS_SECONDS = 0.5
+LAST_WORDS_SECONDS = 3.0
+"""For a server whose streams have ended to have ended too, and how; on a crowded machine, long."""
 T = TypeVar("T")
 
 
