@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from wardian_sandbox import seccomp
-from wardian_sandbox.bootstrap import BARE, BOOTSTRAP, inner_files
+from wardian_sandbox.bootstrap import BARE, BOOTSTRAP, BUNDLE, bundle
 from wardian_sandbox.diagnosis import PYTHON, find_bwrap, require_python
 from wardian_sandbox.egress.proxy import EgressProxy
 from wardian_sandbox.files import WORKSPACE
@@ -35,7 +35,8 @@ UNPRIVILEGED_ID = 60937
 """User and group that bubblewrap runs as when the host process is root. Started by root it would
 leave /proc/sys writable. Unallocated by convention. Source: systemd, "Users, Groups, UIDs"."""
 HOME = "/home/agent"
-MODULES = "/run/wardian"
+OURS = "/run/wardian"
+MODULES = f"{OURS}/{BUNDLE}"
 ENFORCED = (
     "user-namespace",
     "pid-namespace",
@@ -196,7 +197,8 @@ class Arguments:
         self._isolate(has_disable_userns)
         self._add_system()
         self._add_etc()
-        self._add_modules()
+        for name, content in bundle().items():
+            self._file(f"{OURS}/{name}", content)
         self._add_scratch(confinement.limits)
         for source, place in readable.items():
             self._add("--ro-bind", str(source), str(place))
@@ -251,10 +253,6 @@ class Arguments:
             self._file(f"/etc/{name}", text.encode())
         for name in ETC_FROM_HOST:
             self._add("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
-
-    def _add_modules(self) -> None:
-        for name, content in inner_files().items():
-            self._file(f"{MODULES}/{name}", content)
 
     def _add_scratch(self, limits: ResourceLimits) -> None:
         self._add("--proc", "/proc", "--dev", "/dev")

@@ -10,6 +10,7 @@ Source: mount_setattr(2), "ID-mapped mounts".
 """
 
 import ctypes
+import functools
 import os
 import select
 import stat
@@ -34,6 +35,8 @@ MS_REC_PRIVATE = 0x4000 | 0x40000
 
 Started = TypeVar("Started", bound=subprocess.Popen[bytes])
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_making = threading.Lock()
+"""Held while a user namespace is made, since boxes are opened from several threads."""
 
 
 def mapped(folder: Path, user: int) -> int:
@@ -42,18 +45,16 @@ def mapped(folder: Path, user: int) -> int:
     Raises: OSError where the kernel, the file system or our own rights do not allow it.
     """
     owner = folder.stat()
-    namespace = _user_namespace(owner.st_uid, owner.st_gid, user)
+    with _making:
+        namespace = _user_namespace(owner.st_uid, owner.st_gid, user)
+    flags = OPEN_TREE_CLONE | os.O_CLOEXEC | AT_RECURSIVE
+    tree = _call(OPEN_TREE, AT_FDCWD, os.fsencode(folder), flags)
     try:
-        flags = OPEN_TREE_CLONE | os.O_CLOEXEC | AT_RECURSIVE
-        tree = _call(OPEN_TREE, AT_FDCWD, os.fsencode(folder), flags)
-        try:
-            wanted = struct.pack("QQQQ", MOUNT_ATTR_IDMAP, 0, 0, namespace)
-            _call(MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH | AT_RECURSIVE, wanted, len(wanted))
-        except BaseException:
-            os.close(tree)
-            raise
-    finally:
-        os.close(namespace)
+        wanted = struct.pack("QQQQ", MOUNT_ATTR_IDMAP, 0, 0, namespace)
+        _call(MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH | AT_RECURSIVE, wanted, len(wanted))
+    except BaseException:
+        os.close(tree)
+        raise
     return tree
 
 
@@ -127,10 +128,10 @@ def _launched_seeing(mount: Callable[[], None], launch: Callable[[], Started]) -
     return started.result()
 
 
+@functools.cache
 def _user_namespace(user: int, group: int, mapped_to: int) -> int:
-    """A descriptor of a user namespace that says how ids are shown.
-
-    Raises: OSError.
+    """A descriptor of a user namespace that says how ids are shown: nobody is in it, so that one
+    serves every folder of an owner, as long as this process lives. Raises: OSError.
     """
     command = ["/usr/bin/unshare", "--user", "/bin/sh", "-c", "echo; read _"]
     with subprocess.Popen(

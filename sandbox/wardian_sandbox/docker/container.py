@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wardian_sandbox.bootstrap import BARE, BOOTSTRAP
+from wardian_sandbox.bootstrap import BARE, BOOTSTRAP, BUNDLE
 from wardian_sandbox.files import WORKSPACE
 from wardian_sandbox.inner.children import NO_CORE
 from wardian_sandbox.limits import private_bytes
@@ -84,7 +84,8 @@ class Plan:
     def _command(self) -> list[str]:
         """Nothing of the image's environment gets in."""
         words = [f"{name}={value}" for name, value in ENVIRONMENT.items()]
-        python = ["python3", *BARE, "-c", BOOTSTRAP, MODULES, self.control]
+        bundle = f"{MODULES}/{BUNDLE}"
+        python = ["python3", *BARE, "-c", BOOTSTRAP, bundle, self.control]
         return ["/usr/bin/env", "-i", *words, *python]
 
     def _host(self) -> dict[str, Any]:

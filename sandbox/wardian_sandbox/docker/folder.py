@@ -8,7 +8,7 @@ import struct
 import tempfile
 from pathlib import Path
 
-from wardian_sandbox.bootstrap import inner_files
+from wardian_sandbox.bootstrap import bundle
 from wardian_sandbox.copied import locked_folder, reap_dead
 from wardian_sandbox.docker.container import CONTROL, HOME
 from wardian_sandbox.errors import SandboxUnavailable
@@ -41,7 +41,7 @@ class BoxFolder:
         try:
             if listens:
                 self._listener = self._listen()
-            self._write("modules", inner_files())
+            self._write("modules", bundle())
             self._write("etc", {name: text.encode() for name, text in _etc(user).items()})
         except OSError as problem:
             self.remove()

@@ -112,7 +112,7 @@ async def _connected(address: Address, port: int, rules: Rules) -> socket.socket
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().sock_connect(sock, (str(address), port))
+        await _connect(sock, (str(address), port))
         if sock.getsockname()[0] == sock.getpeername()[0] and not rules.lists(address, port):
             sentence = f"{address} is this machine itself, which is not on the list."
             raise Refused("address", sentence)
@@ -120,3 +120,14 @@ async def _connected(address: Address, port: int, rules: Rules) -> socket.socket
         sock.close()
         raise
     return sock
+
+
+async def _connect(sock: socket.socket, place: tuple[str, int]) -> None:
+    """Raises: OSError."""
+    with contextlib.suppress(BlockingIOError):
+        sock.connect(place)
+        return
+    try:
+        sock.getpeername()  # where the server is near it is connected by now, without a wait
+    except OSError:
+        await asyncio.get_running_loop().sock_connect(sock, place)

@@ -94,15 +94,17 @@ def _noticing_the_end(client: Wire, server: socket.socket) -> Generator[None]:
             heard = 0
         left -= heard
         if not heard or not left:
-            loop.remove_reader(client.sock)
+            loop.remove_reader(reader)
         if not heard:
             _say_the_end(server)
 
-    loop.add_reader(client.sock, hear)
+    # By number: of a socket that is new to it the loop would first make a description.
+    reader = client.sock.fileno()
+    loop.add_reader(reader, hear)
     try:
         yield
     finally:
-        loop.remove_reader(client.sock)
+        loop.remove_reader(reader)
 
 
 def _say_the_end(server: socket.socket) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 
 from wardian_sandbox.inner import children, worker
 from wardian_sandbox.inner.operations import perform
 from wardian_sandbox.inner.places import Box
+from wardian_sandbox.inner.sockets import Socket
 from wardian_sandbox.inner.values import as_object, as_texts
 
 SHELLS = ("/bin/bash", "/bin/sh")
@@ -54,7 +54,7 @@ def become_file_operation(
         os._exit(code)
 
 
-def become_worker(sock: socket.socket, root: int, limits: dict[str, object]) -> None:
+def become_worker(sock: Socket, root: int, limits: dict[str, object]) -> None:
     """The Python interpreter, holding nothing of the supervisor's but its own socket."""
     try:
         children.begin_child(limits)
@@ -66,6 +66,6 @@ def become_worker(sock: socket.socket, root: int, limits: dict[str, object]) -> 
         os.closerange(4, 1 << 16)
         # Only now: before, whoever may look into it would have found the supervisor's descriptors.
         children.prctl(children.PR_SET_DUMPABLE, 1)
-        worker.serve(socket.socket(fileno=3))
+        worker.serve(Socket(fileno=3))
     finally:
         os._exit(1)

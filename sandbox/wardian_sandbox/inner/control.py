@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import select
-import socket
+
+from wardian_sandbox.inner.sockets import AF_UNIX, MSG_DONTWAIT, SOCK_STREAM, Socket
 
 STREAMS = "-"
 """Names standard input and output."""
 
 
 class Streams:
-    """Standard input and output as one channel; what a `socket` can do of it."""
+    """Standard input and output as one channel; what a `Socket` can do of it."""
 
     def __init__(self) -> None:
         # Moved out of the way, since 0 to 2 are soon given to /dev/null.
@@ -26,7 +27,7 @@ class Streams:
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Raises: BlockingIOError when there is nothing and `flags` says not to wait."""
-        if flags & socket.MSG_DONTWAIT and not select.select([self._input], [], [], 0)[0]:
+        if flags & MSG_DONTWAIT and not select.select([self._input], [], [], 0)[0]:
             raise BlockingIOError
         return os.read(self._input, size)
 
@@ -36,13 +37,13 @@ class Streams:
             left = left[os.write(self._output, left) :]
 
 
-def open_control(name: str) -> socket.socket | Streams:
+def open_control(name: str) -> Socket | Streams:
     """The channel called `name`: a descriptor's number, the path of a socket, or STREAMS."""
     if name == STREAMS:
         return Streams()
     if name.isdecimal():
         os.set_inheritable(int(name), False)
-        return socket.socket(fileno=int(name))
-    control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        return Socket(fileno=int(name))
+    control = Socket(AF_UNIX, SOCK_STREAM)
     control.connect(name)
     return control

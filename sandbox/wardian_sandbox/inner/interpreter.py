@@ -6,12 +6,19 @@ Everything that process sends is a claim. Packets without the nonce of the cell 
 from __future__ import annotations
 
 import os
-import socket
 
 from wardian_sandbox.inner import children, claims
 from wardian_sandbox.inner.bodies import become_worker
 from wardian_sandbox.inner.calls import PythonCall
 from wardian_sandbox.inner.frames import BadFrame, parse
+from wardian_sandbox.inner.sockets import (
+    AF_UNIX,
+    MSG_DONTWAIT,
+    SOCK_SEQPACKET,
+    Socket,
+    send_fds,
+    socketpair,
+)
 from wardian_sandbox.inner.values import as_number
 from wardian_sandbox.inner.watching import Watch
 
@@ -28,7 +35,7 @@ class Interpreter:
         self._watch = watch
         self._root = root
         self._limits = limits
-        self._sock: socket.socket | None = None
+        self._sock: Socket | None = None
         self._call: PythonCall | None = None
         self._strays = 0
         self._left_unread = False
@@ -67,9 +74,9 @@ class Interpreter:
             file.seek(0)
             self._send(sock, request, [call.end, file.fileno()])
 
-    def _send(self, sock: socket.socket, request: bytes, fds: list[int]) -> None:
+    def _send(self, sock: Socket, request: bytes, fds: list[int]) -> None:
         try:
-            socket.send_fds(sock, [request], fds, socket.MSG_DONTWAIT)
+            send_fds(sock, request, fds, MSG_DONTWAIT)
         except (BlockingIOError, BrokenPipeError, ConnectionResetError):
             self._left_unread = True
             self.kill()  # it is stopped or dying
@@ -106,10 +113,12 @@ class Interpreter:
             call.is_over()
             call.ended(status, spent_seconds)
 
-    def _start(self) -> socket.socket:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+    def _start(self) -> Socket:
+        ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
+        try:
             self.pid = children.fork(lambda: become_worker(theirs, self._root, self._limits))
+        finally:
+            theirs.close()
         self._sock, self._strays = ours, 0
         self.is_killed = self._left_unread = False
         self._watch.add(ours.fileno(), self._hear)
@@ -140,10 +149,10 @@ class Interpreter:
             except BadFrame:
                 self.kill()
 
-    def _received(self, sock: socket.socket) -> bytes | None:
+    def _received(self, sock: Socket) -> bytes | None:
         """The next packet; None if there is none yet, empty if the peer is gone."""
         try:
-            return sock.recv(PACKET_BYTES, socket.MSG_DONTWAIT)
+            return sock.recv(PACKET_BYTES, MSG_DONTWAIT)
         except BlockingIOError:
             return None
         except ConnectionResetError:  # what a unix socket says when its peer left something unread

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import socket
+
+from wardian_sandbox.inner.sockets import Socket, send_fds
 
 ADDRESS = ("127.0.0.1", 3128)
 MARK = b"L"
@@ -21,13 +22,15 @@ def hand_over(control: object) -> None:
 
     While the host has it nobody inside can listen there. Done before any code of the guest runs.
     """
-    assert isinstance(control, socket.socket), "the host asks for it over unix sockets only"
+    import socket
+
+    assert isinstance(control, Socket), "the host asks for it over unix sockets only"
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.bind(ADDRESS)
         # Whoever says nothing costs nothing, and who speaks is heard at once.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, PATIENCE_SECONDS)
         listener.listen(BACKLOG)
-        socket.send_fds(control, [MARK], [listener.fileno()])
+        send_fds(control, MARK, [listener.fileno()])
 
 
 def tell_programs() -> None:

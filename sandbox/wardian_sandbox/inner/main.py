@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 
 from wardian_sandbox.inner import children, landlock, listening, sacrifice
 from wardian_sandbox.inner.control import Streams, open_control
 from wardian_sandbox.inner.frames import FrameReader, pack
 from wardian_sandbox.inner.service import Service
+from wardian_sandbox.inner.sockets import Socket
 from wardian_sandbox.inner.supervisor import HostGone, Supervisor
 from wardian_sandbox.inner.values import as_texts
 from wardian_sandbox.inner.watching import READ_BYTES
@@ -61,7 +61,7 @@ def _make_package_layer(settings: dict[str, object]) -> None:
         os.environ["PYTHONPATH"] = layer
 
 
-def _first_message(control: socket.socket | Streams) -> dict[str, object]:
+def _first_message(control: Socket | Streams) -> dict[str, object]:
     reader = FrameReader()
     while data := control.recv(READ_BYTES):
         for message in reader.feed(data):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 
 from wardian_sandbox.inner import children
 from wardian_sandbox.inner.control import Streams
 from wardian_sandbox.inner.frames import BadFrame, FrameReader, pack
+from wardian_sandbox.inner.sockets import MSG_DONTWAIT, Socket
 from wardian_sandbox.inner.supervisor import HostGone
 from wardian_sandbox.inner.sweeping import sweep
 from wardian_sandbox.inner.values import as_number, as_object, as_texts
@@ -25,7 +25,7 @@ NOT_STARTED = 127
 class Service:
     """Starts the program when asked, and answers once it has ended."""
 
-    def __init__(self, control: socket.socket | Streams, settings: dict[str, object]) -> None:
+    def __init__(self, control: Socket | Streams, settings: dict[str, object]) -> None:
         self._control = control
         self._reader = FrameReader(any_text=True)
         self._watch = Watch()
@@ -55,7 +55,7 @@ class Service:
 
     def _read_control(self) -> None:
         try:
-            data = self._control.recv(READ_BYTES, socket.MSG_DONTWAIT)
+            data = self._control.recv(READ_BYTES, MSG_DONTWAIT)
         except BlockingIOError:
             return
         except OSError:

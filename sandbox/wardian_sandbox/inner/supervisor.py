@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
 
 from wardian_sandbox.inner import answers, children
@@ -18,6 +17,7 @@ from wardian_sandbox.inner.calls import Call, CommandCall, FileCall, PythonCall
 from wardian_sandbox.inner.control import Streams
 from wardian_sandbox.inner.frames import BadFrame, FrameReader, pack
 from wardian_sandbox.inner.interpreter import Interpreter
+from wardian_sandbox.inner.sockets import MSG_DONTWAIT, Socket
 from wardian_sandbox.inner.sweeping import sweep
 from wardian_sandbox.inner.values import as_number, as_object, as_texts
 from wardian_sandbox.inner.watching import READ_BYTES, Watch, listen_for_children, read_now
@@ -37,7 +37,7 @@ class HostGone(Exception):
 class Supervisor:
     """Reads requests, keeps calls, answers each once."""
 
-    def __init__(self, control: socket.socket | Streams, settings: dict[str, object]) -> None:
+    def __init__(self, control: Socket | Streams, settings: dict[str, object]) -> None:
         self._control = control
         self._reader = FrameReader(any_text=True)
         self._watch = Watch()
@@ -81,7 +81,7 @@ class Supervisor:
 
     def _read_control(self) -> None:
         try:
-            data = self._control.recv(READ_BYTES, socket.MSG_DONTWAIT)
+            data = self._control.recv(READ_BYTES, MSG_DONTWAIT)
         except BlockingIOError:
             return
         except OSError:

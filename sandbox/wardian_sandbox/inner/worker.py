@@ -13,7 +13,6 @@ import io
 import json
 import os
 import resource
-import socket
 import sys
 import types
 
@@ -28,6 +27,7 @@ from wardian_sandbox.inner.claims import (
     NONCE_BYTES,
     PARTS,
 )
+from wardian_sandbox.inner.sockets import Socket, receive_fds
 
 CELL = "<cell "
 REQUEST_BYTES = NONCE_BYTES + LIMITS.size + INLINE_BYTES
@@ -35,7 +35,7 @@ LIBC = ctypes.CDLL(None)
 """Kept: to make one costs as much as a small cell."""
 
 
-def serve(sock: socket.socket) -> None:
+def serve(sock: Socket) -> None:
     """Run cells until the supervisor hangs up. Never returns into the supervisor's code."""
     _load_what_cells_need()
     me = os.getpid()
@@ -43,7 +43,7 @@ def serve(sock: socket.socket) -> None:
     scope = _fresh_main()
     number = 0
     while True:
-        data, fds, _, _ = socket.recv_fds(sock, REQUEST_BYTES, 2)
+        data, fds = receive_fds(sock, REQUEST_BYTES, 2)
         if not data:
             os._exit(0)
         number += 1
@@ -73,7 +73,7 @@ def _code(inline: bytes, fds: list[int]) -> str:
     return inline.decode("utf-8", "replace")
 
 
-def _send(sock: socket.socket, nonce: bytes, content: bytes, part: bytes, last: bytes) -> None:
+def _send(sock: Socket, nonce: bytes, content: bytes, part: bytes, last: bytes) -> None:
     while len(content) > CHUNK_BYTES:
         sock.send(part + nonce + content[:CHUNK_BYTES])
         content = content[CHUNK_BYTES:]

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wardian_sandbox import ProtocolBroken, SandboxError, SandboxLost, SupervisedSandbox
+from wardian_sandbox.bootstrap import BOOTSTRAP
 from wardian_sandbox.channel import Channel
 from wardian_sandbox.errors import SandboxUnavailable
 from wardian_sandbox.inner.frames import MAX_FRAME_BYTES, MAX_VALUES, BadFrame, FrameReader, pack
@@ -226,6 +227,7 @@ def test_nothing_is_kept_of_a_frame_that_says_it_is_too_large() -> None:
 def test_nothing_that_runs_on_the_host_unpickles() -> None:
     package = Path(str(sys.modules["wardian_sandbox"].__file__)).parent
     unpickling = ("import pickle", "from pickle", "shelve", "yaml.load", "marshal.load", "dill")
-    sources = {path: path.read_text() for path in package.rglob("*.py")}
+    # The program that starts the supervisor takes modules, in the box, from a file of the host's.
+    sources = {path: path.read_text().replace(BOOTSTRAP, "") for path in package.rglob("*.py")}
     assert len(sources) > 30
     assert not [path for path, text in sources.items() if any(x in text for x in unpickling)]
