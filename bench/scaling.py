@@ -22,6 +22,7 @@ from wardian.types import Sampling
 
 SAMPLES = 8
 TASK = "How many lines are in a.txt?"
+Way = Callable[[Path, int], Awaitable[list[RunResult[str]]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +41,9 @@ def processor_seconds() -> float:
     return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, who))
 
 
-async def measured(work: Callable[[], Awaitable[list[RunResult[str]]]]) -> Cost:
+async def measured(way: Way, folder: Path, samples: int) -> Cost:
     before, began = processor_seconds(), time.monotonic()
-    results = await work()
+    results = await way(folder, samples)
     return Cost(
         wall_seconds=time.monotonic() - began,
         processor_seconds=processor_seconds() - before,
@@ -91,9 +92,7 @@ def main() -> None:
         (folder / "work").mkdir()
         (folder / "work" / "a.txt").write_text("one\ntwo\nthree\n")
         asyncio.run(one_agent(folder, 1))  # imports, and files in the page cache
-        costs = {
-            how: asyncio.run(measured(lambda: way(folder, samples))) for how, way in ways.items()
-        }
+        costs = {how: asyncio.run(measured(way, folder, samples)) for how, way in ways.items()}
     first = next(iter(costs.values()))
     for how, cost in costs.items():
         new = cost.prompt_tokens - cost.cached_tokens
