@@ -2,11 +2,13 @@
 
 import asyncio
 import errno
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 from tests.evals.small import AgentOf, Counting, Stopping, a_suite, a_task, writes
 
 from wardian.errors import (
@@ -16,7 +18,7 @@ from wardian.errors import (
     StorageError,
 )
 from wardian.evals.evaluate import evaluate
-from wardian.evals.outcomes import Ending
+from wardian.evals.outcomes import Ending, Outcome
 from wardian.evals.storing import LOG_NAME, WORK_NAME, EvaluationStore
 from wardian.runs import RunStore
 from wardian.types import Request
@@ -75,6 +77,21 @@ def test_an_evaluation_goes_on_only_as_what_it_was(
     other = a_suite(a_task(prompt="What is 7 * 6?"))
     with pytest.raises(ConfigurationError, match="the tasks of its suite changed"):
         asyncio.run(evaluate(other, [agent], resume=whole.plan.id, evaluations=evaluations))
+
+
+def test_an_error_before_there_was_a_run_is_read_back_as_it_was_written() -> None:
+    outcome = Outcome(
+        model="m",
+        task="a/1",
+        family="a",
+        split="test",
+        attempt=0,
+        ending=Ending.ERROR,
+        detail="Why.",
+    )
+    written = json.loads(json.dumps(outcome.as_json()))
+    assert "run_id" not in written
+    assert TypeAdapter(Outcome).validate_python(written) == outcome
 
 
 def test_errors_count_neither_way_and_are_tried_again_when_asked(

@@ -75,6 +75,22 @@ def test_a_round_leaves_a_model_with_its_lineage_and_a_page_that_loads_nothing(
         kit.go(attempts=3)
 
 
+def test_every_other_method_trains_a_round_too(tmp_path: Path, kit_of: KitOf) -> None:
+    kit = kit_of(tmp_path)
+    kit.agents.improves = False  # so that each round begins alike
+    attempts = {"grpo.steps": "1", "grpo.tasks": "1", "grpo.attempts": "2", "dev.tasks": "0"}
+    short = {"grpo.max_reply_tokens": "8", "grpo.max_steps": "1", "watch.flat_steps": "0"}
+    methods = ("dpo", "kto", "grpo")
+    done = kit.go(methods=methods, rounds=3, settings=kit.settings | attempts | short)
+    assert (done.rounds, done.is_better, done.ended) == (3, False, "")
+    trained = [one["result"] for one in entries(kit.out) if one["stage"] == "train"]
+    made = [json.loads((Path(one["out"]) / "training.json").read_text()) for one in trained]
+    assert [one["method"] for one in made] == list(methods)
+    assert len([*kit.places.registry.names()]) == 4
+    decided = [one["result"]["verdict"] for one in entries(kit.out) if one["stage"] == "gate"]
+    assert decided == ["no gain"] * 3
+
+
 def test_a_budget_stops_it_at_once_and_a_larger_one_goes_on(tmp_path: Path, kit_of: KitOf) -> None:
     kit = kit_of(tmp_path)
     with pytest.raises(BudgetUsedUp, match="time is used up"):

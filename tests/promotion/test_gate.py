@@ -1,6 +1,7 @@
 """The verdict: a significant gain and nothing lost, or the model in service stays."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -134,3 +135,23 @@ def test_better_always_means_a_gain_beyond_chance_and_no_loss_beyond_what_is_tol
 @pytest.mark.parametrize("count", [1, 4])
 def test_so_few_tasks_can_never_be_significant(count: int) -> None:
     assert decide(shown([0] * count, [1] * count), None).verdict is Verdict.NO_GAIN
+
+
+def test_what_broke_is_said_with_the_verdict() -> None:
+    found = an_evaluation({"a/1": ([True], [True])}, broken=1)
+    broken = replace(
+        found.outcomes[0],
+        task="a/2",
+        ending=Ending.ERROR,
+        value=None,
+        detail="It is not installed.",
+    )
+    decision = decide(showing(replace(found, outcomes=(*found.outcomes, broken))), None)
+    assert decision.verdict is Verdict.UNDECIDED
+    assert decision.problem == "It is not installed."
+    assert "The first broke: It is not installed." in decision.reason
+
+
+def test_no_gain_is_not_called_one() -> None:
+    same = showing(an_evaluation({f"a/{n}": ([True], [True]) for n in range(6)}))
+    assert "It gains nothing on small" in decide(same, None).reason

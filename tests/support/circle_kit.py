@@ -70,6 +70,8 @@ class Answering:
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
+        self.improves = True
+        """Else all of them answer as the first one does"""
         self.asked = 0
 
     def __call__(self, spelling: str) -> Agent[Any]:
@@ -79,7 +81,8 @@ class Answering:
             self.asked += 1
             question = str(request.messages[-1].content)
             tried[question] = tried.get(question, 0) + 1
-            if spelling == START and (" of dev" in question or tried[question] % 2 == 0):
+            is_first = spelling == START or not self.improves
+            if is_first and (" of dev" in question or tried[question] % 2 == 0):
                 return "none"
             return letters(request)
 
@@ -101,6 +104,7 @@ class Kit:
         self.store = RunStore(folder / "home" / "runs")
         self.agents = Answering(self.store)
         self.out = folder / "circle"
+        self.settings = SETTINGS
         os.environ["WARDIAN_HOME"] = str(folder / "home")
 
     def prepare(self) -> None:

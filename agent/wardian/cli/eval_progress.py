@@ -31,6 +31,7 @@ class Progress:
         counting = [one for one in outcomes if one.counts]
         self.done = self.known = len(counting)
         self.passed = sum(one.passed for one in counting)
+        self.errors = 0  # they are tried again, or not counted among what was done before
 
     def ended(self, outcome: Outcome) -> None:
         self.done += 1

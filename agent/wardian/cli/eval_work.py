@@ -145,7 +145,7 @@ def evaluate_and_show(wanted: Wanted, how: How) -> int:
         print_report(report(found), terminal(sys.stdout, plain=how.plain))
     if how.page:
         write_page(found, how.page)
-    if not found.is_complete and not how.quiet:
+    if not found.is_complete and (found.errors or not how.quiet):
         for line in incomplete(found):
             write(sys.stderr, f"agent: {visible(line)}\n")
     return code or exit_code_of(found)

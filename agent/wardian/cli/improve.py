@@ -18,6 +18,7 @@ from wardian.cli.train import pairs
 from wardian.errors import ExitCode
 from wardian.evals.working import Watcher
 from wardian.train.measures import Seen
+from wardian.train.packages import check_conversion
 
 Names = list[str] | None
 
@@ -80,6 +81,7 @@ def improve_model(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> int:
     """Make a model better by its own attempts. The same command goes on after an interruption."""
+    check_conversion()
     # torch and transformers are behind this
     from wardian.improve import Limits, Plan, improve
 

@@ -16,6 +16,7 @@ from wardian.models.catalogue import resolve_model
 from wardian.models.choices import Change, Choice, Choices
 from wardian.models.registry import Registered, Registry, name_of, registry
 from wardian.settings import paths
+from wardian.train.packages import check_engine
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -41,6 +42,7 @@ def add(
     ] = False,
 ) -> int:
     """Register a trained model under a name, as a GGUF file that computes what its weights do."""
+    check_engine()
     # torch and transformers are behind this
     from wardian.train.register import How, register
 

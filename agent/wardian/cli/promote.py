@@ -105,6 +105,8 @@ def promote_model(
         say("Stopped; the same command goes on where it was.")
         return ExitCode.INTERRUPTED
     _show(decision, candidate, as_json=as_json, dry_run=dry_run)
+    if decision.verdict is Verdict.UNDECIDED and decision.problem:
+        return ExitCode.MODEL
     if decision.verdict is Verdict.UNDECIDED and is_bounded:
         return ExitCode.LIMIT
     return ExitCode.DONE if decision.verdict is Verdict.BETTER else ExitCode.NOT_ACHIEVED

@@ -14,6 +14,7 @@ from wardian.cli.task_input import UsageError
 from wardian.cli.terminal import terminal, write
 from wardian.cli.train_progress import BarProgress, PlainProgress
 from wardian.errors import ExitCode
+from wardian.train.packages import check_training
 from wardian.train.processes import is_first
 from wardian.train.recipe import Method, load_recipe
 from wardian.train.recipe_text import commented
@@ -93,6 +94,7 @@ def _train(
     method: Method, path: Path | None, flags: dict[str, str], *, fresh: bool, as_json: bool
 ) -> int:
     recipe = load_recipe(method, path, flags)
+    check_training(method, is_lora=recipe.is_lora)
     # torch and transformers are behind this
     from wardian.train.run import train
 

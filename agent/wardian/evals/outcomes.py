@@ -41,7 +41,7 @@ class Outcome:
     split: str
     attempt: int
     """0 for the first"""
-    run_id: str
+    run_id: str = ""
     """Its trajectory in the store; of several samples, the chosen one's; empty without one"""
     ending: Ending
     value: float | None = None

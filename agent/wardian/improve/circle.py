@@ -23,6 +23,7 @@ from wardian.promotion import Trial, promote
 from wardian.promotion.promote import Agents, Places
 from wardian.runs import RunStore
 from wardian.settings import paths
+from wardian.train.packages import check_conversion, check_training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,8 +192,9 @@ def improve(
     check(plan)
     check_start(plan.start)
     for method in {plan.method(number) for number in range(plan.rounds)}:
-        recipe_of(plan, method, base=plan.start, data="data", out="out")
-    check_extras()
+        recipe = recipe_of(plan, method, base=plan.start, data="data", out="out")
+        check_training(recipe.method, is_lora=recipe.is_lora)
+    check_conversion()
     diary = Diary.open(out.absolute(), plan)
     try:
         circle = Circle(
@@ -218,15 +220,3 @@ def check_start(start: str) -> None:
             "Begin with tiny, local:NAME or gguf:PATH (-m).",
         )
     local_file(start, os.environ)
-
-
-def check_extras() -> None:
-    """Raises: ConfigurationError naming what is missing, before hours are spent on collecting."""
-    from importlib.util import find_spec
-
-    for package in ("torch", "transformers", "trl", "datasets", "gguf"):
-        if find_spec(package) is None:
-            raise ConfigurationError(
-                f"{package}, which training needs, is not installed.",
-                "Install it with: pip install 'wardian[train]'.",
-            )

@@ -226,7 +226,8 @@ class Round:
                 raise self.purse.used_up("tokens")
         if not any(one.counts for one in found.outcomes):
             cause = found.errors[0].detail if found.errors else "no attempt was made"
-            raise ModelError(f"{self.present} could attempt nothing: {cause}.", "Mend that first.")
+            told = f"{self.present} could attempt nothing: {cause.rstrip('.')}."
+            raise ModelError(told, "Mend that first.")
         return found
 
     def _collected(self, number: int) -> Evaluation:

@@ -64,6 +64,8 @@ class Showing:
     families: tuple[Family, ...]
     missing: int = 0
     """Attempts without an outcome that counts"""
+    problem: str = ""
+    """What the first of them broke on, where one did"""
 
     @property
     def difference(self) -> float:
@@ -87,6 +89,11 @@ class Decision:
     """One sentence"""
     suite: Showing
     guard: Showing | None
+
+    @property
+    def problem(self) -> str:
+        """What attempts broke on, where some did."""
+        return self.suite.problem or (self.guard.problem if self.guard else "")
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -129,6 +136,7 @@ def showing(found: Evaluation) -> Showing:
         candidate=mean(CANDIDATE),
         families=tuple(families),
         missing=found.plan.size - sum(one.counts for one in found.outcomes),
+        problem=found.errors[0].detail if found.errors else "",
         **_tested(forth, back),
     )
 
@@ -157,10 +165,9 @@ def decide(
 def _verdict(suite: Showing, guard: Showing | None, tolerated: float) -> tuple[Verdict, str]:
     for one in (suite, guard):
         if one is not None and (one.missing or not one.tasks):
-            return (
-                Verdict.UNDECIDED,
-                f"{one.missing} attempts at {one.suite} have no outcome; the same command goes on.",
-            )
+            missing = f"{one.missing} attempts at {one.suite} have no outcome"
+            why = f" The first broke: {one.problem}" if one.problem else ""
+            return Verdict.UNDECIDED, f"{missing}; the same command goes on.{why}"
     if suite.is_loss:
         return Verdict.REGRESSION, f"It does worse on {suite.suite}: {_change(suite)}."
     if guard is not None and (guard.is_loss or -guard.difference > tolerated):

@@ -7,7 +7,6 @@ training's own folder, so that it also is there when an adapter has to be merged
 import json
 import os
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,10 @@ from wardian.models.catalogue import local_file
 from wardian.train.from_gguf import METADATA_FILE, unpack
 from wardian.train.gguf.sources import is_adapter, load_source
 from wardian.train.libraries import library
-from wardian.train.recipe import Method, Recipe
+from wardian.train.recipe import Recipe
 from wardian.train.template_check import check_template
 from wardian.train.text_rows import Encoder
 
-PACKAGES = {
-    "torch": "computes",
-    "transformers": "loads models",
-    "accelerate": "places them",
-    "safetensors": "stores weights",
-    "gguf": "reads and writes GGUF files",
-}
 BASE_FOLDER = "base"
 MODEL_FOLDER = "model"
 SMALL_PARAMETERS = 16_000_000
@@ -56,26 +48,6 @@ class Base:
         """A token that no row holds as the end of a reply."""
         found: int | None = self.tokenizer.pad_token_id
         return self.tokenizer.eos_token_id if found is None else found
-
-
-def check_packages(recipe: Recipe) -> None:
-    """Raises: ConfigurationError naming what is missing, and the extra that has it."""
-    wanted = dict(PACKAGES)
-    if recipe.method is not Method.GRPO:
-        wanted |= {"trl": "trains", "datasets": "holds the rows"}
-    if recipe.is_lora:
-        wanted["peft"] = "makes low-rank additions"
-    for package, does in wanted.items():
-        if find_spec(package) is None:
-            raise ConfigurationError(
-                f"{package}, which {does}, is not installed.",
-                "Install it with: pip install 'wardian[train]'.",
-            )
-    if recipe.method is Method.GRPO and find_spec("llama_cpp") is None:
-        raise ConfigurationError(
-            "llama-cpp-python, which samples the attempts, is not installed.",
-            "Install it with: pip install 'wardian[local]'.",
-        )
 
 
 def prepare(recipe: Recipe) -> Base:

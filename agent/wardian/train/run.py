@@ -8,12 +8,13 @@ from typing import Any
 
 from wardian._version import __version__
 from wardian.train import processes
-from wardian.train.base import MODEL_FOLDER, Base, check_packages, prepare
+from wardian.train.base import MODEL_FOLDER, Base, prepare
 from wardian.train.checkpoints import RESULT_FILE, begin, result_of, write_json
 from wardian.train.errors import TrainingStopped, told
 from wardian.train.from_gguf import METADATA_FILE
 from wardian.train.gguf.convert import hashes
 from wardian.train.measures import Measured, Seen, unseen
+from wardian.train.packages import check_training
 from wardian.train.page import write_page
 from wardian.train.quiet import quiet
 from wardian.train.recipe import Method, Recipe
@@ -38,7 +39,7 @@ def train(recipe: Recipe, *, fresh: bool = False, seen: Seen = unseen) -> Traine
 
     Raises: ConfigurationError, ModelUnavailable, StorageError, TrainingStopped, OutOfMemory.
     """
-    check_packages(recipe)
+    check_training(recipe.method, is_lora=recipe.is_lora)
     processes.keep_to_one_gpu()
     seen = seen if processes.is_first() else unseen
     out = Path(recipe.out)

@@ -16,7 +16,6 @@ from wardian.train.gguf.architecture import Layout, architecture_of, dimensions_
 from wardian.train.gguf.contents import WRITTEN, Contents, write
 from wardian.train.gguf.quantise import checked_quantisation, quantise
 from wardian.train.gguf.sources import (
-    EXTRA,
     Source,
     base_of,
     is_adapter,
@@ -24,6 +23,7 @@ from wardian.train.gguf.sources import (
     read_json,
 )
 from wardian.train.gguf.vocabulary import vocabulary_of
+from wardian.train.packages import check_conversion
 
 Seen = Callable[[str], None]
 """Takes a sentence on what is going on."""
@@ -57,7 +57,7 @@ def convert(
     `out` is there only if it passed. Raises: WardianError.
     """
     wanted = checked_quantisation(quantisation)
-    _check_packages()
+    check_conversion()
     whole = (base or base_of(folder)) if is_adapter(folder) else folder
     architecture_of(read_json(whole / "config.json"))  # before gigabytes are read
     seen(f"loading {folder}")
@@ -90,7 +90,7 @@ def convert_adapter(
 
     Raises: WardianError.
     """
-    _check_packages()
+    check_conversion()
     if not is_adapter(folder):
         raise ConfigurationError(
             f"{folder} holds a whole model and no adapter.", "Leave out --as-adapter."
@@ -175,17 +175,3 @@ def _quantisation_of(path: Path) -> str:
     from wardian.models.llamacpp.header import read_header
 
     return read_header(path).quantisation or "F16"
-
-
-def _check_packages() -> None:
-    """Raises: ConfigurationError."""
-    from importlib.util import find_spec
-
-    for package, does in (("gguf", "writes GGUF files"), ("torch", "reads trained weights")):
-        if find_spec(package) is None:
-            raise ConfigurationError(f"{package}, which {does}, is not installed.", EXTRA)
-    if find_spec("llama_cpp") is None:
-        raise ConfigurationError(
-            "llama-cpp-python, which the file is checked with, is not installed.",
-            "Install it with: pip install 'wardian[local]'.",
-        )
