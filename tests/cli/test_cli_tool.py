@@ -95,6 +95,8 @@ def test_the_policy_can_deny_a_built_tool_on_the_command_line_too(
     denied = agent("tool", "run", "first_line", "a.txt", env={"WARDIAN_POLICY": str(policy)})
     assert denied.returncode == 6
     assert "p.toml:3" in denied.stderr
+    explained = agent("policy", "explain", "first_line(a.txt)", "--policy", str(policy))
+    assert explained.stdout.startswith("deny: deny first_line"), explained.stderr
 
 
 def test_a_name_of_ours_cannot_be_taken(agent: Command, written: Path) -> None:
