@@ -54,7 +54,7 @@ def test_all_of_the_code_is_shown_as_it_is_and_a_yes_keeps_it(
     assert "\x1b[8m" not in shown.seen
     assert "# \\x1b[8mimport os\\x1b[0m \\u202e[bold]" in shown.text
     assert "It may read the workspace, and change nothing. No network." in shown.text
-    assert "1 tests passed in two fresh boxes" in shown.text
+    assert "1 test passed in two fresh boxes" in shown.text
     shown.type("y\n")
     assert shown.exit_code() == 0
     ran = agent("tool", "run", "first_line", "a.txt")
