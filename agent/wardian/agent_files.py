@@ -40,7 +40,7 @@ def read_agent(shelf: Shelf, name: str, *, may_choose_model: bool = True) -> Sub
     fields = document.fields
     for key in fields:
         if key not in KEYS:
-            raise BadDocument(f"{key!r} is not a known key. {nearest(key, KEYS)}".rstrip("."))
+            raise BadDocument(f"{key!r} is not a known key. {nearest(key, KEYS)}")
     model = text_field(fields, "model", 200, needed=False)
     if model and not may_choose_model:
         raise BadDocument("a project's agent cannot choose a model")
@@ -102,7 +102,8 @@ def find_agents(
             if one.name in found:
                 raise BadDocument(f"{found[one.name].source} has the name {one.name!r} too")
         except BadDocument as problem:
-            notices.append(f"The agent in {shelf.root / file} is skipped: {problem}.")
+            end = "" if str(problem).endswith((".", "?")) else "."
+            notices.append(f"The agent in {shelf.root / file} is skipped: {problem}{end}")
         else:
             found[one.name] = one
     return list(found.values()), notices

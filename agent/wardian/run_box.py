@@ -8,6 +8,7 @@ from typing import Any, Protocol, cast
 
 import wardian_sandbox
 from wardian.events import Moment, Recorded, SandboxOpened
+from wardian.runs.place import own_place
 from wardian_sandbox.errors import SandboxError
 from wardian_sandbox.types import (
     Confinement,
@@ -85,7 +86,11 @@ class RunBox:
 
     async def diff(self) -> tuple[FileChange, ...]:
         """What changed in the workspace since the sandbox was opened."""
-        return await self._sandbox.diff() if self._sandbox else ()
+        if not self._sandbox:
+            return ()
+        changes = await self._sandbox.diff()
+        own = own_place(self._keeps[0].parent, self._keeps[1]) if self._keeps else ""
+        return tuple(one for one in changes if not own or not one.path.startswith(own))
 
     async def close(self) -> None:
         if self._bring_back and isinstance(self._sandbox, wardian_sandbox.SupervisedSandbox):

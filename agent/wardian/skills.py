@@ -7,6 +7,7 @@ Source: https://agentskills.io/specification
 """
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -164,9 +165,13 @@ async def put(skill: Skill, context: ToolContext) -> str:
     if not isinstance(sandbox, wardian_sandbox.SupervisedSandbox) or not sandbox.identity.enforced:
         return f"\n\nIts files are in {skill.shelf.root / skill.folder}: {', '.join(skill.files)}"
     place = f"{FOLDER}/{skill.name}"
+    scripts: list[str] = []
     for file in skill.files:
-        done = await sandbox.put_at_home(f"{place}/{file}", skill.read(file))
+        content = skill.read(file)
+        done = await sandbox.put_at_home(f"{place}/{file}", content)
         if isinstance(done, FileFailure):
             raise SandboxError(done.message)
-    await sandbox.shell(f"chmod -R a-w ~/{place}", context.within)
+        scripts += [shlex.quote(f"./{file}")] if content.startswith(b"#!") else []
+    runnable = f"chmod a+x {' '.join(scripts)} && " if scripts else ""
+    await sandbox.shell(f"cd ~/{place} && {runnable}chmod -R a-w .", context.within)
     return f"\n\nIts files are in ~/{place} in the sandbox, read-only: {', '.join(skill.files)}"

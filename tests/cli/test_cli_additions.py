@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from wardian.cli.additions import strange_tools
 from wardian.models.scripted_server import Answer, ScriptedServer, stream_calls, stream_text
+from wardian.subagents import SubAgent
 
 Command = Callable[..., CompletedProcess[str]]
 Ask = Callable[..., tuple[CompletedProcess[str], list[dict[str, Any]]]]
@@ -64,6 +66,25 @@ def test_sub_agents_skills_and_a_plan_are_offered_and_shown_as_they_are_used(ask
     assert "sub-agent critic: run 0" in done.stderr
     assert "ok" in done.stderr
     assert requests[4]["messages"][-1]["content"] == "It is poor."
+
+
+@pytest.mark.usefixtures("home")
+def test_sub_agents_and_skills_are_listed_and_explained_as_tools(agent: Command) -> None:
+    listed = {one["name"]: one for one in json.loads(agent("tools", "list", "--json").stdout)}
+    assert listed["critic"]["effects"] == ["reads"]
+    assert listed["skill"]["read_only"]
+    explained = agent("policy", "explain", "critic(Judge a.txt.)", "--policy", "strict")
+    assert explained.stdout.startswith("allow: allow @read-only"), explained.stderr
+
+
+def test_a_tool_that_a_sub_agents_file_names_and_nobody_has_is_said() -> None:
+    named = ["raed_file", "tracker__search", "shell", "slugify"]
+    critic = SubAgent(name="critic", description="Judges.", tools=named, source="critic.md")
+    (said,) = strange_tools([critic], {"slugify"})
+    assert said == (
+        "The agent in critic.md names the tool 'raed_file', which is not here."
+        " Did you mean 'read_file'?"
+    )
 
 
 @pytest.mark.usefixtures("home")

@@ -1,12 +1,20 @@
 """No text can act on the terminal or hide in it."""
 
+import io
+import tomllib
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wardian.cli.approve_edit import as_toml
+from wardian.cli.render import PlainRenderer
 from wardian.cli.sanitise import VisibleStream, is_hidden, one_line, visible
+from wardian.cli.terminal import Terminal
+from wardian.events import CallFinished, CallStarted, ModelReplied
+from wardian.types import Finish, Message, Reply, Role
+from wardian_tools.types import ResultStatus, ToolCall, ToolResult
 
 HOSTILE = st.text(
     st.one_of(
@@ -62,3 +70,33 @@ def test_one_line_is_one_line_and_no_longer_than_asked(text: str, limit: int) ->
 )
 def test_known_tricks_become_visible(raw: str, shown: str) -> None:
     assert visible(raw) == shown
+
+
+@given(
+    st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("\u202e\n\x1b")))
+)
+def test_a_call_to_edit_hides_nothing_from_its_editor_and_stays_what_it_is(text: str) -> None:
+    draft = as_toml({"content": text, "path": "a"})
+    assert not any(map(is_hidden, draft))
+    assert tomllib.loads(draft)["content"] == text
+
+
+def test_results_of_calls_side_by_side_say_whose_they_are() -> None:
+    stream = io.StringIO()
+    renderer = PlainRenderer(Terminal(is_tty=False, colour=False, unicode=True, width=80), stream)
+    calls = tuple(
+        ToolCall(id=name, name="critic", arguments_text="{}", arguments={"task": name})
+        for name in ("a", "b")
+    )
+    message = Message(role=Role.ASSISTANT, content="", calls=calls)
+    reply = Reply(message=message, finish=Finish.CALLS, model="x")
+    renderer.on(ModelReplied(step=1, reply=reply, seconds=0.0))
+    for call in calls:
+        renderer.on(CallStarted(step=1, call_id=call.id, name="critic", repeatable=False))
+    for call in calls:
+        result = ToolResult(call_id=call.id, name="critic", status=ResultStatus.OK, content="Poor.")
+        renderer.on(CallFinished(step=1, result=result))
+    assert stream.getvalue().splitlines()[-2:] == [
+        '[1] → ok (0.00 s) of critic task="a": Poor.',
+        '[1] → ok (0.00 s) of critic task="b": Poor.',
+    ]

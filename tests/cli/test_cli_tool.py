@@ -54,7 +54,7 @@ def test_all_of_the_code_is_shown_as_it_is_and_a_yes_keeps_it(
     assert "\x1b[8m" not in shown.seen
     assert "# \\x1b[8mimport os\\x1b[0m \\u202e[bold]" in shown.text
     assert "It may read the workspace, and change nothing. No network." in shown.text
-    assert "1 tests passed in two fresh boxes" in shown.text
+    assert "1 test passed in two fresh boxes" in shown.text
     shown.type("y\n")
     assert shown.exit_code() == 0
     ran = agent("tool", "run", "first_line", "a.txt")
@@ -95,6 +95,8 @@ def test_the_policy_can_deny_a_built_tool_on_the_command_line_too(
     denied = agent("tool", "run", "first_line", "a.txt", env={"WARDIAN_POLICY": str(policy)})
     assert denied.returncode == 6
     assert "p.toml:3" in denied.stderr
+    explained = agent("policy", "explain", "first_line(a.txt)", "--policy", str(policy))
+    assert explained.stdout.startswith("deny: deny first_line"), explained.stderr
 
 
 def test_a_name_of_ours_cannot_be_taken(agent: Command, written: Path) -> None:

@@ -48,7 +48,7 @@ def write(path: Path, text: str) -> Path:
 def write_skill(root: Path, name: str = "tidy", description: str = "Tidies up.") -> Path:
     write(root / name / "SKILL.md", SKILL.format(name=name, description=description))
     write(root / name / "notes.md", "Be gentle.\n")
-    write(root / name / "scripts" / "go.py", "print('tidied')\n")
+    write(root / name / "scripts" / "go.py", "#!/usr/bin/env python3\nprint('tidied')\n")
     return root / name
 
 
@@ -197,7 +197,7 @@ def test_a_skill_is_read_on_demand_and_its_files_run_in_the_box_but_cannot_be_ch
     events = run(
         [
             [("skill", {"name": "tidy"})],
-            [("shell", {"command": "python3 ~/skills/tidy/scripts/go.py"})],
+            [("shell", {"command": "~/skills/tidy/scripts/go.py"})],
             [("shell", {"command": attack})],
             "Done.",
         ],

@@ -93,6 +93,20 @@ def test_a_change_within_one_tick_of_the_clock_is_seen(run: Path, workspace: Pat
         assert number == index
 
 
+def test_the_runs_are_no_part_of_the_workspace_that_holds_them(workspace: Path) -> None:
+    (workspace / "a.txt").write_text("a")
+    run = workspace / "data" / "runs" / "one"
+    run.mkdir(parents=True)
+    (run / "trajectory.jsonl").write_text("begun\n")
+    states = States(run)
+    assert set(states.state(states.save(workspace))) == {"a.txt", "data"}
+    (run / "trajectory.jsonl").write_text("begun\ngone on\n")
+    assert states.save(workspace) == 0
+    assert states.unlike(states.state(0), workspace) == []
+    (workspace / "a.txt").write_text("b")
+    assert states.save(workspace) == 1
+
+
 def test_the_next_run_links_what_the_last_one_kept(
     run: Path, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

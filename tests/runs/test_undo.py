@@ -1,11 +1,14 @@
 """Undo takes back what a run did to files, and nothing that was done since."""
 
+from pathlib import Path
+
 import pytest
 from tests.runs.conftest import House
 
+from wardian import Agent, ScriptedModel
 from wardian.errors import ConfigurationError, StorageError
 from wardian.models.replies import Answer
-from wardian.runs import RunLog
+from wardian.runs import RunLog, RunStore
 from wardian.runs.undo import undo
 
 SCRIPT: list[Answer] = [
@@ -53,6 +56,18 @@ def test_what_was_changed_since_is_named_and_left_alone(ran: House) -> None:
     undone = undo(ran.store, "last")
     assert undone.conflicts == ("a.txt",)
     assert files(ran) == {"a.txt": "mine", "d/new.txt": "mine too", "old.txt": "old"}
+
+
+def test_a_run_in_the_folder_that_holds_the_runs_changed_only_what_it_did(tmp_path: Path) -> None:
+    """As in somebody's home folder."""
+    store = RunStore(tmp_path / ".local" / "runs")
+    script: list[Answer] = [[("write_file", {"path": "a.txt", "content": "one"})], "Done."]
+    run = Agent(ScriptedModel(script), workspace=tmp_path, store=store).run_sync("Write it.")
+    finished = store.load(run.run_id).finished
+    assert finished is not None
+    assert [change["path"] for change in finished.changes] == ["a.txt"]
+    assert undo(store, "last").paths == ("a.txt",)
+    assert not (tmp_path / "a.txt").exists()
 
 
 def test_what_the_user_changed_between_two_runs_steps_stays(ran: House) -> None:

@@ -33,7 +33,7 @@ from wardian_tools.types import (
     ToolContext,
     ToolResult,
 )
-from wardian_tools.web import web_tools
+from wardian_tools.web import web_tools, why_no_search
 from wardian_tools.web.engines import SearchEngine, search_engine
 
 __all__ = [
@@ -70,4 +70,5 @@ __all__ = [
     "tool",
     "usual_tools",
     "web_tools",
+    "why_no_search",
 ]

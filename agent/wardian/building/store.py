@@ -143,7 +143,11 @@ class BuiltTools:
         return rolled
 
     def remove(self, name: str) -> None:
-        """Raises: ConfigurationError, StorageError."""
+        """The tool with its draft, or a draft alone. Raises: ConfigurationError, StorageError."""
+        if name in self.drafts():
+            shutil.rmtree(self._draft_folder(name), ignore_errors=True)
+            if name not in self._index():
+                return
         self.get(name)
         self._save({one.name: one for one in self.all() if one.name != name})
         shutil.rmtree(self.root / name, ignore_errors=True)
@@ -154,6 +158,12 @@ class BuiltTools:
         shutil.rmtree(folder, ignore_errors=True)
         write_draft(folder, draft)
         replace_file(folder / "task.txt", task)
+
+    def drafts(self) -> list[str]:
+        """The names of those that wait to be approved."""
+        folder = self.root / DRAFTS
+        found = folder.iterdir() if folder.is_dir() else ()
+        return sorted(one.name for one in found if one.name.isidentifier() and one.is_dir())
 
     def draft(self, name: str) -> tuple[Draft, str]:
         """A draft and its task. Raises: ConfigurationError."""

@@ -4,7 +4,7 @@ Without files of that kind this is a few looks at the disk.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -14,11 +14,15 @@ from wardian.extras import Extras
 from wardian.settings import Paths, paths
 from wardian.settings.trust import Workspace, workspace_of
 from wardian.skills import SKILL
-from wardian_tools import Tool, own_tools
+from wardian.subagents import SubAgent
+from wardian_policies.schema import nearest
+from wardian_tools import Tool, load_entry_points, own_tools
 from wardian_tools.builtin import talking_tools
 
 ASKING = "ask_user"
 INDEX = "index.json"
+SERVERS_TOOL = "__"
+"""In the names of tools that servers offer"""
 BUILT_IN = "tiny"
 """The model that knows the built-in tools and no others"""
 
@@ -42,6 +46,7 @@ def additions(
     built, notices = built_tools(places)
     taken = {SKILL, *(one.name for one in built)} if extras.subagents else set[str]()
     extras = extras.without({*taken, *(one.name for one in own_tools())} if taken else taken)
+    notices += strange_tools(extras.subagents, {SKILL, *(one.name for one in built)})
     if names is None:
         talking = () if model in (None, BUILT_IN) else talking_tools()
         more = [*built, *(one for one in talking if may_ask or one.name != ASKING)]
@@ -52,6 +57,20 @@ def additions(
         names = [name for name in names if name not in added]
     notices = [*extras.notices, *notices]
     return Additions(extras=extras, tools=tuple(more), names=names, notices=tuple(notices))
+
+
+def strange_tools(subagents: Sequence[SubAgent], more: Collection[str]) -> list[str]:
+    """A sentence on each tool that a sub-agent's file names and nobody has; a server's may come."""
+    named = [(one, name) for one in subagents for name in one.tools or () if isinstance(name, str)]
+    known = {*more, *(tool.name for tool in own_tools())} if named else set[str]()
+    if not all(name in known or SERVERS_TOOL in name for _, name in named):
+        known |= {tool.name for tool in load_entry_points().tools}
+    return [
+        f"The agent in {one.source} names the tool {name!r}, which is not here."
+        f" {nearest(name, sorted(known))}".rstrip()
+        for one, name in named
+        if name not in known and SERVERS_TOOL not in name
+    ]
 
 
 def found_extras(places: Paths, workspace: Workspace) -> Extras:

@@ -105,4 +105,9 @@ def as_toml(arguments: Mapping[str, Any]) -> str:
     for name, value in arguments.items():
         is_block = isinstance(value, str) and "\n" in value
         document[name] = tomlkit.string(value, multiline=True) if is_block else value
-    return tomlkit.dumps(document)
+    return "".join(escaped(one) if is_hidden(one) else one for one in tomlkit.dumps(document))
+
+
+def escaped(character: str) -> str:
+    """As TOML spells it in a string: an editor would show reversed text reversed."""
+    return f"\\u{ord(character):04x}" if character <= "\uffff" else f"\\U{ord(character):08x}"

@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 
 from wardian.cli.grouping import group_of
+from wardian.cli.known_tools import known_tools
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.policy_compare import failures, read_expectations
 from wardian.cli.policy_edit import edit
 from wardian.cli.sanitise import visible
-from wardian.cli.servers import tools_of_servers
 from wardian.cli.terminal import write
 from wardian.errors import ConfigurationError, ExitCode
 from wardian.flow import path_of_taint, situation_after
@@ -24,7 +24,7 @@ from wardian.settings import load_settings, paths, policy_in_force, workspace_of
 from wardian_policies import Policy
 from wardian_policies.explain import Explanation, parse_call
 from wardian_policies.labels import Source
-from wardian_tools import Tool, load_entry_points, own_tools
+from wardian_tools import Tool
 
 Name = Annotated[
     str | None, typer.Argument(help="A preset, or a policy file; default: the one in force here.")
@@ -75,7 +75,7 @@ def show(name: Name = None, *, as_json: AsJson = False) -> int:
     print_table(("BUDGET", "LIMIT"), budgets, "")
     write(sys.stdout, "\n")
     print_table(("SETTING", "FROM", "VALUE"), setting_rows(policy), "")
-    remark(policy, known_tools())
+    remark(policy, known_tools().by_name)
     return ExitCode.DONE
 
 
@@ -110,7 +110,7 @@ def explain(
     as_json: AsJson = False,
 ) -> int:
     """Say what would be decided of a call, by which rule, and what would change the answer."""
-    tools = known_tools()
+    tools = known_tools().by_name
     tool = tool_named(call.partition("(")[0].strip(), tools)
     try:
         parsed = parse_call(call.strip(), tool)
@@ -166,7 +166,7 @@ def compare(
     """
     expected = read_expectations(file)
     rules = chosen(policy or expected.policy)
-    tools = known_tools()
+    tools = known_tools().by_name
     found = failures(expected, rules, lambda name: tool_named(name, tools))
     if as_json:
         print_json({"calls": expected.count, "differences": [asdict(one) for one in found]})
@@ -181,12 +181,6 @@ def compare(
             )
         write(sys.stderr, f"{expected.count - len(found)} of {expected.count} as expected\n")
     return ExitCode.NOT_ACHIEVED if found else ExitCode.DONE
-
-
-def known_tools() -> dict[str, Tool]:
-    """The tools that come with the program and those of installed packages."""
-    tools = (*own_tools(), *load_entry_points().tools, *tools_of_servers())
-    return {tool.name: tool for tool in tools}
 
 
 def tool_named(name: str, tools: dict[str, Tool]) -> Tool:

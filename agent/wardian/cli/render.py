@@ -26,6 +26,9 @@ from wardian_policies.types import Ask
 from wardian_sandbox.types import EgressOutcome
 from wardian_tools.types import ResultStatus, ToolCall, ToolResult
 
+WHOSE_CHARS = 60
+"""Of a call that its result names"""
+
 
 class Renderer(Protocol):
     """Is told what happens, in order."""
@@ -81,6 +84,8 @@ class PlainRenderer(QuietRenderer):
         self.stream = stream or sys.stderr
         self.arrow = screen.text("→", "->")
         self.calls: dict[str, ToolCall] = {}
+        self.shown = ""
+        """The call shown last, by its id"""
         self.refusals = Refusals()
 
     def on(self, event: Event) -> None:
@@ -125,6 +130,7 @@ class PlainRenderer(QuietRenderer):
                 self.say(f"[{step}] {line}")
 
     def _show_call(self, call: ToolCall, step: int) -> None:
+        self.shown = call.id
         lines = preview.program(call)
         title = preview.title(call) if lines is None else ""
         self.say(f"[{step}] {visible(call.name)}: {title}".rstrip())
@@ -134,11 +140,19 @@ class PlainRenderer(QuietRenderer):
     def _show_result(self, result: ToolResult, step: int) -> None:
         if never_ran(result) and result.call_id in self.calls:
             self._show_call(self.calls[result.call_id], step)
-        status = f"{result.status} ({result.seconds:.2f} s)"
+        status = f"{result.status} ({result.seconds:.2f} s){self._whose(result)}"
         lines = preview.first_lines(result.content, preview.RESULT_LINES)
         self.say(f"[{step}] {self.arrow} {status}: {lines[0]}")
         for line in lines[1:]:
             self.say(f"[{step}]   {line}")
+
+    def _whose(self, result: ToolResult) -> str:
+        """The call of a result that does not follow it: those side by side are shown first."""
+        call = self.calls.get(result.call_id)
+        if call is None or self.shown == call.id:
+            return ""
+        self.shown = ""  # nor do those after it
+        return f" of {one_line(f'{call.name} {preview.title(call)}', WHOSE_CHARS)}"
 
 
 def shortened(event: Compacted) -> str:

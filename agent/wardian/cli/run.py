@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -67,7 +67,7 @@ from wardian.settings import Settings, load_settings, paths, policy_in_force, wo
 from wardian.settings.saving import RulePlace, rule_place
 from wardian.types import Sampling
 from wardian_policies import Policy
-from wardian_tools import own_tools
+from wardian_tools import own_tools, why_no_search
 from wardian_tools.types import ToolSource
 
 
@@ -156,7 +156,7 @@ def run(
 
     may_ask = asks(approve, as_json=as_json)
     more = additions(workspace, settings.model, own, may_ask=may_ask)
-    view.notices(more.notices)
+    view.notices([*more.notices, *no_search(settings, granted, own)])
 
     def make_agent(ask: Approve | None) -> Agent[object]:
         return configured_agent(settings, rules, workspace, more, schema, ask, servers)
@@ -169,6 +169,16 @@ def run(
         return int(scaled.perform_scaled(make_agent, job, view, how))
     place = rule_place(settings, os.environ)
     return perform(make_agent, new_task(job), view, may_ask, workspace, place)
+
+
+def no_search(settings: Settings, policy: Policy, names: Sequence[str] | None) -> list[str]:
+    """Why an engine that the user has set is not searched, in a run that reaches the web."""
+    is_set = any(settings.origin(key) != "default" for key in ("search_engine", "search_url"))
+    egress = policy.confinement.egress
+    if not is_set or names is not None or not (egress.hosts or egress.any_web):
+        return []
+    why = why_no_search(egress, settings.search(os.environ))
+    return [f"web_search is not offered. {why}"] if why else []
 
 
 def asks(approve: When | None, *, as_json: bool) -> bool:

@@ -58,12 +58,13 @@ async def not_here(context: ToolContext, arguments: dict[str, Any]) -> Output:
 
 
 def list_built(*, as_json: JsonOption = False) -> int:
-    """List the built tools; a run offers each of them to its model."""
-    built = store().all()
+    """List the built tools, each of which a run offers to its model, and the drafts."""
+    built, drafts = store().all(), store().drafts()
     if as_json:
         print_json([asdict(one) for one in built])
         return ExitCode.DONE
     rows = [(one.name, str(one.current), *described(one)) for one in built]
+    rows += [(name, "draft", "", f"`agent tool approve {name}` shows it") for name in drafts]
     empty = "There are no built tools yet; `agent tool build` makes one."
     print_table(("TOOL", "VERSION", "EFFECTS", "WHAT IT DOES"), rows, empty)
     return ExitCode.DONE
@@ -166,7 +167,7 @@ def granted(tool: Tool, arguments: dict[str, Any], settings: Settings) -> Confin
 
 
 def remove(name: Name) -> int:
-    """Remove a tool with all its versions."""
+    """Remove a tool with all its versions, or a draft."""
     store().remove(name)
     write(sys.stderr, f"{name} is removed.\n")
     return ExitCode.DONE

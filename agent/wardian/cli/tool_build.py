@@ -16,6 +16,7 @@ from wardian.building.checking import Draft, Report, check
 from wardian.building.describe import Description, NotATool
 from wardian.building.running import Open
 from wardian.building.store import SOURCE, TESTS, BuiltTools, digest, read_draft
+from wardian.cli.closing import counted
 from wardian.cli.confirm import confirmed
 from wardian.cli.run_options import (
     MaxCost,
@@ -224,6 +225,7 @@ def ask_and_keep(
 def shown(draft: Draft, description: Description, report: Report) -> list[str]:
     """The whole of the code and what it may do, line by line."""
     granted = ", ".join(sorted(description.effects))
+    tests, calls = counted(len(report.tests), "test"), counted(report.calls, "call")
     return [
         f"--- {SOURCE}",
         *draft.source.decode().rstrip().split("\n"),
@@ -231,6 +233,6 @@ def shown(draft: Draft, description: Description, report: Report) -> list[str]:
         *draft.tests.decode().rstrip().split("\n"),
         "---",
         f"{description.name}: effects {granted or 'none'}. {WHAT[granted]}",
-        f"{len(report.tests)} tests passed in two fresh boxes; {report.calls} calls gave the same.",
+        f"{tests} passed in two fresh boxes; {calls} gave the same both times.",
         f"sha256 {digest(draft)}",
     ]

@@ -1,21 +1,18 @@
 """`agent tools`: what a model can call."""
 
 import json
-import os
 import sys
 from typing import Annotated, Any
 
 import typer
 
-from wardian.cli.additions import built_tools
 from wardian.cli.grouping import group_of
+from wardian.cli.known_tools import known_tools
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.sanitise import visible
-from wardian.cli.servers import tools_of_servers
 from wardian.cli.terminal import write
 from wardian.errors import ExitCode
-from wardian.settings import paths
-from wardian_tools import Tool, load_entry_points, own_tools, select
+from wardian_tools import Tool, select
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -28,19 +25,14 @@ def register(app: typer.Typer) -> None:
 
 
 def list_tools(*, as_json: JsonOption = False) -> int:
-    """List the tools: built in, built by an agent, of installed packages, of tool servers."""
-    plugins = load_entry_points()
-    built, notices = built_tools(paths(os.environ))
-    known = (*own_tools(), *built, *plugins.tools, *tools_of_servers())
-    for notice in notices:
+    """List the tools: built in, built by an agent, of packages, servers, skills, sub-agents."""
+    known = known_tools()
+    for notice in known.notices:
         write(sys.stderr, visible(f"agent: {notice}") + "\n")
-    for failure in plugins.failures:
-        message = f"agent: the tools of {failure.name} cannot be loaded: {failure.cause}"
-        write(sys.stderr, visible(message) + "\n")
     if as_json:
-        print_json([facts(tool) for tool in known])
+        print_json([facts(tool) for tool in known.tools])
     else:
-        rows = [(tool.name, effects(tool), summary(tool)) for tool in known]
+        rows = [(tool.name, effects(tool), summary(tool)) for tool in known.tools]
         print_table(("TOOL", "EFFECTS", "WHAT IT DOES"), rows, "There are no tools.")
     return ExitCode.DONE
 
@@ -49,8 +41,7 @@ def show(
     name: Annotated[str, typer.Argument(help="The tool's name.")], *, as_json: JsonOption = False
 ) -> int:
     """Show one tool: its description, effects and the schema of its arguments."""
-    theirs = {tool.name: tool for tool in tools_of_servers()}
-    tool = theirs[name] if name in theirs else select([name])[0]
+    tool = select([name], known_tools().tools)[0]
     if as_json:
         print_json(facts(tool))
         return ExitCode.DONE

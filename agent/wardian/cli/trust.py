@@ -13,7 +13,15 @@ from wardian.cli.sanitise import visible
 from wardian.cli.terminal import write
 from wardian.errors import ApprovalNeeded, ExitCode
 from wardian.settings import Workspace, workspace_of
-from wardian.settings.trust import WHAT, digest, distrust, leading_files, load_trusted, trust
+from wardian.settings.trust import (
+    OWN_FOLDER,
+    WHAT,
+    digest,
+    distrust,
+    leading_files,
+    load_trusted,
+    trust,
+)
 
 NOTHING = "It has no file that could lead an agent; trusting it changes nothing."
 
@@ -88,7 +96,9 @@ def state(workspace: Workspace, name: str, content: bytes) -> str:
 
 
 def kind_of(name: str) -> str:
-    return "a skill's file" if "/skills/" in name else "a file of Wardian's"
+    if "/skills/" in name:
+        return "a skill's file"
+    return "a sub-agent" if name.startswith(f"{OWN_FOLDER}/agents/") else "a file of Wardian's"
 
 
 def print_contents(files: dict[str, bytes]) -> None:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from wardian.errors import StorageError
+from wardian.runs.place import own_place
 from wardian.runs.state import Kept, State, check_paths, is_there, is_untouched, remove_tree
 from wardian_sandbox.carrying import CREATE, READ, Owner, Tree, fill, put, remove
 from wardian_sandbox.checkpoints import without_placeholders
@@ -83,7 +84,7 @@ class States:
         Raises: StorageError, SandboxError when there is too much to look at.
         """
         began = time.time_ns()
-        seen = without_placeholders(take_snapshot(workspace), mounts)
+        seen = without_placeholders(self._look(workspace), mounts)
         try:
             self._files.mkdir(mode=0o700, exist_ok=True)
             put_, now = self._differing(workspace, seen, began, alike)
@@ -102,7 +103,7 @@ class States:
 
     def unlike(self, state: Mapping[str, Kept], workspace: Path) -> list[str]:
         """Paths that are not in the workspace what they were in the state, by their content."""
-        now = take_snapshot(workspace)
+        now = self._look(workspace)
         with Tree(workspace) as tree:
             differing = [
                 path for path, kept in state.items() if not is_there(tree, path, kept, now)
@@ -163,6 +164,15 @@ class States:
                 _link_or_copy(other._files / kept.ref, self._files / kept.ref)  # noqa: SLF001 - its own kind
         self._write(list(self.latest), [])
         self.count += 1
+
+    def _look(self, workspace: Path) -> Snapshot:
+        """The workspace without the runs themselves, which a home folder holds."""
+        seen = take_snapshot(workspace)
+        own = own_place(self._folder.parent, workspace)
+        if not own:
+            return seen
+        entries = {path: e for path, e in seen.entries.items() if not f"{path}/".startswith(own)}
+        return Snapshot(entries, seen.total_bytes)
 
     def _differing(
         self, workspace: Path, seen: Snapshot, began: int, alike: "States | None"

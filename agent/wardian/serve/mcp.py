@@ -162,8 +162,8 @@ class Asking:
     async def ask(self, ask: Ask, call: ToolCall) -> bool:
         if not self._can_ask():
             self.nobody = (
-                f"Not run: the policy asks ({ask.rule.text}, {ask.rule.source}), and this client has "
-                "no way to ask its user (elicitation)."
+                f"Not run: the policy asks ({ask.rule.text}, {ask.rule.source}), and this client "
+                "has no way to ask its user (elicitation)."
             )
             return False
         text = f"{plain(ask.question)}\n\n{call.name} {plain(call.arguments_text)}"

@@ -170,7 +170,7 @@ def test_a_server_that_refuses_is_a_result_with_what_it_says(
     assert result.status is ResultStatus.ERROR
     assert said in result.content
     assert "Sorry, not today" in result.content
-    assert ("after 120" in result.content) == (status == 429)
+    assert ("after 120 s." in result.content) == (status == 429)
     # A failure is not remembered.
     site.put(f"/refuses/{status}", ARTICLE)
     assert browser.fetch(url).status is ResultStatus.OK

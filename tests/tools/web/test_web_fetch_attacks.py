@@ -75,6 +75,7 @@ def test_a_url_in_an_odd_spelling_is_refused_asked_for_and_redirected_to(
     url = site.put("/odd", support.Reply(status=302, headers={"Location": target}))
     result = browser.fetch(url)
     assert (result.status, result.data["code"]) == (ResultStatus.ERROR, "redirects")
+    assert result.content.count(url) == 1
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,7 @@ def test_a_body_of_ten_gigabytes_is_not_loaded(site: Any, browser: Any, support:
 def test_a_body_that_drips_is_given_up_in_time(site: Any, browser: Any, support: Any) -> None:
     def dripping() -> Iterator[bytes]:
         for _ in range(200):
-            yield b"drop "
+            yield b"drop " * 20
             time.sleep(0.05)  # the server's, whose slowness is the point
 
     url = site.put("/drips", support.Reply(body=dripping(), type="text/plain"))
@@ -194,6 +195,8 @@ def test_a_body_that_drips_is_given_up_in_time(site: Any, browser: Any, support:
     assert result.status is ResultStatus.OK
     assert "drop drop" in result.content
     assert "[cut: only the first" in result.content
+    first = browser.call("web_fetch", {"url": url, "max_chars": 200}, seconds=3.0)
+    assert " that were loaded; go on with offset=200]" in first.content
 
 
 def test_a_server_that_says_nothing_is_given_up_in_time(

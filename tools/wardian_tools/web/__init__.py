@@ -28,9 +28,18 @@ def is_usable(name: str, egress: Egress, engine: SearchEngine) -> bool:
     """Could a call of this web tool reach anything, and its answer be read?"""
     if name == "web_fetch":
         return (bool(egress.hosts) or egress.any_web) and _is_installed("trafilatura")
-    address = None if engine.missing else engine.address
-    is_reachable = address is not None and refused_beforehand(address, egress) is None
-    return is_reachable and (engine.name != "duckduckgo" or _is_installed("ddgs"))
+    return not why_no_search(egress, engine)
+
+
+def why_no_search(egress: Egress, engine: SearchEngine) -> str:
+    """What keeps that engine from being asked, as a sentence; empty where nothing does."""
+    if engine.missing or engine.address is None:
+        return engine.missing
+    if refusal := refused_beforehand(engine.address, egress):
+        return refusal.content
+    if engine.name == "duckduckgo" and not _is_installed("ddgs"):
+        return "The package ddgs is not installed."
+    return ""
 
 
 def _is_installed(package: str) -> bool:

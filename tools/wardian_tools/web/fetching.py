@@ -139,7 +139,8 @@ def _complaint(facts: "Facts", address: WebAddress) -> Output:
         why = ": it wants proof that a person reads it"
     sentence = f"{address} answered {status}{why}."
     if waiting := one_line(facts.text("retry_after"), 40):
-        sentence += f" It may be asked again after {waiting}."
+        unit = " s" if waiting.isdecimal() else ""
+        sentence += f" It may be asked again after {waiting}{unit}."
     excerpt = visible_text(facts.text("text"))
     return failed("status", "\n\n".join(filter(None, (sentence, excerpt))), http_status=status)
 
@@ -159,7 +160,8 @@ def _shown(page: Found, offset: int, most: int) -> Output:
     elif offset or offset + most < total:
         end = offset + len(text)
         more = f"; go on with offset={end}" if end < total else ""
-        notes.append(f"[characters {offset}-{end} of {total}{more}]")
+        loaded = "" if page.is_whole else " that were loaded"
+        notes.append(f"[characters {offset}-{end} of {total}{loaded}{more}]")
     if not page.is_whole and offset + most >= total:
         notes.append(f"[cut: only the first {page.size_bytes:,} bytes were loaded]")
     return Output(

@@ -17,7 +17,8 @@ def tool(function: Callable[..., Any] | None = None, **_options: Any) -> Any:
 
     @functools.wraps(wrapped)
     def noted(*args: Any, **kwargs: Any) -> Any:
-        asked = f"{args!r} {sorted(kwargs.items())!r}"
+        named = [f"{name}={value!r}" for name, value in sorted(kwargs.items())]
+        asked = f"{wrapped.__name__}({', '.join([*map(repr, args), *named])})"
         try:
             value = wrapped(*args, **kwargs)
         except Exception as error:

@@ -95,9 +95,7 @@ def _next(address: WebAddress, location: str) -> WebAddress:
     try:
         target = parse_url(urljoin(str(address), location))
     except (BadAddress, ValueError) as problem:
-        raise Unreadable(
-            "redirects", f"{address} redirects to what is refused: {problem}"
-        ) from problem
+        raise Unreadable("redirects", f"It leads on to {location[:200]!r}. {problem}") from problem
     if address.scheme == "https" and target.scheme == "http":
         raise Unreadable("redirects", f"{address} redirects from https to http, to {target}.")
     return target
