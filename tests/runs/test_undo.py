@@ -1,12 +1,15 @@
 """Undo takes back what a run did to files, and nothing that was done since."""
 
+import shutil
+
 import pytest
 from tests.runs.conftest import House
 
 from wardian.errors import ConfigurationError, StorageError
 from wardian.models.replies import Answer
 from wardian.runs import RunLog
-from wardian.runs.undo import undo
+from wardian.runs.states import States
+from wardian.runs.undo import changes_to_undo, take_back, undo
 
 SCRIPT: list[Answer] = [
     [("write_file", {"path": "a.txt", "content": "one"})],
@@ -82,5 +85,19 @@ def test_a_run_that_goes_on_is_not_undone(ran: House) -> None:
 
 def test_a_run_in_a_copy_left_nothing_to_take_back(house: House) -> None:
     house.run([*SCRIPT[:1], "Done."], workspace_mode="copy")
-    with pytest.raises(ConfigurationError, match="changed no file"):
+    with pytest.raises(ConfigurationError, match="in a copy: your folder is as it was"):
         undo(house.store, "last")
+
+
+def test_where_nothing_can_be_written_it_says_so_and_changes_nothing(ran: House) -> None:
+    before = files(ran)
+    run = ran.load()
+    states = States(run.path.parent)
+    changes = changes_to_undo(run)
+    shutil.move(run.path.parent, gone := run.path.parent.with_name("gone"))
+    with pytest.raises(StorageError, match="cannot be put back: No such file or directory"):
+        take_back(states, changes, ran.workspace)
+    assert files(ran) == before
+    shutil.move(gone, run.path.parent)
+    take_back(states, changes, ran.workspace)
+    assert files(ran) == {"old.txt": "old"}

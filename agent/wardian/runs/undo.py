@@ -48,6 +48,11 @@ def undo(store: RunStore, run: str, *, last_step_only: bool = False) -> ChangesU
         if last_step_only:
             changes = changes[-1:]
         started = trajectory.started
+        if started is not None and is_private(started):
+            raise ConfigurationError(
+                f"Run {run_id} worked in a copy: your folder is as it was.",
+                "There is nothing to take back.",
+            )
         if not changes or started is None:
             raise ConfigurationError(
                 f"Run {run_id} changed no file that could be put back, or it was taken back"

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 from collections.abc import Iterator
 
 from wardian.events import (
@@ -28,7 +27,7 @@ from wardian.events import (
 from wardian.runs import Trajectory
 from wardian.viewing.calls import block, calls_of, noted, picture, prose
 from wardian.viewing.markup import Clipper, Markup, element, joined
-from wardian.viewing.steps import Step, steps_of
+from wardian.viewing.steps import Step, origin, steps_of
 from wardian.viewing.style import SCRIPT, STYLE
 from wardian.viewing.waterfall import waterfall
 
@@ -93,7 +92,8 @@ def beginning(run: Trajectory, clipper: Clipper) -> Iterator[Markup]:
         yield joined(element("h1", shown, class_=kind), noted(rest))
     yield element("dl", *facts(run), class_="facts")
     if run.damage:
-        yield element("p", f"{len(run.damage)} lines cannot be read.", class_="note")
+        lines = "1 line" if len(run.damage) == 1 else f"{len(run.damage)} lines"
+        yield element("p", f"{lines} cannot be read.", class_="note")
     if started:
         for number, image in enumerate(started.task.images, start=1):
             yield picture(f"image {number} of the task ({image.mime})", str(image.data))
@@ -221,7 +221,7 @@ def afterwards(event: Recorded) -> str:
             return f"Tags: {' '.join(changes)}"
         case Labelled(name=name, value=value):
             return f"Label {name}: {'(none)' if value is None else value}"
-        case RunStarted(parent=parent, fork=fork) if parent or fork:
-            return f"Belongs to {json.dumps(parent or fork, ensure_ascii=False)}"
+        case RunStarted() if words := origin(event):
+            return f"{words[0].upper()}{words[1:]}"
         case _:
             return ""
