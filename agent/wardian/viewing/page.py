@@ -20,7 +20,6 @@ from wardian.events import (
     Rewarded,
     RunFinished,
     RunResumed,
-    RunStarted,
     SandboxOpened,
     Tagged,
 )
@@ -90,6 +89,8 @@ def beginning(run: Trajectory, clipper: Clipper) -> Iterator[Markup]:
         shown, rest = clipper.cut(started.task.prompt)
         kind = "long" if len(shown) > LONG_CHARS else "short"
         yield joined(element("h1", shown, class_=kind), noted(rest))
+        if words := origin(started):
+            yield element("p", f"{words[0].upper()}{words[1:]}", class_="note")
     yield element("dl", *facts(run), class_="facts")
     if run.damage:
         lines = "1 line" if len(run.damage) == 1 else f"{len(run.damage)} lines"
@@ -100,7 +101,9 @@ def beginning(run: Trajectory, clipper: Clipper) -> Iterator[Markup]:
         yield folded("piped in", started.task.context, clipper)
         yield folded("system prompt", started.system_prompt, clipper)
         for message in (*started.earlier, *started.prefix):
-            yield folded(f"before: {message.role}", message.content, clipper)
+            calls = (f"{call.name} {call.arguments_text}" for call in message.calls)
+            said = "\n".join(text for text in (message.content, *calls) if text)
+            yield folded(f"before: {message.role}", said, clipper)
 
 
 def facts(run: Trajectory) -> Iterator[Markup]:
@@ -112,7 +115,8 @@ def facts(run: Trajectory) -> Iterator[Markup]:
         yield fact("model", f"{started.model.get('name', '')} ({where})"[:300])
         yield fact("policy", str(started.policy.get("name", ""))[:300])
         yield fact("sandbox", str(started.sandbox.get("backend", ""))[:300])
-        yield fact("workspace", started.workspace[:500])
+        place = started.settings.get("place")
+        yield fact("workspace", (place if isinstance(place, str) else started.workspace)[:500])
     cached = f", {usage.cached_tokens:,} cached" if usage.cached_tokens else ""
     yield fact("tokens", f"{usage.prompt_tokens:,} + {usage.completion_tokens:,}{cached}")
     yield fact("cost", "not known" if usage.cost_usd is None else f"${usage.cost_usd:.4f}")
@@ -221,7 +225,5 @@ def afterwards(event: Recorded) -> str:
             return f"Tags: {' '.join(changes)}"
         case Labelled(name=name, value=value):
             return f"Label {name}: {'(none)' if value is None else value}"
-        case RunStarted() if words := origin(event):
-            return f"{words[0].upper()}{words[1:]}"
         case _:
             return ""
