@@ -101,3 +101,12 @@ def test_where_nothing_can_be_written_it_says_so_and_changes_nothing(ran: House)
     shutil.move(gone, run.path.parent)
     take_back(states, changes, ran.workspace)
     assert files(ran) == {"old.txt": "old"}
+
+
+def test_what_a_call_that_was_cut_off_may_have_done_is_named_and_left_alone(ran: House) -> None:
+    ran.cut(ran.store.find("last"), ran.places("last", "call_started")[1] + 1)
+    undone = undo(ran.store, "last")
+    assert (undone.steps, undone.paths) == ((1,), ())
+    assert undone.conflicts == ("a.txt", "d", "d/e", "d/e/f", "old.txt")
+    with pytest.raises(ConfigurationError, match="cut off may have changed"):
+        undo(ran.store, "last")
