@@ -18,10 +18,14 @@ from wardian.events import (
 )
 from wardian.loop import Run, follow, pursue
 from wardian.runs.resume import Continuation, Uncertain
+from wardian.sanitise import one_line
 from wardian.types import Message, Stop, Task
 from wardian_tools.types import Integrity, ResultStatus, ToolResult
 
 UNKNOWN = "The run was interrupted while this call ran. Whether it took effect is not known."
+
+SHOWN_CHARS = 500
+"""Of a call that somebody has to decide about, where they are not asked on a terminal"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +99,7 @@ def settle(
         else:
             raise ApprovalNeeded(
                 f"The call {call_id} of {one.call.name} was cut off, and may have taken effect or"
-                " not.",
+                f" not: {one_line(one.call.arguments_text, SHOWN_CHARS)}",
                 f"Look, then say which: agent resume {run_id} --settle {call_id}=again, =failed, or"
                 " =result:TEXT.",
             )

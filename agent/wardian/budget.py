@@ -78,12 +78,13 @@ class Reached:
     @property
     def sentence(self) -> str:
         unit = {
-            Stop.STEPS: "steps",
-            Stop.TOOL_CALLS: "tool calls",
-            Stop.TOKENS: "tokens",
+            Stop.STEPS: "step",
+            Stop.TOOL_CALLS: "tool call",
+            Stop.TOKENS: "token",
             Stop.COST: "USD",
-            Stop.TIME: "seconds",
+            Stop.TIME: "second",
         }[self.stop]
+        unit += "" if self.limit == 1 or self.stop is Stop.COST else "s"
         whose = " of the run that called this one" if self.is_shared else ""
         return f"The limit of {self.limit:g} {unit}{whose} was reached."
 

@@ -9,7 +9,8 @@ WardianError
 ├── ApprovalNeeded          6   a call needs a person and nobody can be asked
 ├── PrivateContent          6   what a run holds may not go to the model it would ask
 ├── StorageError            8   the trajectory cannot be written or read
-│   └── RunNotFound             no stored run has that id
+│   ├── RunNotFound             no stored run has that id
+│   └── RunInUse                another process has it
 └── RealModelBlocked        4   a test blocked real models and one was used
 """
 
@@ -96,3 +97,7 @@ class StorageError(WardianError):
 
 class RunNotFound(StorageError):
     """No stored run has that id."""
+
+
+class RunInUse(StorageError):
+    """Another process has the run."""

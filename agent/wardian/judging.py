@@ -21,6 +21,8 @@ from wardian_tools import MAX_CALLS_PER_REPLY, Registry
 from wardian_tools.types import ResultStatus, Tool, ToolCall, ToolResult
 
 CHANGED = "The user changed this call before it ran; its arguments were: "
+REFUSED = "The user did not allow this call."
+REASON = " They say: "
 
 
 class Records(Protocol):
@@ -200,8 +202,8 @@ def answered(run: Court, one: Judged, ask: Ask, answer: Answer | None) -> Judged
             why = ask.unattended
             return settled(call, ResultStatus.DENIED, why) if why else None
         case Answer(said=Said.NO, reason=reason):
-            why = f" They say: {reason}" if reason else ""
-            return settled(call, ResultStatus.DENIED, f"The user did not allow this call.{why}")
+            why = f"{REFUSED}{REASON}{reason}" if reason else REFUSED
+            return settled(call, ResultStatus.DENIED, why)
         case Answer(said=Said.EDIT):
             return again(run, one, answer.arguments or {})
         case _:
@@ -217,7 +219,7 @@ def again(run: Court, one: Judged, arguments: Mapping[str, Any]) -> Judged | Ver
         why = f"The user changed this call to one that cannot run: {call.problem}"
         return settled(call, ResultStatus.MALFORMED, why)
     if one.edits >= MAX_EDITS:
-        return settled(call, ResultStatus.DENIED, "The user did not allow this call.")
+        return settled(call, ResultStatus.DENIED, REFUSED)
     return judge(run, call, one.edits + 1)
 
 
@@ -225,6 +227,11 @@ def settled(call: ToolCall, status: ResultStatus, why: str) -> Verdict:
     """A call that does not run, with the result the model gets for it."""
     result = ToolResult(call_id=call.id, name=call.name, status=status, content=why)
     return Verdict(call=call, result=result)
+
+
+def without_edit(content: str) -> str:
+    """What the tool itself gave, of such a result."""
+    return content.partition("\n")[2] if content.startswith(CHANGED) else content
 
 
 def with_edit(result: ToolResult, verdict: Verdict) -> ToolResult:

@@ -125,6 +125,26 @@ class Protection:
         ]
 
 
+def clear_left(root: Path, patterns: tuple[str, ...]) -> None:
+    """Take away the placeholders of boxes that were killed, unless another box needs them."""
+    for one in map(_plain, patterns):
+        if one is not None and not _has_link(root, one):
+            for path in (one.path, *reversed(one.above)):
+                _clear(root / path)
+
+
+def _clear(path: Path) -> None:
+    if not _is_left(path):
+        return
+    with contextlib.suppress(OSError):
+        held = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(path)
+        finally:
+            os.close(held)
+
+
 def _plain(pattern: str) -> _Plain | None:
     names = segments_of(pattern.removesuffix(BELOW))
     if not names or any(WILD & set(name) or name == ".." for name in names):

@@ -9,6 +9,7 @@ import pytest
 
 from wardian import Agent, RunStore, ScriptedModel, tool
 from wardian.models.replies import Answer
+from wardian.runs import RunLog
 from wardian_tools import Effect
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -110,3 +111,29 @@ def test_what_cannot_be_checked_is_named_and_damage_is_found(
     damaged = agent("runs", "verify", "--all", "--json")
     assert damaged.returncode == 1
     assert [one["sound"] for one in json.loads(damaged.stdout)] == [True, True, False]
+
+
+def test_a_run_that_goes_on_is_told_from_one_that_was_cut_off(
+    agent: Command, runs: list[str], environment: dict[str, str]
+) -> None:
+    root = Path(environment["WARDIAN_HOME"]) / "runs"
+    for run_id in runs[:2]:
+        log = root / run_id / "trajectory.jsonl"
+        log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:4]))
+    held = RunLog.reopen(root / runs[0])
+    shown = [row.split()[3] for row in agent("runs", "list").stdout.splitlines()[1:]]
+    found = json.loads(agent("runs", "list", "--json").stdout)
+    held.close()
+    assert shown == ["done", "unfinished", "running"]
+    assert [row["is_running"] for row in found] == [False, False, True]
+
+
+def test_who_forks_or_replays_a_damaged_run_is_told_what_is_missing(
+    agent: Command, runs: list[str], environment: dict[str, str]
+) -> None:
+    log = Path(environment["WARDIAN_HOME"]) / "runs" / runs[0] / "trajectory.jsonl"
+    log.write_bytes(log.read_bytes().replace(b"seen a", b"seen b", 1))
+    for words in (["replay"], ["fork", "--at", "2", "-m", "tiny"]):
+        said = agent(*words, runs[0]).stderr
+        assert "of the trajectory cannot be read, and what it said is missing" in said
+    assert "cannot be read: checksum does not match" in agent("runs", "stats", runs[0]).stderr

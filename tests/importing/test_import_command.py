@@ -31,12 +31,14 @@ def test_an_imported_run_is_shown_exported_and_not_gone_on_with(tmp_path: Path) 
     shown = agent("runs", "show", run_id).stdout
     assert 'read: path="a"' in shown
     assert "A word." in shown
+    assert "imported, by a model that is not named\n" in shown
+    assert "·  ·" not in shown
     exported = agent("export", "--format", "trl-sft", "--all", "--tag", "theirs", "-o", "o.jsonl")
     assert exported.returncode == 0, exported.stderr
     for command in ("replay", "resume"):
         refused = agent(command, run_id)
         assert refused.returncode == 3
-        assert "imported" in refused.stderr or "nothing to resume" in refused.stderr
+        assert "imported" in refused.stderr
     assert agent("import", "log.jsonl", "--format", "pickle").returncode == 2
     assert agent("import", "gone.jsonl", "--format", "openai").returncode == 8
     (tmp_path / "none.jsonl").write_text("{\n")

@@ -11,9 +11,12 @@ from wardian.errors import ConfigurationError
 from wardian.events import Forked, ModelAsked
 from wardian.models.replies import Answer
 from wardian.reruns import Fork, fork
+from wardian.reruns.aligning import align
 from wardian.reruns.forking import link
 from wardian.results import RunResult
+from wardian.runs import RunLog
 from wardian.types import Request, Role, Stop
+from wardian.viewing.steps import origin
 
 SCRIPT: list[Answer] = [
     [("shell", {"command": "echo one > a.txt"})],
@@ -127,3 +130,28 @@ def test_a_step_that_is_not_there_is_refused(house: House, step: int) -> None:
     house.run(SCRIPT)
     with pytest.raises(ConfigurationError, match=r"no step .* Name one from 1 to 3"):
         forked(house, OTHER, step)
+
+
+def test_forks_of_a_run_that_somebody_uses_are_linked_by_their_own_word(house: House) -> None:
+    parent = house.run(SCRIPT)
+    log = RunLog.reopen(house.store.root / parent.run_id)
+    try:
+        [one], [result] = forked(house, OTHER, 2)
+    finally:
+        log.close()
+    assert result.answer == "Forked."
+    assert not [e for e in house.load(parent.run_id).events if isinstance(e, Forked)]
+    assert next(house.store.list()).fork == parent.run_id
+    started = house.load(one.run_id).started
+    assert started is not None
+    assert origin(started) == f"fork of run {parent.run_id}, step 2"
+
+
+def test_a_run_and_its_fork_are_compared_from_where_they_part(house: House) -> None:
+    parent = house.load(house.run(SCRIPT).run_id)
+    [one], _ = forked(house, OTHER, 2)
+    fork_run = house.load(one.run_id)
+    for first, second in ((parent, fork_run), (fork_run, parent)):
+        found = align(first, second)
+        assert (found.shared, [(p.first, p.second) for p in found.pairs]) == (1, [(2, 2), (3, 3)])
+        assert found.conditions == ()

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from tests.runs.conftest import House
 
+from wardian.errors import StorageError
 from wardian.events import Rated
 from wardian.runs import RunLog, RunSummary
+from wardian.runs.encode import line
 from wardian.runs.index import VERSION, RunIndex
+from wardian.runs.search import SearchIndex
 from wardian.runs.summary import summarised
 
 
@@ -109,3 +112,38 @@ def test_what_stands_behind_its_end_does_not_hide_it(root: Path, house: House) -
 def test_a_prompt_with_lone_surrogates_is_listed(house: House) -> None:
     asyncio.run(house.agent(["ok"]).run("\ud800 go"))
     assert [summary.stop for summary in RunIndex(house.store.root).summaries()] == ["done"]
+
+
+def test_what_a_newer_version_wrote_behind_its_end_does_not_hide_it(
+    root: Path, house: House
+) -> None:
+    path = house.store.path("last")
+    with path.open("ab") as stream:
+        stream.write(line(len(house.load().records), "x", 0.0, "dreamt", b'{"of":"sheep"}'))
+    assert house.load().damage == ()
+    assert RunIndex(root).summaries()[0].stop == "done"
+
+
+def test_how_far_an_unfinished_run_came_is_listed(house: House) -> None:
+    run = house.run([[("todo", {"items": []})], [("todo", {"items": []})], "Done."])
+    house.cut_before(run.run_id, "model_asked", 2)
+    for found in (next(house.store.list()), RunIndex(house.store.root).summaries()[0]):
+        assert (found.stop, found.steps) == ("unfinished", 2)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_something_else_in_a_logs_place_is_neither_read_nor_waited_for(
+    root: Path, house: House, kind: str
+) -> None:
+    folder = root / "01ZZZZZZZZZZZZZZZZZZZZZZZZ"
+    folder.mkdir()
+    if kind == "pipe":
+        os.mkfifo(folder / "trajectory.jsonl")
+    else:
+        (folder / "trajectory.jsonl").symlink_to("/dev/zero")
+    assert len(list(house.store.list())) == len(RunIndex(root).summaries()) == 3
+    assert len(SearchIndex(root).facts()) == 3
+    assert house.load("last").finished
+    for use in (house.load, house.store.remove, lambda _: RunLog.reopen(folder)):
+        with pytest.raises(StorageError):
+            use(folder.name)

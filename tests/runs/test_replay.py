@@ -9,10 +9,13 @@ from zlib import crc32
 import pytest
 from tests.runs.conftest import House
 
-from wardian import Budgets
+from wardian import Budgets, Policy
+from wardian.approval import Answer as Said
 from wardian.models.replies import Answer
 from wardian.reruns import Replay, replay
 from wardian.types import Finish, Message, Reply, Role
+from wardian_policies.types import Ask
+from wardian_tools import ToolCall
 
 SCRIPT: list[Answer] = [
     [("write_file", {"path": "a.txt", "content": "one"}), ("read_file", "{broken")],
@@ -98,4 +101,33 @@ def test_a_resumed_run_is_compared_across_the_break(house: House) -> None:
     run = house.run(SCRIPT, budgets=Budgets(steps=3))
     house.resume(house.agent(SCRIPT, budgets=Budgets(steps=9)), run.run_id)
     found = replayed(house)
+    assert (found.difference, found.compared) == (None, 16)
+
+
+@pytest.mark.parametrize("live_tools", [False, True])
+def test_what_a_person_answered_is_answered_again(house: House, live_tools: bool) -> None:
+    said: list[bool | Said] = [
+        Said.session(),
+        Said.edit(path="b.txt", content="mine"),
+        True,
+        Said.no("Not that one."),
+    ]
+    script: list[Answer] = [
+        [("shell", {"command": "echo one > a.txt"})],
+        [("shell", {"command": "echo two >> a.txt"})],
+        [("write_file", {"path": "a.txt", "content": "model's"})],
+        [("write_file", {"path": "c.txt", "content": "c"})],
+        "Done.",
+    ]
+
+    async def approve(ask: Ask, call: ToolCall) -> bool | Said:
+        del ask, call
+        return said.pop(0)
+
+    path = house.workspace.parent / "asks.toml"
+    path.write_text('extends = "default"\n[tools]\nask = ["shell", "write_file"]\n')
+    policy = Policy.load(path)
+    house.run(script, policy=policy, approve=approve)
+    assert said == []
+    found = replayed(house, live_tools=live_tools, policy=policy)
     assert (found.difference, found.compared) == (None, 16)

@@ -1,5 +1,7 @@
 """A stopped run goes on where it stopped, and says what it could not restore."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from wardian.events import (
     RunResumed,
     Settlement,
 )
+from wardian.importing import import_file
 from wardian.models.replies import Answer
 from wardian.runs import RunLog
 from wardian.runs.encode import dumps, line
@@ -159,6 +162,7 @@ def test_a_call_that_may_have_taken_effect_waits_for_the_users_word(house: House
     with pytest.raises(ApprovalNeeded, match=r"--settle call_0_0=again") as caught:
         house.resume(house.agent(["Done."], **FREE))
     assert caught.value.exit_code is ExitCode.APPROVAL
+    assert '{"text": "x"}' in caught.value.cause, "who decides sees what it was"
     assert house.store.path(run.run_id).read_bytes() == before
 
 
@@ -367,3 +371,28 @@ def test_a_newer_major_version_is_refused_by_the_run_and_not_by_the_store(house:
     assert len(list(house.store.list())) == 2
     with pytest.raises(StorageError, match="newer Wardian"):
         house.resume(house.agent([]), run.run_id)
+
+
+def test_what_a_killed_box_left_for_its_mounts_is_no_change_of_the_workspace(house: House) -> None:
+    run = house.run([[("shell", {"command": "echo mine > a.txt"})], "", "Done."])
+    house.cut_after(run.run_id, "model_replied", 1)
+    names = [".envrc", ".git/config", ".mcp.json"]
+    killed = "from wardian_sandbox.protecting import Protection as P; from pathlib import Path; "
+    killed += f"import os; P(Path({str(house.workspace)!r}), {tuple(names)!r}); os._exit(9)"
+    subprocess.run([sys.executable, "-c", killed], check=False)
+    assert all((house.workspace / name).exists() for name in names)
+    (house.workspace / ".mcp.json").write_text("{}")  # the user's, from then on
+    agent = house.agent(["never asked", "never asked", "Done."])
+    assert house.resume(agent).answer == "Done."
+    [resumed] = [e for e in house.load().events if isinstance(e, RunResumed)]
+    [sentence] = resumed.changed
+    assert sentence.endswith("left it: .mcp.json.")
+    assert sorted(path.name for path in house.workspace.iterdir()) == [".mcp.json", "a.txt"]
+
+
+def test_an_imported_run_is_said_to_be_elsewhere_and_not_to_be_forked(house: House) -> None:
+    log = house.workspace / "log.json"
+    log.write_text('[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]')
+    [run_id] = import_file(house.store, log, format_name="openai").run_ids
+    with pytest.raises(ConfigurationError, match="was imported"):
+        house.resume(house.agent(["Done."]), run_id)

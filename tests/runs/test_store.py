@@ -78,3 +78,11 @@ def test_a_run_in_use_is_not_removed(tmp_path: Path) -> None:
         store.remove(A)
     log.close()
     assert store.ids() == [A]
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling link"])
+def test_a_home_that_is_no_folder_is_said_to_be_none(tmp_path: Path, kind: str) -> None:
+    home = tmp_path / "home"
+    home.touch() if kind == "file" else home.symlink_to("nowhere")
+    with pytest.raises(StorageError, match=f"{home} is no folder"):
+        RunStore(home / "runs").create("01A")

@@ -1,5 +1,6 @@
 """Undo takes back what a run did to files, and nothing that was done since."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from wardian import Agent, ScriptedModel
 from wardian.errors import ConfigurationError, StorageError
 from wardian.models.replies import Answer
 from wardian.runs import RunLog, RunStore
-from wardian.runs.undo import undo
+from wardian.runs.states import States
+from wardian.runs.undo import changes_to_undo, take_back, undo
 
 SCRIPT: list[Answer] = [
     [("write_file", {"path": "a.txt", "content": "one"})],
@@ -97,5 +99,28 @@ def test_a_run_that_goes_on_is_not_undone(ran: House) -> None:
 
 def test_a_run_in_a_copy_left_nothing_to_take_back(house: House) -> None:
     house.run([*SCRIPT[:1], "Done."], workspace_mode="copy")
-    with pytest.raises(ConfigurationError, match="changed no file"):
+    with pytest.raises(ConfigurationError, match="in a copy: your folder is as it was"):
         undo(house.store, "last")
+
+
+def test_where_nothing_can_be_written_it_says_so_and_changes_nothing(ran: House) -> None:
+    before = files(ran)
+    run = ran.load()
+    states = States(run.path.parent)
+    changes = changes_to_undo(run)
+    shutil.move(run.path.parent, gone := run.path.parent.with_name("gone"))
+    with pytest.raises(StorageError, match="cannot be put back: No such file or directory"):
+        take_back(states, changes, ran.workspace)
+    assert files(ran) == before
+    shutil.move(gone, run.path.parent)
+    take_back(states, changes, ran.workspace)
+    assert files(ran) == {"old.txt": "old"}
+
+
+def test_what_a_call_that_was_cut_off_may_have_done_is_named_and_left_alone(ran: House) -> None:
+    ran.cut(ran.store.find("last"), ran.places("last", "call_started")[1] + 1)
+    undone = undo(ran.store, "last")
+    assert (undone.steps, undone.paths) == ((1,), ())
+    assert undone.conflicts == ("a.txt", "d", "d/e", "d/e/f", "old.txt")
+    with pytest.raises(ConfigurationError, match="cut off may have changed"):
+        undo(ran.store, "last")

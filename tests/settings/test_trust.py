@@ -223,3 +223,12 @@ def test_where_the_workspace_is_ones_home_what_shells_execute_is_protected(tmp_p
     assert guarded(policy, tmp_path / "me/project", environ) == policy
     again = guarded(policy, tmp_path / "me", environ)
     assert guarded(again, tmp_path / "me", environ) == again
+
+
+def test_an_empty_file_that_could_lead_is_not_worth_a_word(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    (tmp_path / ".mcp.json").touch()
+    assert workspace_of(tmp_path, environ).notice() == ""
+    (tmp_path / ".mcp.json").write_text("{}")
+    assert ".mcp.json" in workspace_of(tmp_path, environ).notice()

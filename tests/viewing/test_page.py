@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -13,10 +14,13 @@ from tests.viewing.conftest import ATTACK, SECRET_TEXT, png
 from wardian import Trajectory
 from wardian.events import Rewarded
 from wardian.sanitise import is_hidden
+from wardian.types import Message, Role
+from wardian.viewing.calls import arguments
 from wardian.viewing.markup import TEXT_CHARS, Clipper, element
 from wardian.viewing.page import afterwards, page
 from wardian.viewing.pictures import png_address
 from wardian.viewing.steps import steps_of
+from wardian_tools import ToolCall
 
 OURS = {
     *("html", "head", "meta", "title", "style", "body", "script", "main", "section", "div", "p"),
@@ -159,7 +163,7 @@ def test_a_run_whose_beginning_is_lost_has_a_page_all_the_same(hostile: Trajecto
     hostile.path.write_bytes(b"".join([lines[0], *lines[2:]]) + b'{"torn')
     content = page(Trajectory.read(hostile.path.parent))
     assert "The beginning of this run cannot be read." in content
-    assert "1 lines cannot be read." in content
+    assert "1 line cannot be read." in content
     assert ATTACK not in content
 
 
@@ -168,3 +172,28 @@ def test_a_reward_is_shown_with_what_makes_it_suspicious() -> None:
         step=0, value=0.5, source="tests", version="1", suspicions=("It wrote conftest.py.",)
     )
     assert afterwards(event) == "Rewarded the run with 0.5 (tests). It wrote conftest.py."
+
+
+def test_the_page_of_a_fork_says_of_what_and_shows_the_calls_it_goes_on_from(
+    hostile: Trajectory,
+) -> None:
+    started = hostile.started
+    assert started
+    call = ToolCall(id="c", name="look", arguments_text='{"at": "shelf"}')
+    fork = replace(
+        started,
+        fork={"run_id": "01PARENT", "step": 2},
+        prefix=(Message(role=Role.ASSISTANT, content="", calls=(call,)),),
+    )
+    records = (replace(r, event=fork) if r.event is started else r for r in hostile.records)
+    text = Seen(page(replace(hostile, records=tuple(records)))).text
+    assert text.count("Fork of run 01PARENT, step 2") == 1
+    assert text.index("01PARENT") < text.index("Steps")
+    assert 'look {"at": "shelf"}' in text
+
+
+def test_a_default_that_nobody_wrote_is_not_shown_as_an_argument() -> None:
+    call = ToolCall(id="c", name="a", arguments={"at": "b", "seconds": None}, arguments_text="")
+    shown = arguments(call, Clipper())
+    assert "at" in shown
+    assert "seconds" not in shown

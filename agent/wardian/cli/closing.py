@@ -51,10 +51,8 @@ def closing_lines(outcome: Outcome, screen: Terminal) -> list[str]:
     started, finished = outcome.started, outcome.finished
     facts = figures(finished) if finished else []
     if started:
-        facts += [
-            one_line(str(started.model.get("name", "")), 60),
-            one_line(str(started.sandbox.get("backend", "")), 20),
-        ]
+        model, backend = started.model.get("name", ""), started.sandbox.get("backend", "")
+        facts += [text for text in (one_line(str(model), 60), one_line(str(backend), 20)) if text]
     head = finished.stop if finished else "unfinished"
     lines = [dot.join([head, *facts])]
     if note := unpriced(outcome):

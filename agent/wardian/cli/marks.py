@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from wardian.cli.closing import counted
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.sanitise import visible
 from wardian.cli.stored import store
@@ -94,14 +95,15 @@ def _ids(runs: list[str]) -> list[str]:
 def _facts(run_id: str) -> RunFacts:
     run = store().load(run_id)
     if run.damage:
-        write(sys.stderr, visible(f"agent: {len(run.damage)} lines of {run_id} cannot be read\n"))
+        lines = f"{counted(len(run.damage), 'line')} of {run_id}"
+        write(sys.stderr, visible(f"agent: {lines} cannot be read\n"))
     return facts_of_run(run)
 
 
 def _name(text: str) -> str:
     if not NAME.fullmatch(text):
         raise UsageError(
-            f"{visible(text[:100])!r} is no name for it.",
+            f"{visible(text[:100])!r} cannot be the name of a tag or label.",
             "Up to 100 characters without blanks, commas and `=`.",
         )
     return text

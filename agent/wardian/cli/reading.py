@@ -1,10 +1,13 @@
 """Stored runs as their owner reads them: pseudonyms undone, secrets registered since taken out."""
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+from wardian.cli.sanitise import visible
+from wardian.cli.terminal import write
 from wardian.runs import Damage, Record, Trajectory
 from wardian.screening import RedactingScreen
 from wardian.settings import load_settings, paths
@@ -51,3 +54,10 @@ def known_values() -> dict[str, str]:
     settings = load_settings({}, os.environ)
     policy = Policy.load(settings.policy, folder=paths(os.environ).policies)
     return dict(gather(policy.secrets, os.environ).values) if policy.redaction.known else {}
+
+
+def warn_of_damage(trajectory: Trajectory) -> None:
+    """Say on stderr which of its lines cannot be read."""
+    for damage in trajectory.damage:
+        text = f"agent: line {damage.line} of the trajectory cannot be read: {damage.problem}"
+        write(sys.stderr, visible(text) + "\n")

@@ -165,6 +165,8 @@ def shortened(event: Compacted) -> str:
 
 def run_facts(event: RunStarted) -> str:
     """Model, sandbox and policy of a run in a few words."""
+    if "imported" in event.settings:
+        return visible(f"imported, {event.model.get('name') or 'by a model that is not named'}")
     where = "local" if event.model.get("is_local") else "remote"
     backend = str(event.sandbox.get("backend", ""))
     sandbox = "NO SANDBOX: calls run with your rights" if backend == "none" else backend

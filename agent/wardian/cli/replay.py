@@ -10,8 +10,8 @@ import typer
 
 from wardian.cli.listing import print_json
 from wardian.cli.resume import RunName
-from wardian.cli.sanitise import one_line
-from wardian.cli.stored import Chosen, store, stored_agent
+from wardian.cli.sanitise import one_line, visible
+from wardian.cli.stored import Chosen, damage_notices, store, stored_agent
 from wardian.cli.terminal import write
 from wardian.errors import ExitCode
 from wardian.models.replayed import ReplayedModel
@@ -47,6 +47,8 @@ def replay(
         async with stored.make(model=nobody) as agent:
             return await replay_run(agent, trajectory.run_id, live_tools=live_tools)
 
+    for notice in damage_notices(trajectory):
+        write(sys.stderr, f"agent: {visible(notice)}\n")
     found = asyncio.run(perform())
     if as_json:
         print_json([asdict(found)])

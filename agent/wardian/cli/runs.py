@@ -13,7 +13,7 @@ from wardian.cli.json_lines import event_line, result_line
 from wardian.cli.marks import label, tag
 from wardian.cli.outcome import Outcome
 from wardian.cli.rate import rate
-from wardian.cli.reading import as_read
+from wardian.cli.reading import as_read, warn_of_damage
 from wardian.cli.render import PlainRenderer
 from wardian.cli.runs_diff import diff
 from wardian.cli.runs_gc import gc
@@ -25,8 +25,9 @@ from wardian.cli.runs_verify import verify
 from wardian.cli.sanitise import visible
 from wardian.cli.terminal import terminal, write
 from wardian.errors import ExitCode
-from wardian.runs import RunStore, Trajectory
+from wardian.runs import RunStore
 from wardian.settings import paths
+from wardian.viewing.steps import origin
 
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id, its beginning or end, or `last`.")
@@ -73,11 +74,8 @@ def show(run: RunArgument, *, as_json: JsonOption = False) -> int:
     screen = terminal(sys.stdout)
     page = PlainRenderer(screen, sys.stdout)
     if outcome.started:
-        if parent := outcome.started.parent:
-            caller = (
-                f"{parent.get('name')} of run {parent.get('run_id')}, step {parent.get('step')}"
-            )
-            page.say(f"sub-agent {visible(caller)}")
+        if words := origin(outcome.started):
+            page.say(visible(words))
         page.say(f"task: {visible(outcome.started.task.prompt)}")
     for event in trajectory.events:
         page.on(event)
@@ -86,12 +84,6 @@ def show(run: RunArgument, *, as_json: JsonOption = False) -> int:
     for line in closing_lines(outcome, screen):
         page.say(line)
     return ExitCode.DONE
-
-
-def warn_of_damage(trajectory: Trajectory) -> None:
-    for damage in trajectory.damage:
-        text = f"agent: line {damage.line} of the trajectory cannot be read: {damage.problem}"
-        write(sys.stderr, visible(text) + "\n")
 
 
 def path(run: RunArgument) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from wardian.cli.closing import counted
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.reading import as_read, known_values
 from wardian.cli.sanitise import one_line, visible
@@ -47,6 +48,8 @@ def diff(
 def _print(found: Alignment, steps: tuple[Steps, Steps]) -> None:
     for condition in found.conditions:
         write(sys.stdout, f"{_said(condition)}\n")
+    if found.shared:
+        write(sys.stdout, f"{counted(found.shared, 'step')} before the fork are the same ones\n")
     print_table(HEADERS, [_row(pair, steps) for pair in found.pairs], "Neither has a step.")
     if found.first and found.first.difference:
         pair = found.first
@@ -112,6 +115,7 @@ def _facts(
         "a": one.run_id,
         "b": other.run_id,
         "same": found.is_same,
+        "shared": found.shared,
         "conditions": [_plain(condition) for condition in found.conditions],
         "steps": [
             {

@@ -66,8 +66,10 @@ def gc(
         print_json({"going": rows, "stay": dict(sweep.stay), "applied": apply, "freed": freed})
         return ExitCode.DONE
     print_table(("RUN", "PART", "BYTES", "WHY"), _rows(known.root, going), "Nothing can go.")
+    stays = "stays" if apply else "would stay"
     for reason, count in sorted(sweep.stay.items()):
-        write(sys.stderr, f"{counted(count, 'run')} more would stay: {reason}\n")
+        verb = "stay" if apply and count > 1 else stays
+        write(sys.stderr, f"{counted(count, 'more run')} {verb}: {reason}\n")
     if apply:
         write(sys.stderr, f"{freed:,} bytes are free now\n")
     elif going:

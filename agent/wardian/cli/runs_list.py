@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 from importlib import import_module
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,10 +18,12 @@ from wardian.errors import ExitCode
 from wardian.runs import RunStore
 from wardian.runs.facts import RunFacts
 from wardian.runs.filters import Filters
+from wardian.runs.holding import is_held
 from wardian.runs.log import LOG_NAME
 
 HEADERS = ("RUN", "STARTED (UTC)", "END", "STEPS", "MODEL", "TASK")
 PROGRESS_FROM = 500
+UNFINISHED = "unfinished"
 Row = dict[str, Any]
 
 
@@ -47,6 +50,8 @@ def list_runs(
                 "model": one.model,
                 "prompt": one.prompt,
                 "parent": one.parent or None,
+                "fork_of": one.fork or None,
+                "is_running": one.stop == UNFINISHED and is_running(one.path.parent),
             }
             for one in islice(known.list(), limit)
         ]
@@ -74,12 +79,23 @@ def say_progress(done: int, of: int) -> None:
         write(sys.stderr, f"\rreading runs: {done} of {of}" + ("\n" if done == of else ""))
 
 
+def is_running(folder: Path) -> bool:
+    """Does a process go on with it? Not a run that was cut off."""
+    try:
+        return is_held(folder)
+    except OSError:
+        return False
+
+
 def cells(row: Row) -> tuple[str, ...]:
-    """For the table; the task of a sub-agent stands for a call of another run."""
+    """For the table; a sub-agent's task is a call of another run, a fork's another run's task."""
     started = row["started"][:16].replace("T", " ")
     steps = "-" if row["steps"] is None else str(row["steps"])
-    task = f"(for {row['parent'][-6:]}) {row['prompt']}" if row["parent"] else row["prompt"]
-    return (row["run_id"], started, row["stop"], steps, row["model"], task)
+    task = row["prompt"]
+    for word, run_id in (("for", row["parent"]), ("fork of", row["fork_of"])):
+        task = f"({word} {run_id[-6:]}) {task}" if run_id else task
+    end = "running" if row["is_running"] else row["stop"]
+    return (row["run_id"], started, end, steps, row["model"], task)
 
 
 def facts(known: RunStore, one: RunFacts) -> Row:
@@ -92,6 +108,7 @@ def facts(known: RunStore, one: RunFacts) -> Row:
         "prompt": one.prompt,
         "parent": None if one.is_fork else one.parent or None,
         "fork_of": one.parent if one.is_fork else None,
+        "is_running": one.stop == UNFINISHED and is_running(known.root / one.run_id),
         "workspace": one.workspace,
         "tools": list(one.tools),
         "tags": list(one.tags),

@@ -1,14 +1,13 @@
 """`agent runs stats`: what each step of a run took."""
 
-import sys
 from typing import Annotated
 
 import typer
 
 from wardian.cli.listing import print_json, print_table
+from wardian.cli.reading import warn_of_damage
 from wardian.cli.resume import RunName
 from wardian.cli.stored import store
-from wardian.cli.terminal import write
 from wardian.errors import ExitCode
 from wardian.viewing.steps import Step, steps_of
 
@@ -23,8 +22,7 @@ def stats(
     """Show what each step of a run took: seconds, tokens, calls and how they ended."""
     trajectory = store().load(run)
     steps = [step for step in steps_of(trajectory.events) if step.number]
-    if trajectory.damage:
-        write(sys.stderr, f"agent: {len(trajectory.damage)} lines cannot be read\n")
+    warn_of_damage(trajectory)
     if as_json:
         print_json([facts(step) for step in steps])
         return ExitCode.DONE

@@ -16,6 +16,7 @@ from wardian.cli.servers import tool_servers
 from wardian.errors import ConfigurationError
 from wardian.events import RunResumed, RunStarted
 from wardian.runs import RunStore, Trajectory
+from wardian.runs.resume import check_ours
 from wardian.settings import Settings, load_settings, paths, policy_in_force, workspace_of
 from wardian.types import Model, Sampling
 from wardian_policies import Policy
@@ -103,11 +104,7 @@ def stored_agent(trajectory: Trajectory, chosen: Chosen, *, replays: bool = Fals
             "`agent runs show` prints what can.",
         )
     recorded = started.settings
-    if "imported" in recorded:
-        raise ConfigurationError(
-            f"Run {trajectory.run_id} was imported: its tools and its workspace are not here.",
-            "`agent runs show` shows it; give its task to `agent run` to do it here.",
-        )
+    check_ours(trajectory)
     workspace = Path(started.workspace)
     flags = {"model": chosen.model or started.model.get("name"), "base_url": chosen.base_url}
     settings = load_settings(flags, os.environ, workspace if workspace.is_dir() else None)
@@ -132,6 +129,7 @@ def stored_agent(trajectory: Trajectory, chosen: Chosen, *, replays: bool = Fals
         tools=tools,
         more=more,
         notices=(
+            *damage_notices(trajectory),
             *settings.notices,
             *(servers.notices if servers else ()),
             *more.notices,
@@ -139,6 +137,16 @@ def stored_agent(trajectory: Trajectory, chosen: Chosen, *, replays: bool = Fals
         ),
         base_url=chosen.base_url or settings.base_url or endpoint_of(started, chosen),
     )
+
+
+def damage_notices(trajectory: Trajectory) -> list[str]:
+    """What of its log is lost, but for a line whose writing was cut off."""
+    return [
+        f"line {damage.line} of the trajectory cannot be read, and what it said is missing:"
+        f" {damage.problem}"
+        for damage in trajectory.damage
+        if not damage.is_torn
+    ]
 
 
 def policy_of(started: RunStarted, workspace: Path) -> tuple[Policy, list[str]]:

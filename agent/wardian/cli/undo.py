@@ -48,5 +48,6 @@ def undo(
             write(sys.stdout, f"left alone, changed since or not kept: {visible(path)}\n")
         steps = ", ".join(map(str, undone.steps))
         files = counted(len(undone.paths), "path")
-        write(sys.stderr, f"step {steps}: {files} taken back\n")
+        noun = "step" if len(undone.steps) == 1 else "steps"
+        write(sys.stderr, f"{noun} {steps}: {files} taken back\n")
     return ExitCode.NOT_ACHIEVED if undone.conflicts else ExitCode.DONE

@@ -79,7 +79,7 @@ class Survey:
             run = read_run(self.store, run_id)
         except StorageError as error:
             raise Unfit("it cannot be read") from error
-        if any(not damage.problem.startswith("torn") for damage in run.damage):
+        if any(not damage.is_torn for damage in run.damage):
             raise Unfit("its log is damaged")
         return run
 

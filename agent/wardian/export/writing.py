@@ -129,7 +129,7 @@ def _admitted(
         except StorageError:
             done.left_out["it cannot be read"] += 1
             continue
-        if any(not damage.problem.startswith("torn") for damage in run.damage):
+        if any(not damage.is_torn for damage in run.damage):
             done.left_out["its log is damaged"] += 1
         elif filters.admit(run):
             if not consent.gives(run):

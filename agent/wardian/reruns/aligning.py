@@ -2,7 +2,8 @@
 
 Steps are alike by what they call: the same calls first, then the same tools with other arguments. A
 step without calls is like another one. What is between has no partner. Compared are replies,
-calls, decisions, results and notes; not times, tokens, identifiers.
+calls, decisions, results and notes; not times, tokens, identifiers. Of a run and a fork of it the
+steps before the fork are one and the same, and are left out.
 """
 
 import json
@@ -16,6 +17,8 @@ from wardian.reruns.comparing import first_difference
 from wardian.runs.trajectory import Trajectory
 
 Essence = dict[str, Any]
+PLACES = ("place", "workspace_mode")
+"""Settings that say where it worked, not how"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,8 @@ class Alignment:
     conditions: tuple[Difference, ...]
     """What was different before the first step: task, model, tools, policy, settings"""
     pairs: tuple[Pair, ...]
+    shared: int
+    """Steps at the beginning that both have from the same run, where one restarts from the other"""
     end: Difference | None
 
     @property
@@ -58,7 +63,8 @@ class Alignment:
 
 
 def align(first: Trajectory, second: Trajectory) -> Alignment:
-    one, other = _steps(first), _steps(second)
+    shared = shared_steps(first, second)
+    one, other = _steps(first, after=shared), _steps(second, after=shared)
     pairs = [
         Pair(
             first=a,
@@ -70,8 +76,25 @@ def align(first: Trajectory, second: Trajectory) -> Alignment:
     return Alignment(
         conditions=tuple(_conditions(first, second)),
         pairs=tuple(pairs),
+        shared=shared,
         end=_difference(_end(first), _end(second)),
     )
+
+
+def shared_steps(first: Trajectory, second: Trajectory) -> int:
+    """How many steps one of them goes on from that are the other's."""
+    (mine, at), (theirs, other_at) = _forked_at(first), _forked_at(second)
+    if theirs == first.run_id:
+        return other_at - 1
+    if mine == second.run_id:
+        return at - 1
+    return 0
+
+
+def _forked_at(run: Trajectory) -> tuple[str, int]:
+    fork = run.started.fork if run.started else {}
+    step = fork.get("step")
+    return str(fork.get("run_id", "")), step if isinstance(step, int) else 1
 
 
 def _matched(
@@ -99,8 +122,8 @@ def _blocks(one: Sequence[str], other: Sequence[str]) -> Iterator[tuple[int, int
         yield a, b, c, d, tag == "equal"
 
 
-def _steps(run: Trajectory) -> dict[int, Essence]:
-    """Of each step what must be the same, by its number."""
+def _steps(run: Trajectory, after: int) -> dict[int, Essence]:
+    """Of each later step what must be the same, by its number."""
     steps: dict[int, Essence] = {}
     for event in run.events:
         match event:
@@ -124,7 +147,7 @@ def _steps(run: Trajectory) -> dict[int, Essence]:
                 _add(steps.setdefault(event.step, {}), event)
             case _:
                 pass
-    return dict(sorted(steps.items()))
+    return {number: steps[number] for number in sorted(steps) if number > after}
 
 
 def _add(step: Essence, event: Recorded) -> None:
@@ -160,7 +183,7 @@ def _began(run: Trajectory) -> Essence:
         "system_prompt": started.system_prompt,
         "tools": [tool.get("name") for tool in started.tools],
         "policy": started.policy.get("sha256"),
-        "settings": started.settings,
+        "settings": {k: v for k, v in started.settings.items() if k not in PLACES},
     }
 
 

@@ -6,6 +6,7 @@ run it restarts from is told of them.
 """
 
 import copy
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from wardian.agent import Agent
 from wardian.beginning import Beginning, Branch
 from wardian.budget import Ledger
-from wardian.errors import ConfigurationError, StorageError
+from wardian.errors import ConfigurationError, RunInUse, StorageError
 from wardian.events import (
     Forked,
     ModelAsked,
@@ -92,7 +93,8 @@ def link(store: RunStore, forks: list[Fork]) -> None:
     if links:
         ids = tuple(fork.run_id for fork in forks)
         event = Forked(step=links[0]["step"], group=links[0]["group"], run_ids=ids)
-        annotate(store, links[0]["run_id"], event)
+        with suppress(RunInUse):
+            annotate(store, links[0]["run_id"], event)
 
 
 def annotate(store: RunStore, run_id: str, event: Recorded) -> None:

@@ -9,13 +9,14 @@ own work: what is told the model, how calls are read, what the policy decides.
 import copy
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from wardian.agent import Agent
+from wardian.approval import Answer, Approve, Grants, Pending, Said
 from wardian.beginning import Beginning, Branch
 from wardian.budget import Ledger
 from wardian.errors import ConfigurationError
@@ -30,6 +31,7 @@ from wardian.events import (
     RunStarted,
     WorkspaceSaved,
 )
+from wardian.judging import REASON, REFUSED, without_edit
 from wardian.models.replayed import RecordingEnded, ReplayedModel
 from wardian.reruns.comparing import UNBOUNDED_STOPS, Comparison, Difference, essential
 from wardian.runs.states import States
@@ -123,6 +125,7 @@ def _as_recorded(
     # Those in force at the end are the ledger's; a limit that was raised is no difference.
     again.policy = agent.policy.with_budgets(Budgets(**started.policy.get("budgets", {})))
     again.approve = _answers(events)
+    again.grants = _NothingGranted()
     again.subagents = ()
     again.workspace_mode = "copy"
     if not live_tools:
@@ -162,19 +165,39 @@ def _results(events: Iterable[Recorded]) -> Iterator[CallFinished]:
     return (e for e in events if isinstance(e, CallFinished))
 
 
-def _answers(events: Iterable[Recorded]) -> Any:
+class _NothingGranted(Grants):
+    """Each recorded answer is given where it was given, also one for the rest of the session."""
+
+    def answer(self, pending: Pending) -> None:
+        del pending
+
+
+def _answers(events: Sequence[Recorded]) -> Approve | None:
     """What the person answered, in that order; None when nobody could be asked."""
-    answers = deque(
-        e.answer for e in events if isinstance(e, CallDecided) and isinstance(e.decision, Ask)
-    )
+    answers = deque(_answer(event, events[at:]) for at, event in enumerate(events) if _asks(event))
     if not any(answers):
         return None
 
-    async def approve(ask: Ask, call: ToolCall) -> bool:
+    async def approve(ask: Ask, call: ToolCall) -> Answer:
         del ask, call
-        return bool(answers) and answers.popleft() == "yes"
+        return (answers.popleft() if answers else None) or Answer.no()
 
     return approve
+
+
+def _asks(event: Recorded) -> TypeGuard[CallDecided]:
+    return isinstance(event, CallDecided) and isinstance(event.decision, Ask)
+
+
+def _answer(decided: CallDecided, later: Iterable[Recorded]) -> Answer | None:
+    if decided.answer not in tuple(Said):
+        return None
+    said, reason = Said(decided.answer), ""
+    if said is Said.NO:  # its reason stands only in what the model was told
+        results = (e.result for e in _results(later) if e.result.call_id == decided.call.id)
+        told = next((result.content for result in results), "")
+        reason = told.partition(f"{REFUSED}{REASON}")[2]
+    return Answer(said=said, arguments=decided.edit, reason=reason, saved=decided.saved)
 
 
 def _recorded_tools(
@@ -191,7 +214,7 @@ def _recorded_tools(
             return Output(content="(the recording has no result of this call)")
         result = found.popleft()
         return Output(
-            content=result.content,
+            content=without_edit(result.content),
             status=result.status,
             integrity=result.integrity,
             confidentiality=result.confidentiality,

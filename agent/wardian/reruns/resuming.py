@@ -24,6 +24,7 @@ from wardian.runs.states import States
 from wardian.runs.trajectory import Trajectory
 from wardian.types import Startable
 from wardian_policies.stored import stored_policy
+from wardian_sandbox.protecting import clear_left
 
 PLACE_NAME = "workspace"
 """A private workspace, in the run's folder"""
@@ -127,6 +128,7 @@ def workspace_of(
         return folder / PLACE_NAME, sentences, bool(lost)
     if not agent.workspace.is_dir():
         return None, [], False  # said by the agent
+    clear_left(agent.workspace, agent.policy.confinement.protected)
     differing = states.unlike(state, agent.workspace)
     if not differing:
         return None, [], False

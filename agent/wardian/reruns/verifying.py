@@ -178,8 +178,12 @@ def _goes_on(run: Trajectory, verified: Verified) -> bool:
 def _check_request(verified: Verified, step: int, request: Request, exchange: Exchange) -> None:
     verified.requests += 1
     if not is_as_sent(request, exchange):
-        what = "what the events before it give"
-        drift = Drift(step=step, token=None, recorded="the request that was sent", rendered=what)
+        drift = Drift(
+            step=step,
+            token=None,
+            recorded=f"a request with the hash {exchange.request_sha256[:12]}…",
+            rendered="the one that the events before it give, which has another",
+        )
         verified.drift.append(drift)
 
 

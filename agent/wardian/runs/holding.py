@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wardian.errors import StorageError
-from wardian.runs.log import LOG_NAME, in_use
+from wardian.runs.log import LOG_NAME, in_use, open_log
 
 
 @contextmanager
 def hold(folder: Path) -> Generator[None]:
     """While it lasts no other process goes on with the run or removes it. Raises: StorageError."""
     try:
-        descriptor = os.open(folder / LOG_NAME, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_log(folder / LOG_NAME)
     except OSError as error:
         raise StorageError(
             f"{folder / LOG_NAME} cannot be read: {error.strerror or error}.",
@@ -32,7 +32,7 @@ def hold(folder: Path) -> Generator[None]:
 
 def is_held(folder: Path) -> bool:
     """Does a process hold the run? Raises: OSError."""
-    descriptor = os.open(folder / LOG_NAME, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = open_log(folder / LOG_NAME)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

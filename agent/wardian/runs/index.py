@@ -14,14 +14,14 @@ from wardian.runs.sqlite_file import SqliteFile, Stamp, Unusable, stamps, storab
 from wardian.runs.summary import RunSummary, summarised
 
 INDEX_NAME = ".index.sqlite3"
-VERSION = 1
+VERSION = 2
 SCHEMA = """
 CREATE TABLE runs (
     run_id TEXT PRIMARY KEY, size INTEGER, modified_ns INTEGER,
-    started TEXT, prompt TEXT, model TEXT, stop TEXT, steps INTEGER, parent TEXT
+    started TEXT, prompt TEXT, model TEXT, stop TEXT, steps INTEGER, parent TEXT, fork TEXT
 ) WITHOUT ROWID
 """
-Row = tuple[str, str, str, str, str, int | None, str]
+Row = tuple[str, str, str, str, str, int | None, str, str]
 
 
 class RunIndex:
@@ -35,7 +35,7 @@ class RunIndex:
             version=VERSION,
             tables=SCHEMA,
             names=("runs",),
-            probe="SELECT steps, parent FROM runs LIMIT 1",
+            probe="SELECT steps, parent, fork FROM runs LIMIT 1",
         )
 
     def summaries(self) -> list[RunSummary]:
@@ -65,7 +65,7 @@ class RunIndex:
         gone = known.keys() - stamps.keys()
         if changed or gone:
             self._update(database, changed, gone, stamps)
-        columns = "run_id, started, prompt, model, stop, steps, parent"
+        columns = "run_id, started, prompt, model, stop, steps, parent, fork"
         return database.execute(
             f"SELECT {columns} FROM runs WHERE stop IS NOT NULL ORDER BY run_id DESC"  # noqa: S608 - constants
         ).fetchall()
@@ -85,10 +85,10 @@ class RunIndex:
             database.executemany(
                 "DELETE FROM runs WHERE run_id = ?", [(run_id,) for run_id in gone]
             )
-            database.executemany("REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            database.executemany("REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def _summary(self, row: Row) -> RunSummary:
-        run_id, started, prompt, model, stop, steps, parent = row
+        run_id, started, prompt, model, stop, steps, parent, fork = row
         return RunSummary(
             run_id=run_id,
             started=started,
@@ -98,12 +98,13 @@ class RunIndex:
             steps=steps,
             path=self.root / run_id / LOG_NAME,
             parent=parent,
+            fork=fork,
         )
 
 
 def _columns(summary: RunSummary | None) -> tuple[object, ...]:
     """None for a run that has not begun: it is known, and not shown."""
     if summary is None:
-        return (None,) * 6
+        return (None,) * 7
     texts = (summary.started, summary.prompt, summary.model, summary.stop)
-    return (*map(storable, texts), summary.steps, storable(summary.parent))
+    return (*map(storable, texts), summary.steps, storable(summary.parent), storable(summary.fork))

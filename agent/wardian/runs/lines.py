@@ -1,12 +1,13 @@
 """A log's records as they stand there: what can be read of them, quickly and without types."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from wardian.runs.encode import BadLine, from_json, is_newer, parse_line
-from wardian.runs.log import LOG_NAME
+from wardian.runs.log import LOG_NAME, open_log
 from wardian.runs.trajectory import read_blob
 
 HEAD = re.compile(rb'\{"seq":\d+,"wall":"[^"\\]*","mono":[\d.]+,"kind":"(\w+)"')
@@ -29,7 +30,9 @@ def lines_of(folder: Path, kinds: frozenset[str]) -> Iterator[Line]:
     def load_blob(reference: dict[str, Any]) -> str:
         return read_blob(folder, reference)
 
-    for raw in (folder / LOG_NAME).read_bytes().split(b"\n"):
+    with os.fdopen(open_log(folder / LOG_NAME), "rb") as stream:
+        content = stream.read()
+    for raw in content.split(b"\n"):
         head = HEAD.match(raw)
         if not raw or (head and head[1].decode() not in kinds and head[1] != b"header"):
             continue

@@ -6,12 +6,14 @@ Does not cover: network file systems, whose locks and syncs promise less.
 """
 
 import asyncio
+import errno
 import fcntl
 import hashlib
 import os
 import re
 import shutil
 import socket
+import stat
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from wardian.errors import StorageError
+from wardian.errors import RunInUse, StorageError
 from wardian.events import Recorded
 from wardian.runs.encode import BLOB_CHARS, SCHEMA, dumps, encode, line
 
@@ -97,7 +99,7 @@ class RunLog:
         Raises: StorageError, also when another process holds the run, or went on with it since.
         """
         try:
-            descriptor = os.open(folder / LOG_NAME, os.O_APPEND | os.O_RDWR | os.O_CLOEXEC)
+            descriptor = open_log(folder / LOG_NAME, os.O_APPEND | os.O_RDWR)
         except OSError as error:
             raise _storage_error(folder, error) from error
         log = cls(folder, descriptor)
@@ -254,8 +256,19 @@ class RunLog:
         return {"$blob": digest, "bytes": len(content)}
 
 
-def in_use(folder: Path) -> StorageError:
-    return StorageError(
+def open_log(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Its descriptor. Raises: OSError, also where something else has its name: a pipe would be
+    waited for, and a device read for ever.
+    """
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "It is no file", str(path))
+    return descriptor
+
+
+def in_use(folder: Path) -> RunInUse:
+    return RunInUse(
         f"Run {folder.name} is in use by {_owner(folder)}.", "Wait until it ends, or stop it."
     )
 
@@ -267,6 +280,8 @@ def _wall(moment: datetime) -> str:
 def _make_private(folder: Path) -> None:
     """The folder and those above it, where they are missing: 0700 whatever the umask."""
     if not folder.is_dir():
+        if folder.is_symlink() or folder.exists():
+            raise OSError(errno.ENOTDIR, f"{folder} is no folder")
         _make_private(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
 

@@ -60,6 +60,7 @@ class Continuation:
                 f"Run {trajectory.run_id} cannot be resumed: its first event cannot be read.",
                 "`agent runs show` prints what can.",
             )
+        check_ours(trajectory)
         if finished and finished.stop is Stop.DONE:
             raise ConfigurationError(
                 f"Run {trajectory.run_id} has its answer; there is nothing to resume.",
@@ -77,6 +78,15 @@ class Continuation:
             spent=trajectory.consumed,
             state=saved[-1] if saved else None,
             lost_state=ran_python(events),
+        )
+
+
+def check_ours(trajectory: Trajectory) -> None:
+    """Raises: ConfigurationError for a run that was done elsewhere."""
+    if trajectory.started and "imported" in trajectory.started.settings:
+        raise ConfigurationError(
+            f"Run {trajectory.run_id} was imported: its tools and its workspace are not here.",
+            "`agent runs show` shows it; give its task to `agent run` to do it here.",
         )
 
 

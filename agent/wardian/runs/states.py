@@ -17,7 +17,6 @@ import json
 import os
 import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -115,10 +114,14 @@ class States:
 
         Raises: StorageError.
         """
-        draft = Path(tempfile.mkdtemp(prefix=".restoring-", dir=self._folder))
+        draft = self._folder / f".restoring-{os.urandom(8).hex()}"
         try:
             keep = {path: kept for path, kept in wanted.items() if kept and kept.is_whole}
-            lost = self.lay(keep, draft, is_part=True)
+            try:
+                draft.mkdir(mode=0o700)
+                lost = self.lay(keep, draft, is_part=True)
+            except OSError as error:
+                raise _not_put_back("What was changed", error) from error
             status = workspace.stat()
             owner = (status.st_uid, status.st_gid)
             with Tree(draft) as source, Tree(workspace) as target:
@@ -309,9 +312,13 @@ def _put(source: Tree, target: Tree, path: str, owner: Owner) -> bool:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             return False
-        raise StorageError(
-            f"{path} cannot be put back: {error.strerror}.", "Free space and do it again."
-        ) from error
+        raise _not_put_back(path, error) from error
+
+
+def _not_put_back(what: str, error: OSError) -> StorageError:
+    return StorageError(
+        f"{what} cannot be put back: {error.strerror}.", "Free space and do it again."
+    )
 
 
 def _pointer(runs: Path, workspace: Path) -> Path:

@@ -1,10 +1,12 @@
 """A run in a list: what the first and last lines of its log say."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from wardian.runs.encode import BadLine, parse_line
+from wardian.runs.encode import KINDS, BadLine, parse_line
+from wardian.runs.log import open_log
 
 TAIL_BYTES = 65_536
 TAIL_LINES = 64
@@ -18,7 +20,7 @@ AFTERWARDS = {
     "tagged",
     "labelled",
 }
-"""Kinds that may stand behind a run's end."""
+"""Kinds that may stand behind a run's end; those of newer versions may too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,17 +35,20 @@ class RunSummary:
     stop: str
     """A `Stop` value, or `unfinished`"""
     steps: int | None
+    """None where the last lines of an unfinished run do not say it"""
     path: Path
     parent: str = ""
     """Of a sub-agent's run: that which called it"""
+    fork: str = ""
+    """Of a fork: the run that it restarts"""
 
 
 def summarised(path: Path) -> RunSummary | None:
     """The run whose log is at `path`; None while it has not begun, and where there is none."""
     try:
-        with path.open("rb") as stream:
+        with os.fdopen(open_log(path), "rb") as stream:
             lines = stream.read(HEAD_BYTES).split(b"\n")
-            stream.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            stream.seek(max(0, os.fstat(stream.fileno()).st_size - TAIL_BYTES))
             tail = stream.read().rstrip(b"\n").split(b"\n")[-TAIL_LINES:]
     except OSError:
         return None
@@ -59,9 +64,10 @@ def summarised(path: Path) -> RunSummary | None:
         prompt=prompt if isinstance(prompt, str) else "(long prompt)",
         model=str(_dict(data.get("model")).get("name", "")),
         stop=str(end.get("stop", "unfinished")),
-        steps=steps if isinstance(steps := end.get("steps"), int) else None,
+        steps=steps if isinstance(steps := end.get("steps"), int) else _last_step(tail),
         path=path,
         parent=str(_dict(data.get("parent")).get("run_id", "")),
+        fork=str(_dict(data.get("fork")).get("run_id", "")),
     )
 
 
@@ -87,6 +93,16 @@ def _end_of(lines: list[bytes]) -> dict[str, Any]:
             record = parse_line(raw)
         except BadLine:
             continue
-        if record["kind"] not in AFTERWARDS:
+        kind = record["kind"]
+        if kind in KINDS and kind not in AFTERWARDS:
             return _first_of([raw], "run_finished")
     return {}
+
+
+def _last_step(lines: list[bytes]) -> int | None:
+    """Of the last reply of a run without an end."""
+    for raw in reversed(lines):
+        if b'"model_replied"' in raw and (record := _first_of([raw], "model_replied")):
+            step = record["data"].get("step")
+            return step if isinstance(step, int) else None
+    return None

@@ -1,6 +1,7 @@
 """Reading a run: every record that can be read, whatever happened to the file."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -22,8 +23,10 @@ from wardian.events import (
 from wardian.limits import consumed
 from wardian.prompt import Conversation
 from wardian.runs.encode import SCHEMA, BadLine, from_json, is_newer, parse_line, to_event
-from wardian.runs.log import BLOBS_NAME, LOG_NAME
+from wardian.runs.log import BLOBS_NAME, LOG_NAME, open_log
 from wardian.types import Message, Usage
+
+TORN = "torn: the last write was cut"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,11 @@ class Damage:
     problem: str
     raw: bytes
 
+    @property
+    def is_torn(self) -> bool:
+        """The last one, whose writing was cut off."""
+        return self.problem == TORN
+
 
 @dataclass(frozen=True)
 class Trajectory:
@@ -68,7 +76,8 @@ class Trajectory:
         """
         path = folder / LOG_NAME
         try:
-            content = path.read_bytes()
+            with os.fdopen(open_log(path), "rb") as stream:
+                content = stream.read()
         except OSError as error:
             raise StorageError(
                 f"{path} cannot be read: {error.strerror or error}.", "See `agent runs list`."
@@ -82,7 +91,7 @@ class Trajectory:
                 damage.append(Damage(line=number, problem=str(problem), raw=raw))
         if tail := content[content.rfind(b"\n") + 1 :]:
             lines = content.count(b"\n") + 1
-            damage.append(Damage(line=lines, problem="torn: the last write was cut", raw=tail))
+            damage.append(Damage(line=lines, problem=TORN, raw=tail))
         _check_version(path, records)
         return cls(run_id=folder.name, path=path, records=tuple(records), damage=tuple(damage))
 
@@ -93,7 +102,7 @@ class Trajectory:
     @property
     def lines(self) -> int:
         """Of the log, without a torn one."""
-        return len(self.records) + sum(not d.problem.startswith("torn") for d in self.damage)
+        return len(self.records) + sum(not d.is_torn for d in self.damage)
 
     @cached_property
     def started(self) -> RunStarted | None:

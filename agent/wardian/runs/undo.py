@@ -2,11 +2,13 @@
 
 Each step is taken back by itself, the last one first, so that what the user changed between two of
 them stays. A file that is not as the step left it was changed since: it is named and left alone.
-Nothing is lost: what is taken back is still in the run's states.
+Nothing is lost: what is taken back is still in the run's states. What a call that was cut off did
+is not known: paths that are not as the step before it left them are named and left alone.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wardian.errors import ConfigurationError
@@ -16,6 +18,9 @@ from wardian.runs.state import Kept, State, present
 from wardian.runs.states import States
 from wardian.runs.store import RunStore
 from wardian.runs.trajectory import Trajectory
+from wardian_policies.errors import PolicyError
+from wardian_policies.stored import stored_policy
+from wardian_sandbox.protecting import clear_left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +53,23 @@ def undo(store: RunStore, run: str, *, last_step_only: bool = False) -> ChangesU
         if last_step_only:
             changes = changes[-1:]
         started = trajectory.started
+        if started is not None and is_private(started):
+            raise ConfigurationError(
+                f"Run {run_id} worked in a copy: your folder is as it was.",
+                "There is nothing to take back.",
+            )
+        if started is not None:
+            remove_placeholders(started)
+        unknown = unknown_changes(trajectory, changes)
         if not changes or started is None:
+            cut = f" A call that was cut off may have changed {', '.join(unknown)}."
             raise ConfigurationError(
                 f"Run {run_id} changed no file that could be put back, or it was taken back"
-                " already.",
+                f" already.{cut if unknown else ''}",
                 "`agent runs show` tells what it did.",
             )
         event = take_back(States(store.root / run_id), changes, Path(started.workspace))
+        event = replace(event, conflicts=tuple(sorted({*event.conflicts, *unknown})))
         log.note(event)
     finally:
         log.close()
@@ -88,6 +103,29 @@ def changes_to_undo(trajectory: Trajectory) -> list[StepChange]:
             )
         latest = event
     return [change for change in changes if any(change.paths())]
+
+
+def unknown_changes(trajectory: Trajectory, changes: Sequence[StepChange]) -> list[str]:
+    """What is not as the last step left it while a call was cut off that may have done it."""
+    started = trajectory.started
+    saved = [event for event in trajectory.events if isinstance(event, WorkspaceSaved)]
+    is_cut_off = any(not call.repeatable for call in trajectory.uncertain)
+    if started is None or not saved or not is_cut_off or not Path(started.workspace).is_dir():
+        return []
+    states = States(trajectory.path.parent)
+    known = {path for change in changes for path in change.paths()}
+    for event in trajectory.events:
+        if isinstance(event, ChangesUndone):
+            known.update(event.paths)
+    differing = states.unlike(states.state(saved[-1].state), Path(started.workspace))
+    return [path for path in differing if path not in known]
+
+
+def remove_placeholders(started: RunStarted) -> None:
+    """What a killed box left for its mounts."""
+    with suppress(PolicyError):
+        protected = stored_policy(started.policy).confinement.protected
+        clear_left(Path(started.workspace), protected)
 
 
 def is_private(started: RunStarted) -> bool:

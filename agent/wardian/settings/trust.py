@@ -66,7 +66,9 @@ class Workspace:
 
     def unbelieved(self) -> list[str]:
         """Leading files that are there and not believed: new, changed, or never trusted."""
-        names = list(islice(leading_names(self.root, self.own), MAX_FILES))
+        found = leading_names(self.root, self.own)
+        # An empty one leads nobody; a box in the same folder has such where it protects a name.
+        names = list(islice((name for name in found if not is_empty(self.root / name)), MAX_FILES))
         if not self.is_trusted:
             return names
         return [name for name in names if self.read_bytes(name) is None]
@@ -129,6 +131,13 @@ def walk(path: Path) -> Iterator[Path]:
         for folder, folders, names in os.walk(path):
             folders.sort()
             yield from (Path(folder, name) for name in sorted(names))
+
+
+def is_empty(path: Path) -> bool:
+    try:
+        return path.lstat().st_size == 0
+    except OSError:
+        return False
 
 
 def read_beneath(root: Path, name: str) -> bytes | None:

@@ -49,7 +49,9 @@ def arguments(call: ToolCall, clipper: Clipper) -> Markup:
         pieces = [block(call.arguments_text, clipper)] if call.arguments_text else []
         pieces += [element("p", call.problem[:2_000], class_="note")] if call.problem else []
         return joined(*pieces)
-    return pairs(call.arguments, clipper)
+    # without the defaults nobody wrote
+    given = {name: value for name, value in call.arguments.items() if value is not None}
+    return pairs(given, clipper)
 
 
 def pairs(values: dict[str, Any], clipper: Clipper) -> Markup:

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 from collections.abc import Iterator
 
 from wardian.events import (
@@ -21,14 +20,13 @@ from wardian.events import (
     Rewarded,
     RunFinished,
     RunResumed,
-    RunStarted,
     SandboxOpened,
     Tagged,
 )
 from wardian.runs import Trajectory
 from wardian.viewing.calls import block, calls_of, noted, picture, prose
 from wardian.viewing.markup import Clipper, Markup, document, element, joined
-from wardian.viewing.steps import Step, steps_of
+from wardian.viewing.steps import Step, origin, steps_of
 from wardian.viewing.style import SCRIPT, STYLE
 from wardian.viewing.waterfall import waterfall
 
@@ -81,16 +79,21 @@ def beginning(run: Trajectory, clipper: Clipper) -> Iterator[Markup]:
         shown, rest = clipper.cut(started.task.prompt)
         kind = "long" if len(shown) > LONG_CHARS else "short"
         yield joined(element("h1", shown, class_=kind), noted(rest))
+        if words := origin(started):
+            yield element("p", f"{words[0].upper()}{words[1:]}", class_="note")
     yield element("dl", *facts(run), class_="facts")
     if run.damage:
-        yield element("p", f"{len(run.damage)} lines cannot be read.", class_="note")
+        lines = "1 line" if len(run.damage) == 1 else f"{len(run.damage)} lines"
+        yield element("p", f"{lines} cannot be read.", class_="note")
     if started:
         for number, image in enumerate(started.task.images, start=1):
             yield picture(f"image {number} of the task ({image.mime})", str(image.data))
         yield folded("piped in", started.task.context, clipper)
         yield folded("system prompt", started.system_prompt, clipper)
         for message in (*started.earlier, *started.prefix):
-            yield folded(f"before: {message.role}", message.content, clipper)
+            calls = (f"{call.name} {call.arguments_text}" for call in message.calls)
+            said = "\n".join(text for text in (message.content, *calls) if text)
+            yield folded(f"before: {message.role}", said, clipper)
 
 
 def facts(run: Trajectory) -> Iterator[Markup]:
@@ -102,7 +105,8 @@ def facts(run: Trajectory) -> Iterator[Markup]:
         yield fact("model", f"{started.model.get('name', '')} ({where})"[:300])
         yield fact("policy", str(started.policy.get("name", ""))[:300])
         yield fact("sandbox", str(started.sandbox.get("backend", ""))[:300])
-        yield fact("workspace", started.workspace[:500])
+        place = started.settings.get("place")
+        yield fact("workspace", (place if isinstance(place, str) else started.workspace)[:500])
     cached = f", {usage.cached_tokens:,} cached" if usage.cached_tokens else ""
     yield fact("tokens", f"{usage.prompt_tokens:,} + {usage.completion_tokens:,}{cached}")
     yield fact("cost", "not known" if usage.cost_usd is None else f"${usage.cost_usd:.4f}")
@@ -211,7 +215,5 @@ def afterwards(event: Recorded) -> str:
             return f"Tags: {' '.join(changes)}"
         case Labelled(name=name, value=value):
             return f"Label {name}: {'(none)' if value is None else value}"
-        case RunStarted(parent=parent, fork=fork) if parent or fork:
-            return f"Belongs to {json.dumps(parent or fork, ensure_ascii=False)}"
         case _:
             return ""

@@ -22,6 +22,15 @@ from wardian.types import Usage
 Afterwards = ChangesUndone | Compared | Forked | Rated | Tagged | Labelled
 
 
+def origin(started: RunStarted) -> str:
+    """Which other run it belongs to, in a few words; empty for one of its own."""
+    of = started.parent or started.fork
+    if not of:
+        return ""
+    what = f"sub-agent {of.get('name')}" if started.parent else "fork"
+    return f"{what} of run {of.get('run_id')}, step {of.get('step')}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """What happened between a question to the model and the next."""
