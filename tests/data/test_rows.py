@@ -8,7 +8,7 @@ from tests.data.conftest import Shelf, Turn
 from wardian.cli.dispatch import dispatch
 from wardian.data.attempts import STATUS
 from wardian.data.rows import Dataset, PairRow, TokenRow, read_row, written
-from wardian.errors import ConfigurationError, StorageError
+from wardian.errors import ConfigurationError
 from wardian.types import Stop
 
 
@@ -53,7 +53,7 @@ def test_a_file_without_a_card_is_no_dataset(dataset: Dataset) -> None:
     with pytest.raises(ConfigurationError, match="no card of training data"):
         Dataset.open(dataset.path)
     card.unlink()
-    with pytest.raises(StorageError, match="card lies beside it"):
+    with pytest.raises(ConfigurationError, match="card lies beside it"):
         Dataset.open(dataset.path)
 
 

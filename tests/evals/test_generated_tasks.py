@@ -11,7 +11,7 @@ from wardian.errors import ConfigurationError
 from wardian.evals.grading import verifier_for
 from wardian.evals.loading import load_suite
 from wardian.evals.suites.catalogue import GENERATORS, fresh, reference_of
-from wardian.evals.tasks import Split, row_of, task_of
+from wardian.evals.tasks import Split, Task, row_of, task_of
 from wardian.evals.writing import write_suite
 
 FAMILIES = [(name, family) for name, one in sorted(GENERATORS.items()) for family in one.families]
@@ -50,3 +50,16 @@ def test_an_id_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     task = replace(fresh("core", split=Split.DEV, seed=4, count=1)[0].task, id="../../out")
     with pytest.raises(ConfigurationError, match="leads out"):
         write_suite([task], tmp_path / "suite", name="mine", version="1")
+
+
+def test_fresh_tasks_of_several_splits_are_a_suite_of_the_folder_s_name(tmp_path: Path) -> None:
+    def written(split: str, folder: str = "own", name: str = "") -> str:
+        task = Task(id=f"a/{split}", family="a", prompt="?", split=Split(split))
+        name = name or f"tiny-{split}-1"
+        write_suite([task], tmp_path / folder, name=name, version="1")
+        return load_suite(tmp_path / folder).name
+
+    assert [written(split) for split in Split] == ["tiny-train-1", "own", "own"]
+    assert [written(split, "tiny") for split in Split][-1] == "tiny-own"
+    assert written("train", "mine", "mine to name") == "mine to name"
+    assert written("dev", "mine") == "mine to name"

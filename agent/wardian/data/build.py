@@ -176,9 +176,10 @@ def _check_teaches(tally: Tally, survey: Survey) -> None:
     if not tally.rows:
         reasons = survey.left_out.counts.most_common(REASONS_SHOWN)
         why = "; ".join(f"{count}: {reason}" for reason, count in reasons)
+        remedy = next((REMEDIES[one] for one in REMEDIES if one in survey.left_out.counts), "")
         raise NothingToLearn(
             f"None of {survey.read} runs gave a row{f' ({why})' if why else ''}.",
-            next((REMEDIES[one] for one in REMEDIES if one in survey.left_out.counts), ""),
+            remedy if survey.admitted else "Record some, or widen what they are chosen by.",
         )
     if choice.goal is Goal.KTO and len(tally.labels) == 1:
         (label,) = tally.labels

@@ -242,13 +242,14 @@ class Dataset:
 
     @classmethod
     def open(cls, path: Path) -> "Dataset":
-        """Raises: StorageError without a file or card; ConfigurationError for other data."""
+        """Raises: ConfigurationError without a file or card, and for other data; StorageError."""
         card_file = card_path(path)
         try:
             with path.open("rb"):
                 card: object = json.loads(card_file.read_bytes())
         except OSError as error:
-            raise StorageError(
+            kind = ConfigurationError if isinstance(error, FileNotFoundError) else StorageError
+            raise kind(
                 f"{error.filename} cannot be read: {error.strerror or error}.",
                 "Make a dataset with `agent data build`; its card lies beside it.",
             ) from error

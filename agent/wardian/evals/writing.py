@@ -1,5 +1,6 @@
 """Tasks as files that `loading` reads: a folder each, with its workspace and hidden files in it."""
 
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -9,14 +10,19 @@ from typing import Any, cast
 from wardian.errors import ConfigurationError, StorageError
 from wardian.evals.contents import make_workspace
 from wardian.evals.loading import SUITE_FILE, TASK_FILE
-from wardian.evals.tasks import Task, fault_of_path, row_of
+from wardian.evals.suites.catalogue import GENERATORS
+from wardian.evals.tasks import Split, Task, fault_of_path, row_of
 
 WORKSPACE, HIDDEN = "workspace", "hidden"
+GENERATED_NAME = re.compile(rf"({'|'.join(GENERATORS)})-({'|'.join(Split)})-[0-9]+")
+"""Of fresh tasks of one split, made with one seed"""
 
 
 def write_suite(tasks: Iterable[Task], folder: Path, *, name: str, version: str) -> list[Path]:
     """Write each task into a folder of its id below `folder`; gives those folders.
 
+    A suite that is there keeps its name, but for one of a single split and seed, which gives way to
+    the folder's as soon as there are others.
     Raises: ConfigurationError where one is there already; StorageError.
     """
     import tomlkit
@@ -25,7 +31,21 @@ def write_suite(tasks: Iterable[Task], folder: Path, *, name: str, version: str)
     about = folder / SUITE_FILE
     if not about.exists():
         _written(about, tomlkit.dumps({"name": name, "version": version}))
+    elif _name_in(about) != name and GENERATED_NAME.fullmatch(_name_in(about)):
+        own = folder.resolve().name
+        found = {"name": f"{own}-own" if own in GENERATORS else own, "version": version}
+        _written(about, tomlkit.dumps(found))
     return made
+
+
+def _name_in(about: Path) -> str:
+    """Raises: ConfigurationError."""
+    import tomlkit
+
+    try:
+        return str(tomlkit.parse(about.read_text(encoding="utf-8")).get("name", ""))
+    except (OSError, ValueError) as problem:
+        raise ConfigurationError(f"{about} cannot be read: {problem}.", "Mend it.") from problem
 
 
 def write_task(task: Task, folder: Path) -> Path:

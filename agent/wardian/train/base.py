@@ -12,6 +12,7 @@ from typing import Any
 
 from wardian.errors import ConfigurationError
 from wardian.models.catalogue import local_file
+from wardian.models.gguf_files import FILE_KINDS
 from wardian.train.from_gguf import METADATA_FILE, unpack
 from wardian.train.gguf.sources import is_adapter, load_source
 from wardian.train.libraries import library
@@ -137,6 +138,11 @@ def _folder(spelling: str, out: Path) -> Path:
         if is_adapter(path):
             return _merged(path, out / BASE_FOLDER)
         return path
+    if spelling != "tiny" and not spelling.startswith(FILE_KINDS):
+        raise ConfigurationError(
+            f"There is no base model {spelling!r:.200}.",
+            "Name a folder of weights, tiny, local:NAME or gguf:PATH.",
+        )
     return unpack(local_file(spelling, os.environ), out / BASE_FOLDER)
 
 

@@ -62,20 +62,28 @@ def begin(recipe: Recipe, facts: dict[str, Any], *, fresh: bool) -> Path | None:
         ) from error
     told = {**_told(recipe), **facts}
     before = _read(out / BEGUN_FILE)
-    if fresh or before is None:
+    changed = [
+        key for key in {**(before or {}), **told} if (before or {}).get(key) != told.get(key)
+    ]
+    if fresh or before is None or (changed and not _has_work(out)):
         for name in (CHECKPOINTS, "base", "model", "rollouts"):
             shutil.rmtree(out / name, ignore_errors=True)
         for name in ("metrics.jsonl", RESULT_FILE, "curves.html"):
             (out / name).unlink(missing_ok=True)
         write_json(out / BEGUN_FILE, told)
         return None
-    if changed := [key for key in {**before, **told} if before.get(key) != told.get(key)]:
+    if changed:
         raise ConfigurationError(
-            f"{out} holds a training with another {changed[0]}.",
+            f"{out} holds another training: {changed[0]} is not the same.",
             "Name another out, or say --fresh to begin anew there.",
         )
     found = whole_checkpoints(out)
     return found[-1] if found else None
+
+
+def _has_work(out: Path) -> bool:
+    """Was more done than to look at data and base?"""
+    return any((out / name).exists() for name in ("metrics.jsonl", RESULT_FILE, CHECKPOINTS))
 
 
 def _told(recipe: Recipe) -> dict[str, Any]:

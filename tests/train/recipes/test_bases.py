@@ -15,7 +15,7 @@ from wardian.models.catalogue import TINY_PATH
 from wardian.models.llamacpp.header import read_header
 from wardian.models.template import pieces
 from wardian.train.base import load_weights, prepare
-from wardian.train.checkpoints import begin, mark, whole_checkpoints
+from wardian.train.checkpoints import mark, whole_checkpoints
 from wardian.train.from_gguf import unpack
 from wardian.train.gguf.contents import write
 from wardian.train.gguf.convert import contents_of
@@ -187,14 +187,6 @@ def test_a_half_written_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
     mark(tmp_path / "checkpoints" / "checkpoint-5")
     assert [one.name for one in whole_checkpoints(tmp_path)] == ["checkpoint-5"]
     assert not (tmp_path / "checkpoints" / "checkpoint-10").exists()
-
-
-def test_another_recipe_does_not_go_on_in_the_same_folder(tmp_path: Path) -> None:
-    begin(recipe(tmp_path, "tiny"), {}, fresh=False)
-    begin(recipe(tmp_path, "tiny", **{"training.checkpoint_steps": 7}), {}, fresh=False)
-    with pytest.raises(ConfigurationError, match=r"another training\.seed"):
-        begin(recipe(tmp_path, "tiny", **{"training.seed": 7}), {}, fresh=False)
-    assert begin(recipe(tmp_path, "tiny", **{"training.seed": 7}), {}, fresh=True) is None
 
 
 def test_an_adapter_is_merged_before_another_training_begins(small: Path, tmp_path: Path) -> None:
