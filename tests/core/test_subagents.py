@@ -1,7 +1,7 @@
 """Sub-agents end to end: rights, budgets, links, parallel runs, failures."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from wardian import Agent, Budgets, FunctionModel, Policy, RunStore, ScriptedModel, SubAgent, tool
+from wardian.approval import Answer, Pending, Said
 from wardian.budget import Amount
 from wardian.errors import ModelUnavailable
 from wardian.events import CallDecided, CallFinished, ChildFinished, ChildStarted
@@ -304,6 +305,23 @@ def test_approvals_of_parallel_sub_agents_are_asked_one_at_a_time(house: House) 
         approve=approve,
     )
     assert (run.stop, asking[1]) == (Stop.DONE, 1)
+
+
+def test_who_is_asked_is_told_which_sub_agent_wants_the_call(house: House) -> None:
+    asked: list[tuple[str, str]] = []
+
+    class Person:
+        async def __call__(self, ask: Ask, call: ToolCall) -> bool:
+            raise AssertionError("it sees them together")
+
+        async def several(self, pending: Sequence[Pending]) -> list[Answer]:
+            asked.extend((one.call.name, one.by) for one in pending)
+            return [Answer(said=Said.YES) for _ in pending]
+
+    child = helper([[("write_file", {"path": "a", "content": "x"})], "Written."], tools=None)
+    script: list[Any] = [[("write_file", {"path": "b", "content": "x"})], *ASKS_ONCE]
+    house.run(script, child, policy="strict", approve=Person())
+    assert asked == [("write_file", ""), ("helper", ""), ("write_file", "helper")]
 
 
 @pytest.mark.parametrize("mode", ["mount", "copy"])
