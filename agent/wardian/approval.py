@@ -74,6 +74,8 @@ class Pending:
     """Is it a rule on calls that asks? What a flow rule asks about is asked every time."""
     check: Callable[[Mapping[str, Any]], str | None]
     """What is wrong with other arguments for it, or None."""
+    by: str = ""
+    """The sub-agent that wants it; empty for the agent itself"""
 
 
 Approve = Callable[[Ask, ToolCall], Awaitable[bool | Answer]]

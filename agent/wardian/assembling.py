@@ -43,6 +43,7 @@ def assemble(agent: ConfiguredAgent[Any], run_id: str, recorder: RunRecorder, bo
         ask_user=agent.ask_user,
         check_answer=agent.check.problem,
         output_schema=recorder.screen.hidden(agent.check.schema),
+        by=agent.caller.name if agent.caller else "",
     )
     if delegates := delegates_for(agent, run):
         run.registry = Registry([*agent.registry, *delegates])

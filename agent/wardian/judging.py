@@ -49,6 +49,8 @@ class Court(Protocol):
     @property
     def grants(self) -> Grants: ...
     @property
+    def by(self) -> str: ...
+    @property
     def stays_here(self) -> bool:
         """Will a model on this machine read the results?"""
         ...
@@ -159,6 +161,7 @@ def pending(run: Court, one: Judged, ask: Ask) -> Pending:
         pattern=run.policy.allowing_pattern(one.call, one.tool) if is_rule else None,
         is_rule=is_rule,
         check=check,
+        by=run.by,
     )
 
 

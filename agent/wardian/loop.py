@@ -94,6 +94,8 @@ class Run:
     output_schema: dict[str, Any] | None = None
     window: Window | None = None
     """None where the model does not say how much it can read."""
+    by: str = ""
+    """The sub-agent whose run it is; empty where it is none's."""
 
     @property
     def stays_here(self) -> bool:

@@ -125,7 +125,10 @@ def test_a_question_is_answered_at_the_terminal(screen: Callable[..., Any]) -> N
         assert shown.exit_code() == 0
         told = json.loads(server.received[1].body)["messages"][-1]["content"]
     assert told == "blue"
-    assert "Which \\x1b[2Jcolour?" in shown.text
+    before, question_, after = shown.text.partition("? Which \\x1b[2Jcolour?")
+    assert question_
+    assert "ask_user" in before  # the call, and nothing moves while a person types
+    assert "ask_user runs" not in after
 
 
 def test_an_answer_of_a_schema_is_printed_as_the_json_it_is(ask: Ask, workspace: Path) -> None:

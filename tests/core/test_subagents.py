@@ -1,13 +1,14 @@
 """Sub-agents end to end: links, budgets, parallel runs, failures."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from tests.core.conftest import ASKS_ONCE, House, change, counting, helper, look
 
 from wardian import Agent, Budgets, FunctionModel, ScriptedModel
+from wardian.approval import Answer, Pending, Said
 from wardian.budget import Amount
 from wardian.errors import ModelUnavailable
 from wardian.events import CallFinished, ChildFinished
@@ -177,6 +178,23 @@ def test_approvals_of_parallel_sub_agents_are_asked_one_at_a_time(house: House) 
         approve=approve,
     )
     assert (run.stop, asking[1]) == (Stop.DONE, 1)
+
+
+def test_who_is_asked_is_told_which_sub_agent_wants_the_call(house: House) -> None:
+    asked: list[tuple[str, str]] = []
+
+    class Person:
+        async def __call__(self, ask: Ask, call: ToolCall) -> bool:
+            raise AssertionError("it sees them together")
+
+        async def several(self, pending: Sequence[Pending]) -> list[Answer]:
+            asked.extend((one.call.name, one.by) for one in pending)
+            return [Answer(said=Said.YES) for _ in pending]
+
+    child = helper([[("write_file", {"path": "a", "content": "x"})], "Written."], tools=None)
+    script: list[Any] = [[("write_file", {"path": "b", "content": "x"})], *ASKS_ONCE]
+    house.run(script, child, policy="strict", approve=Person())
+    assert asked == [("write_file", ""), ("helper", ""), ("write_file", "helper")]
 
 
 @pytest.mark.parametrize("mode", ["mount", "copy"])

@@ -119,7 +119,7 @@ class Approvals:
         self.renderer.say(f"? {len(pending)} calls need your yes:", "bold yellow")
         for number, one in enumerate(pending, start=1):
             self.renderer.say(f"{number}  {visible(one.ask.question)}", "bold yellow")
-            self.say_particulars(one.ask, one.call)
+            self.say_particulars(one.ask, one.call, one.by)
         hint = (
             "  y = yes to all, once   o = one by one   n = no to all (Enter)\n"
             "  1 3 = yes to these, no to the others\n"
@@ -147,7 +147,7 @@ class Approvals:
 
     async def one(self, pending: Pending) -> Answer:
         """The answer to one call, with all there is to choose from."""
-        self.say_question(pending.ask, pending.call)
+        self.say_question(pending.ask, pending.call, pending.by)
         keys, hint = self.choices(pending)
         while True:
             answer = await self.choice(hint, keys)
@@ -225,12 +225,14 @@ class Approvals:
     async def line(self, hint: str) -> str | None:
         return await self.person.answer(self.interrupts, lambda: self.renderer.say(hint, "bold"))
 
-    def say_question(self, ask: Ask, call: ToolCall) -> None:
+    def say_question(self, ask: Ask, call: ToolCall, by: str = "") -> None:
         self.renderer.pause()
         self.renderer.say(f"? {visible(ask.question)}", "bold yellow")
-        self.say_particulars(ask, call)
+        self.say_particulars(ask, call, by)
 
-    def say_particulars(self, ask: Ask, call: ToolCall) -> None:
+    def say_particulars(self, ask: Ask, call: ToolCall, by: str = "") -> None:
+        if by:
+            self.renderer.say(f"  for the sub-agent {visible(by)}")
         for line in particulars(ask, call, self.workspace):
             self.renderer.say(line)
 

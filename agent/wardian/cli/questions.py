@@ -2,7 +2,7 @@
 
 import asyncio
 
-from wardian.cli.approve import Person
+from wardian.cli.approve import Person, caught_up
 from wardian.cli.interrupts import Interrupts
 from wardian.cli.render import Renderer
 from wardian.cli.sanitise import one_line, visible
@@ -21,17 +21,20 @@ class Questions:
         self.turn = asyncio.Lock()
 
     async def __call__(self, question: Question) -> str | None:
+        def show() -> None:
+            self.renderer.say(f"? {visible(question.text)}", "bold yellow")
+            for number, choice in enumerate(question.choices, start=1):
+                self.renderer.say(f"    {number}  {one_line(choice, CHOICE_CHARS)}")
+            hint = "a number, or an answer of your own" if question.choices else "your answer"
+            self.renderer.say(f"  {hint}; only Enter for none", "dim")
+
         async with self.turn:
-            self.renderer.pause()
-
-            def show() -> None:
-                self.renderer.say(f"? {visible(question.text)}", "bold yellow")
-                for number, choice in enumerate(question.choices, start=1):
-                    self.renderer.say(f"    {number}  {one_line(choice, CHOICE_CHARS)}")
-                hint = "a number, or an answer of your own" if question.choices else "your answer"
-                self.renderer.say(f"  {hint}; only Enter for none", "dim")
-
-            answer = await self.person.answer(self.interrupts, show)
+            await caught_up()
+            self.renderer.is_asking = True
+            try:
+                answer = await self.person.answer(self.interrupts, show)
+            finally:
+                self.renderer.is_asking = False
         return chosen(answer, question.choices)
 
 

@@ -140,19 +140,20 @@ class PlainRenderer(QuietRenderer):
     def _show_result(self, result: ToolResult, step: int) -> None:
         if never_ran(result) and result.call_id in self.calls:
             self._show_call(self.calls[result.call_id], step)
-        status = f"{result.status} ({result.seconds:.2f} s){self._whose(result)}"
+        whose = whose_result(self.calls.get(result.call_id), self.shown)
+        self.shown = "" if whose else self.shown  # nor do those after it
+        status = f"{result.status} ({result.seconds:.2f} s){whose}"
         lines = preview.first_lines(result.content, preview.RESULT_LINES)
         self.say(f"[{step}] {self.arrow} {status}: {lines[0]}")
         for line in lines[1:]:
             self.say(f"[{step}]   {line}")
 
-    def _whose(self, result: ToolResult) -> str:
-        """The call of a result that does not follow it: those side by side are shown first."""
-        call = self.calls.get(result.call_id)
-        if call is None or self.shown == call.id:
-            return ""
-        self.shown = ""  # nor do those after it
-        return f" of {one_line(f'{call.name} {preview.title(call)}', WHOSE_CHARS)}"
+
+def whose_result(call: ToolCall | None, shown: str) -> str:
+    """The call of a result that does not follow it: those side by side are shown first."""
+    if call is None or shown == call.id:
+        return ""
+    return f" of {one_line(f'{call.name} {preview.title(call)}', WHOSE_CHARS)}"
 
 
 def shortened(event: Compacted) -> str:

@@ -13,6 +13,7 @@ from wardian.cli.render import (
     run_facts,
     shortened,
     unanswered,
+    whose_result,
 )
 from wardian.cli.sanitise import VisibleStream, one_line, visible
 from wardian.cli.terminal import Terminal
@@ -59,6 +60,8 @@ class LiveRenderer:
         self.spinner = screen.text("dots", "line")
         self.status: Status | None = None
         self.is_asking = False
+        self.shown = ""
+        """The call shown last, by its id"""
         self.calls: dict[str, ToolCall] = {}
         self.refusals = Refusals()
         self.asked: set[str] = set()
@@ -162,6 +165,7 @@ class LiveRenderer:
 
     def _show_call(self, call: ToolCall) -> None:
         self.pause()
+        self.shown = call.id
         lines = preview.program(call) if call.id not in self.asked else None
         name = visible(call.name)
         self.console.out(f"{self.bullet} ", style="cyan", end="")
@@ -180,6 +184,9 @@ class LiveRenderer:
         status = "" if result.status is ResultStatus.OK else f"{result.status}: "
         time = f"  ({result.seconds:.1f} s)" if result.seconds >= 0.1 else ""
         first, *rest = preview.first_lines(result.content, preview.RESULT_LINES)
-        self.console.out(f"  {self.corner} {status}{first or '(no output)'}{time}", style=style)
+        whose = whose_result(self.calls.get(result.call_id), self.shown)
+        self.shown = "" if whose else self.shown  # nor do those after it
+        line = f"{status}{first or '(no output)'}{time}{whose}"
+        self.console.out(f"  {self.corner} {line}", style=style)
         for line in rest:
             self.console.out(f"    {line}", style=style)
