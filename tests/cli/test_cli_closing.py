@@ -1,12 +1,15 @@
 """The lines at a run's end: what it took with its sub-agents, and what could not be counted."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from wardian.cli.closing import figures, unpriced
+from wardian.cli.closing import closing_lines, figures, unpriced
 from wardian.cli.outcome import Outcome
+from wardian.cli.terminal import terminal
 from wardian.events import RunFinished, RunStarted
 from wardian.types import Stop, Task, Usage
 
@@ -58,3 +61,10 @@ def test_a_budget_of_money_that_could_not_be_kept_is_said(
     finished = replace(FINISHED, usage=replace(FINISHED.usage, cost_usd=cost))
     outcome = Outcome(started=started(is_local=is_local, limit=limit), finished=finished)
     assert bool(unpriced(outcome)) == is_said
+
+
+@pytest.mark.parametrize("settings", [{}, {"imported": {"row": 1}}], ids=["ours", "imported"])
+def test_only_a_run_that_can_go_on_says_how(settings: dict[str, Any]) -> None:
+    begun = replace(started(is_local=True, limit=None), settings=settings)
+    lines = closing_lines(Outcome(started=begun, path=Path("/r")), terminal(sys.stdout))
+    assert ("go on with: agent resume r" in lines) is not bool(settings)

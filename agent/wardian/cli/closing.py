@@ -59,7 +59,7 @@ def closing_lines(outcome: Outcome, screen: Terminal) -> list[str]:
         lines.append(note)
     if outcome.path:
         lines.append(visible(shortened(outcome.path)))
-        if started and not outcome.is_done:
+        if started and not outcome.is_done and "imported" not in started.settings:
             lines.append(f"go on with: agent resume {started.run_id}")
     return lines
 

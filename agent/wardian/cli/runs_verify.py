@@ -93,4 +93,4 @@ def _place(drift: Drift) -> str:
     where = "" if drift.token is None else f", token {drift.token} of the prompt"
     recorded = one_line(drift.recorded, SHOWN_CHARS)
     rendered = one_line(drift.rendered, SHOWN_CHARS)
-    return f"step {drift.step}{where}: recorded {recorded!r}, should be {rendered!r}"
+    return f'step {drift.step}{where}: recorded "{recorded}", should be "{rendered}"'
