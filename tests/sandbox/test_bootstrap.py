@@ -18,7 +18,7 @@ def test_the_supervisor_starts_from_either_file_alone(tmp_path: Path, is_compile
     for name, content in bundle().items():
         if (name != BUNDLE) == is_compiled:
             (tmp_path / name).write_bytes(content)
-    settings = {
+    settings: dict[str, object] = {
         "root": str(tmp_path),
         "names": [str(tmp_path)],
         "limits": asdict(ResourceLimits()),
