@@ -39,7 +39,7 @@ settings.register_profile(
 settings.load_profile("wardian")
 
 CACHE = Path.home() / ".cache" / "wardian-tests"
-DAEMON_SECONDS = 60
+DAEMON_SECONDS = 180
 
 
 @pytest.fixture

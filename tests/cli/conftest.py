@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 COMMAND = [sys.executable, "-P", "-m", "wardian"]
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]")
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -132,7 +132,7 @@ def test_killed_it_goes_on_and_what_was_finished_is_not_asked_again(
             process.kill()
 
     judge.before = kill
-    alarm = threading.Timer(60, process.kill)
+    alarm = threading.Timer(300, process.kill)
     alarm.start()
     assert process.wait() == -signal.SIGKILL
     alarm.cancel()
@@ -153,7 +153,7 @@ def test_ctrl_c_ends_it_with_what_there_is_and_says_how_it_goes_on(
 
     def hold(number: int) -> None:
         if number >= 4:
-            held.wait(60)
+            held.wait(300)
 
     judge.before = hold
     terminal = screen(*options, "--jobs", "1")

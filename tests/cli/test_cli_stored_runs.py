@@ -58,7 +58,7 @@ class Scene:
         )
         assert process.stderr
         seen = b""
-        alarm = threading.Timer(60, process.kill)
+        alarm = threading.Timer(300, process.kill)
         alarm.start()
         try:
             for line in process.stderr:

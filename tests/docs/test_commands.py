@@ -18,7 +18,7 @@ BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<reason>.+?) -->\n)?^```(?P<kind>console|python)\n(?P<body>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 600
 
 
 @dataclass(frozen=True, kw_only=True)

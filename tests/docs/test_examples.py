@@ -20,7 +20,7 @@ def test_the_example_runs_to_its_end(example: Path, reader: dict[str, str], tmp_
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr

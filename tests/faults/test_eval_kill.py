@@ -57,7 +57,7 @@ def child(root: Path, k: int, kind: str) -> int:
         [sys.executable, "-c", CHILD, str(k), kind, str(root)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode in (0, -signal.SIGKILL), done.stderr

@@ -196,7 +196,7 @@ def test_nothing_acknowledged_is_lost_wherever_it_is_struck(
         input=json.dumps(EVENTS),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

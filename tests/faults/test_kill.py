@@ -73,7 +73,7 @@ def run_child(root: Path, call: str, k: int, moment: str) -> tuple[int, list[str
     """The child's exit status and the kinds it acknowledged."""
     (root / "w").mkdir(parents=True)
     command = [sys.executable, "-c", CHILD, call, str(k), moment, str(root), json.dumps(SCRIPT)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return done.returncode, done.stdout.split()
 

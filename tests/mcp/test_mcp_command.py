@@ -48,7 +48,7 @@ def agent(environment: dict[str, str], setting: Setting) -> Agent:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
 
@@ -187,7 +187,7 @@ def test_nothing_of_a_server_outlives_an_agent_that_was_killed(
 
 
 def eventually(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.05)

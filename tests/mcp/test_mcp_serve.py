@@ -259,7 +259,7 @@ def test_a_signal_ends_the_session_and_leaves_the_workspace_clean(
             call_over_stdio(server)
         assert {path.name for path in setting.workspace.iterdir()} > set(before)
         server.send_signal(signal.SIGTERM)
-        assert server.wait(30) == 128 + signal.SIGTERM
+        assert server.wait(300) == 128 + signal.SIGTERM
     assert sorted(path.name for path in setting.workspace.iterdir()) == before
     assert "run_finished" in json.dumps(events(tmp_path / "home" / "runs")[-1])
 
@@ -288,7 +288,7 @@ def call_over_http(server: "subprocess.Popen[bytes]", token: str) -> None:
     async def call() -> None:
         headers = {"authorization": f"Bearer {token}"}
         async with (
-            httpx2.AsyncClient(headers=headers, timeout=30) as http,
+            httpx2.AsyncClient(headers=headers, timeout=300) as http,
             Client(streamable_http_client(url, http_client=http)) as client,
         ):
             assert text(await client.call_tool("shell", {"command": "echo heard"})) == "heard"
@@ -307,7 +307,7 @@ def test_http_takes_the_token_and_nothing_else(setting: Setting, tmp_path: Path)
             await attack(url)
             headers = {"authorization": "Bearer t0p-secret-token"}
             async with (
-                httpx2.AsyncClient(headers=headers, timeout=30) as http,
+                httpx2.AsyncClient(headers=headers, timeout=300) as http,
                 Client(streamable_http_client(url, http_client=http)) as client,
             ):
                 assert text(await client.call_tool("python", {"code": "1 + 1"})) == "2"

@@ -194,7 +194,7 @@ def test_a_run_without_a_model_uses_what_it_finds_and_says_so(tmp_path: Path) ->
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
     assert done.returncode == 0, done.stderr
     assert f"found ollama/q:1b at {root}, which does it" in done.stderr

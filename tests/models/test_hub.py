@@ -158,7 +158,7 @@ def test_the_command_pulls_shows_and_removes(environ: dict[str, str], tmp_path: 
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
 
     done = agent("pull", "hf:owner/model")

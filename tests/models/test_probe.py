@@ -157,6 +157,6 @@ def test_a_run_goes_by_the_card(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.stdout.split() == ["code", "8000", "native", "5000"]

@@ -260,7 +260,7 @@ def test_a_secret_registered_after_a_run_is_not_shown_from_it(tmp_path: Path) ->
                 [sys.executable, "-P", "-m", "wardian", "runs", *command],
                 env=home | known,
                 capture_output=True,
-                timeout=60,
+                timeout=300,
                 check=True,
             )
             assert bool(traces(shown.stdout)) is expected
@@ -293,7 +293,7 @@ def test_the_command_shows_and_stores_no_registered_value(tmp_path: Path) -> Non
                 cwd=tmp_path / "w",
                 env=environment,
                 capture_output=True,
-                timeout=60,
+                timeout=300,
                 check=False,
             )
             assert done.returncode == 0, done.stderr

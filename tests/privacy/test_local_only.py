@@ -43,7 +43,7 @@ def finished(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
@@ -122,7 +122,7 @@ print(json.dumps({
         env={"PYTHONPATH": ":".join(sys.path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     outcomes = json.loads(done.stdout)

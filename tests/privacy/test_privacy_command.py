@@ -30,7 +30,7 @@ def agent(environment: dict[str, str], *arguments: str) -> subprocess.CompletedP
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

@@ -153,7 +153,7 @@ for _ in range(5):
 def test_several_processes_search_at_once_while_one_loses_the_index(root: Path) -> None:
     def one(number: int) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", SEARCHER, str(root), str(number)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
     with ThreadPoolExecutor(4) as pool:
         assert [done.stderr for done in pool.map(one, range(4))] == [""] * 4

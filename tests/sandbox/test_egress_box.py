@@ -24,7 +24,7 @@ from wardian_sandbox import (
 )
 
 MEBIBYTE = 1 << 20
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module", params=["bubblewrap", "docker"])

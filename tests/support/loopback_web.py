@@ -26,7 +26,7 @@ from wardian_tools import (
 )
 
 Body = bytes | Iterable[bytes]
-CALL_SECONDS = 60
+CALL_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ from wardian_sandbox.egress.dialling import Resolve
 T = TypeVar("T")
 BLOCK = bytes(range(256)) * 256
 NAMES = ("DNS:good.example", "DNS:other.example", "DNS:*.below.example", "IP:127.0.0.1")
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -245,7 +245,7 @@ class Guest:
         )
 
     def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        return asyncio.run_coroutine_threadsafe(work(), self._loop).result(90)
+        return asyncio.run_coroutine_threadsafe(work(), self._loop).result(300)
 
     def python(self, code: str) -> ExecResult:
         return self.run(lambda: self.box.python(code, self.within))

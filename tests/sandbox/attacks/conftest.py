@@ -75,7 +75,7 @@ def on_host(plain_folder: Path) -> OnHost:
             errors="replace",
             cwd=plain_folder,
             env=env,
-            timeout=60,
+            timeout=300,
             check=False,
         )
 
