@@ -18,14 +18,10 @@ from wardian.events import (
 )
 from wardian.loop import Run, follow, pursue
 from wardian.runs.resume import Continuation, Uncertain
-from wardian.sanitise import one_line
 from wardian.types import Message, Stop, Task
 from wardian_tools.types import Integrity, ResultStatus, ToolResult
 
 UNKNOWN = "The run was interrupted while this call ran. Whether it took effect is not known."
-
-SHOWN_CHARS = 500
-"""Of a call that somebody has to decide about, where they are not asked on a terminal"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +93,19 @@ def settle(
         elif one.started.repeatable:
             settled[call_id] = Settled(settlement=Settlement.AGAIN, by_user=False)
         else:
-            raise ApprovalNeeded(
-                f"The call {call_id} of {one.call.name} was cut off, and may have taken effect or"
-                f" not: {one_line(one.call.arguments_text, SHOWN_CHARS)}",
-                f"Look, then say which: agent resume {run_id} --settle {call_id}=again, =failed, or"
-                " =result:TEXT.",
-            )
+            raise undecided(one, run_id)
     return settled
+
+
+def undecided(one: Uncertain, run_id: str, shown: str = "") -> ApprovalNeeded:
+    """What to say of a call that waits for a person's word; `shown` is what it would do."""
+    call_id = one.call.id
+    return ApprovalNeeded(
+        f"The call {call_id} of {one.call.name} was cut off, and may have taken effect or not"
+        f"{f': {shown}' if shown else '.'}",
+        f"Look, then say which: agent resume {run_id} --settle {call_id}=again, =failed, or"
+        " =result:TEXT.",
+    )
 
 
 def told(resumption: Resumption) -> str:

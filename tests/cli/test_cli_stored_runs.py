@@ -133,8 +133,11 @@ def test_a_killed_run_is_resumed(scene: Scene) -> None:
     scene.serve(shell("echo one > a.txt"), SLOW)
     scene.stopped_by(signal.SIGKILL, "sleep 100")
     scene.serve(stream_text("Resumed."))
-    undecided = scene.agent("resume", "last", *scene.options)
-    assert undecided.returncode == 6, undecided.stderr
+    secret = {"MY_TOKEN": "echo begun >> log.txt"}  # registered since
+    for env, shows in (({}, "echo begun >> log.txt; sleep"), (secret, "[REDACTED:MY_TOKEN]; sl")):
+        undecided = scene.agent("resume", "last", *scene.options, env=env)
+        assert undecided.returncode == 6, undecided.stderr
+        assert shows in undecided.stderr
     assert "--settle " in undecided.stderr
     assert scene.server
     assert scene.server.received == []

@@ -1,6 +1,6 @@
 """`agent resume`: go on with a run where it stopped."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,10 +8,11 @@ import typer
 
 from wardian.agent import Agent
 from wardian.approval import Approve
-from wardian.beginning import Settled
+from wardian.beginning import Settled, undecided
 from wardian.cli.approve import Person
 from wardian.cli.interrupts import Interrupts
 from wardian.cli.preview import whole
+from wardian.cli.reading import as_read
 from wardian.cli.render import Renderer
 from wardian.cli.run import asks, perform
 from wardian.cli.run_options import (
@@ -30,15 +31,16 @@ from wardian.cli.run_options import (
     Url,
     check_writable,
 )
-from wardian.cli.sanitise import visible
+from wardian.cli.sanitise import one_line, visible
 from wardian.cli.session import Opening
 from wardian.cli.stored import Chosen, only, store, stored_agent
 from wardian.cli.task_input import UsageError
 from wardian.cli.view import View
 from wardian.events import Settlement
 from wardian.reruns.resuming import resume as resume_run
+from wardian.runs import Trajectory
 from wardian.runs.log import RunLog
-from wardian.runs.resume import Continuation, Uncertain
+from wardian.runs.resume import Continuation, Uncertain, uncertain_calls
 
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id, its beginning or end, or `last`.")
@@ -50,6 +52,8 @@ Settle = Annotated[
         help="Of a call that may have taken effect: again, failed, or result:TEXT.",
     ),
 ]
+SHOWN_CHARS = 500
+"""Of a call, where there is no terminal to ask on"""
 CHOICES = "a = run it again   f = its outcome is not known   r TEXT = it gave TEXT   Enter = stop"
 
 
@@ -105,8 +109,12 @@ def resume(
         agent: Agent[Any], person: Person | None, renderer: Renderer, interrupts: Interrupts
     ) -> Opening:
         decided = dict(settled)
+        waiting = waiting_for_word(trajectory, decided)
+        if waiting and not person:
+            shown = one_line(waiting[0].call.arguments_text, SHOWN_CHARS)
+            raise undecided(waiting[0], trajectory.run_id, shown)
         if person:
-            decided |= await ask_of(continuation.uncertain, decided, person, renderer, interrupts)
+            decided |= await ask_of(waiting, person, renderer, interrupts)
         rerun = await resume_run(agent, trajectory.run_id, decided)
         return Opening(rerun.follow(), stored.started)
 
@@ -150,18 +158,24 @@ def settled_as(how: str) -> Settled:
     )
 
 
+def waiting_for_word(trajectory: Trajectory, decided: Mapping[str, Settled]) -> list[Uncertain]:
+    """The calls that only a person can decide, as their owner may see them."""
+    return [
+        one
+        for one in (uncertain_calls(as_read(trajectory)) if trajectory.uncertain else ())
+        if not one.started.repeatable and one.call.id not in decided
+    ]
+
+
 async def ask_of(
-    uncertain: Sequence[Uncertain],
-    decided: dict[str, Settled],
+    waiting: Sequence[Uncertain],
     person: Person,
     renderer: Renderer,
     interrupts: Interrupts,
 ) -> dict[str, Settled]:
     """What the person says of each call that only they can decide; none for those left open."""
     found: dict[str, Settled] = {}
-    for one in uncertain:
-        if one.started.repeatable or one.call.id in decided:
-            continue
+    for one in waiting:
         renderer.say(
             f"? {visible(one.call.name)} was cut off; it may have taken effect or not:",
             "bold yellow",
