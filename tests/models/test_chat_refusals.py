@@ -18,6 +18,7 @@ from wardian.models.scripted_server import (
     ScriptedServer,
     refuse,
     stream,
+    stream_calls,
     stream_text,
     web_page,
     whole,
@@ -228,6 +229,18 @@ def test_an_error_after_the_first_token_is_a_cut(ask: Ask, chat_model: MakeModel
         with ScriptedServer([Answer(parts=parts)]) as server:
             _, reply = ask(chat_model(server))
         assert (reply.message.content, reply.finish) == ("half", Finish.CUT)
+
+
+def test_a_text_may_end_with_the_stream_but_a_call_needs_its_reason(
+    ask: Ask, chat_model: MakeModel
+) -> None:
+    for script, finish in (
+        (stream(chunk(content="42")), Finish.STOP),
+        (stream(chunk(content="42"), done=False), Finish.CUT),
+        (stream_calls([("python", {"code": "1"})], finish_reason=None), Finish.CUT),
+    ):
+        with ScriptedServer([script]) as server:
+            assert ask(chat_model(server))[1].finish is finish
 
 
 def test_a_body_compressed_unasked_is_read(ask: Ask, chat_model: MakeModel) -> None:

@@ -130,6 +130,9 @@ def test_a_hub_that_is_away_is_said_so(environ: dict[str, str]) -> None:
     away = environ | {"HF_ENDPOINT": "http://127.0.0.1:9"}
     with pytest.raises(ModelUnavailable, match="could not give owner/model"):
         Hub(away).files("owner/model")
+    with pytest.raises(ModelUnavailable, match="could not give the search") as caught:
+        Hub(away).search("qwen")
+    assert "`agent models search` without words" in caught.value.remedy
 
 
 def test_search_finds_repositories(environ: dict[str, str]) -> None:
@@ -163,9 +166,13 @@ def test_the_command_pulls_shows_and_removes(environ: dict[str, str], tmp_path: 
 
     done = agent("pull", "hf:owner/model")
     assert (done.stdout, done.returncode) == ("hf:owner/model:Q4_K_M\n", 0), done.stderr
-    assert "m-Q4_K_M.gguf at 0123456789ab, 0.00 GB" in done.stderr
+    assert "m-Q4_K_M.gguf at 0123456789ab, 1.0 MB" in done.stderr
     assert "hf:owner/model:Q4_K_M" in agent("list").stdout
     assert agent("use", "hf:owner/model:Q4_K_M").returncode == 0
+    (line,) = [s for s in agent("list").stdout.splitlines() if "in use:" in s]
+    assert line.startswith("hf:owner/model:Q4_K_M ")
+    unasked = agent("rm", "hf:owner/model:Q4_K_M")
+    assert (unasked.returncode, "Nobody can be asked" in unasked.stderr) == (6, True)
     removed = agent("rm", "--yes", "hf:owner/model:Q4_K_M")
     assert (removed.returncode, "1.0 MB freed" in removed.stderr) == (0, True)
 

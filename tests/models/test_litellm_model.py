@@ -1,10 +1,12 @@
 """LitellmModel, through the real litellm, against a server on loopback."""
 
 import asyncio
+import gc
 import importlib.util
 import json
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import Distribution
@@ -14,7 +16,11 @@ import pytest
 
 from wardian.errors import ContextOverflow, ModelRefused, ModelUnavailable
 from wardian.models.keys import ApiKey
-from wardian.models.litellm_model import LitellmModel, load_litellm
+from wardian.models.litellm_model import (
+    LitellmModel,
+    ignore_what_is_left_behind,
+    load_litellm,
+)
 from wardian.models.retrying import Retrying
 from wardian.models.scripted_server import (
     Answer,
@@ -179,3 +185,26 @@ def test_a_silent_server_behind_litellm_is_an_error(ask: Ask, waits: list[float]
         with pytest.raises(ModelUnavailable, match="said nothing for too long"):
             ask(model)
     assert len(waits) == 1
+
+
+class BaseLLMHTTPHandler:
+    """Of the name that litellm's own has."""
+
+    async def acompletion_stream_function(self) -> None:
+        """Is awaited by whoever asked, if anyone still waits."""
+
+
+async def of_our_own() -> None:
+    """Not litellm's."""
+
+
+def test_only_what_litellm_leaves_behind_is_not_warned_of() -> None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        ignore_what_is_left_behind()
+        BaseLLMHTTPHandler().acompletion_stream_function()  # type: ignore[unused-coroutine]  # the case
+        of_our_own()  # type: ignore[unused-coroutine]  # the twin that is warned of
+        gc.collect()
+    assert [str(warning.message) for warning in said] == [
+        "coroutine 'of_our_own' was never awaited"
+    ]

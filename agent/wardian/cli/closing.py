@@ -15,7 +15,7 @@ REMEDIES = {
     Stop.TOKENS: "Raise it with --max-tokens, or give a smaller task.",
     Stop.COST: "Raise it with --max-cost, or choose a cheaper model.",
     Stop.TIME: "Raise it with --timeout, or give a smaller task.",
-    Stop.MALFORMED: "The model does not manage what it has to write; try another one with -m.",
+    Stop.MALFORMED: "Try another model with -m; where replies break off, look at its server's log.",
 }
 
 

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from wardian.cli import models_hub, models_own, models_probe
+from wardian.cli.confirm import confirmed
 from wardian.cli.grouping import group_of
 from wardian.cli.listing import print_json, print_table
-from wardian.cli.models_hub import say
+from wardian.cli.models_hub import say, size
 from wardian.cli.promote import promote_model
-from wardian.errors import ConfigurationError, ExitCode, ModelUnavailable
+from wardian.errors import ApprovalNeeded, ConfigurationError, ExitCode, ModelUnavailable
 from wardian.models.catalogue import KnownModel, known_models, local_file, resolve_model
 from wardian.models.detection import FoundModel, find_served, takes_tools
 from wardian.models.families import family_of
@@ -24,7 +25,7 @@ from wardian.models.gguf_files import (
 from wardian.models.hub import remove_cached
 from wardian.models.llamacpp.header import HeaderDamaged, read_header
 from wardian.models.registry import name_of, registry
-from wardian.settings import paths
+from wardian.settings import load_settings, paths
 
 OWN = ("in_service", "created", "sha256", "trained_from", "lineage")
 """Facts that are told in lines of their own"""
@@ -57,11 +58,14 @@ def list_models(*, as_json: AsJson = False) -> int:
     places = [paths(os.environ).models, *model_folders(os.environ)]
     known = known_models(os.environ, places)
     served = find_served(os.environ)
+    in_use = load_settings({}, os.environ).model
     if as_json:
-        print_json([*(facts(model) for model in known), *(served_facts(m) for m in served)])
+        found = [*(facts(model) for model in known), *(served_facts(m) for m in served)]
+        print_json([{**fact, "is_in_use": fact["spelling"] == in_use} for fact in found])
         return ExitCode.DONE
     rows = [(m.spelling, m.source, size(m.size_bytes), m.detail) for m in known]
     rows += [(m.spelling, "server", size(m.size_bytes), _where(m)) for m in served]
+    rows = [(*row[:3], f"in use: {row[3]}" if row[0] == in_use else row[3]) for row in rows]
     print_table(
         ("MODEL", "SOURCE", "SIZE", "WHERE"),
         rows,
@@ -92,9 +96,12 @@ def remove(
     own = name_of(model)
     path = registry(os.environ).file(registry(os.environ).get(own)) if own else _removable(model)
     total = path.stat().st_size
-    if not yes and not typer.confirm(f"Delete {path} ({size(total)})?", err=True):
+    answer = True if yes else confirmed(f"Delete {path} ({size(total)})?")
+    if answer is None:
+        raise ApprovalNeeded(f"Nobody can be asked whether to delete {path}.", "Give --yes.")
+    if not answer:
         say("Nothing was deleted.")
-        return ExitCode.NOT_ACHIEVED
+        return ExitCode.APPROVAL
     kind, _, rest = model.partition(":")
     if kind == "hf":
         file = GgufFile(path=path, size_bytes=total, repo=rest.partition(":")[0])
@@ -181,10 +188,3 @@ def _where(model: FoundModel) -> str:
 
 def _shown(value: Any) -> str:
     return "-" if value is None else str(value)
-
-
-def size(size_bytes: int | None) -> str:
-    if size_bytes is None:
-        return "-"
-    gigabytes = size_bytes / 1e9
-    return f"{gigabytes:.1f} GB" if gigabytes >= 1 else f"{size_bytes / 1e6:.1f} MB"

@@ -82,17 +82,25 @@ def pull(
     repo, _, quant = model.removeprefix("hf:").partition(":")
     if repo.count("/") != 1 or not all(repo.split("/")):
         raise ConfigurationError(
-            f"{model!r} names no repository of the hub.", "Write hf:OWNER/NAME:QUANT."
+            f"{model!r} names no repository of the hub.",
+            "Write hf:OWNER/NAME:QUANT; `agent models search` shows some.",
         )
     hub = Hub(os.environ)
     files = hub.files(repo, quant, revision)
     total = sum(f.size_bytes for f in files)
-    say(f"{files[0].name} at {files[0].commit[:12]}, {total / 1e9:.2f} GB, into {hub.cache}")
+    say(f"{files[0].name} at {files[0].commit[:12]}, {size(total)}, into {hub.cache}")
     path = hub.pull(files, say)
     held = GgufFile(path=path, size_bytes=path.stat().st_size, repo=repo)
     write(sys.stdout, f"{held.spelling}\n")
     say(f"Use it with: agent run -m {held.spelling}, or keep it: agent models use {held.spelling}")
     return ExitCode.DONE
+
+
+def size(size_bytes: int | None) -> str:
+    if size_bytes is None:
+        return "-"
+    gigabytes = size_bytes / 1e9
+    return f"{gigabytes:.1f} GB" if gigabytes >= 1 else f"{size_bytes / 1e6:.1f} MB"
 
 
 def say(line: str) -> None:

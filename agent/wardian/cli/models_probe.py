@@ -42,6 +42,8 @@ def probe_model(
         print_json({**asdict(card), "measured": now, "card": str(path)})
         return ExitCode.DONE
     print_table(("model", card.model), _rows(card), "")
+    if not any((card.native_calls, card.text_calls, card.code_calls)):
+        say("No way of calling worked: this model can answer, but hardly act.")
     for failure in card.failures:
         say(f"not measured: {failure}")
     write(sys.stderr, f"kept in {path}\n")

@@ -129,6 +129,11 @@ class Accumulator:
             values = [entry.get("logprob") for entry in entries if is_object(entry)]
             self._logprobs += [float(v) for v in values if isinstance(v, int | float)]
 
+    def end(self) -> None:
+        """The server says that this was all. A text needs no other reason; a call does."""
+        if self.finish_reason is None and self._text and not len(self._calls):
+            self.finish_reason = Finish.STOP
+
     @property
     def is_empty(self) -> bool:
         """Nothing a listener could have seen."""

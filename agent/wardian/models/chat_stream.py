@@ -86,6 +86,7 @@ def _take(payloads: list[bytes], heard: Accumulator) -> list[Delta]:
     deltas: list[Delta] = []
     for payload in payloads:
         if payload == DONE:
+            heard.end()
             break
         try:
             chunks = parse_chunks(payload)

@@ -23,6 +23,7 @@ QUANT_ORDER = ("Q4_K_M", "Q5_K_M", "Q4_K_S", "MXFP4", "Q6_K", "Q8_0", "Q4_0", "I
 SPARE_BYTES = 512 * 1024 * 1024
 """Left free on the disk."""
 MAX_FOUND = 20
+SEARCH = "the search"
 _CHUNK_BYTES = 4 * 1024 * 1024
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 _TELL = "HF_HUB_DISABLE_TELEMETRY"
@@ -81,7 +82,7 @@ class Hub:
                 )
             )
         except Exception as e:  # the client raises its own, its transport's, and ValueError
-            raise self._failure(e, "the search") from e
+            raise self._failure(e, SEARCH) from e
         return [
             HubModel(
                 repo=m.id, downloads=m.downloads or 0, is_gated=bool(getattr(m, "gated", False))
@@ -175,9 +176,14 @@ class Hub:
                 "Look for it with: agent models search WORDS.",
             )
         said = " ".join(str(error).split())[:300]
+        remedy = "Check the connection and HF_ENDPOINT."
+        more = (
+            "`agent models search` without words names some models without asking the hub."
+            if what == SEARCH
+            else "A pull goes on where it broke off."
+        )
         return ModelUnavailable(
-            f"The hub could not give {what}: {said or kind}.",
-            "Check the connection and HF_ENDPOINT. A pull goes on where it broke off.",
+            f"The hub could not give {what}: {said or kind}.", f"{remedy} {more}"
         )
 
 

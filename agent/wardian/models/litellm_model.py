@@ -11,6 +11,7 @@ import json
 import os
 import re
 import time
+import warnings
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -212,10 +213,17 @@ def load_litellm() -> Any:
             " holds.",
         )
     os.environ.update(_QUIET)
+    ignore_what_is_left_behind()
     litellm: Any = importlib.import_module("litellm")
     litellm.suppress_debug_info = True
     litellm.telemetry = False
     return litellm
+
+
+def ignore_what_is_left_behind() -> None:
+    """litellm makes a request's coroutine in a thread: given up just then, nobody awaits it."""
+    left = r"coroutine '\w*(LLM|Completion)\w*\.\w+' was never awaited"
+    warnings.filterwarnings("ignore", left, RuntimeWarning)
 
 
 def _installed_version() -> str | None:

@@ -252,7 +252,7 @@ class LlamaModel:
             raise
         if "failed" in message:
             process.kill()
-            raise self._unloadable(message["cause"])
+            raise self._unloadable(message["cause"], message["remedy"])
         self._loaded = message["loaded"]
         _in_memory[process] = self._file.size_bytes
         _log.info("%s runs on: %s", self._name, self._loaded["device"])
@@ -304,10 +304,10 @@ class LlamaModel:
             "Use another conversion of this model.",
         )
 
-    def _unloadable(self, cause: str) -> ModelUnavailable:
+    def _unloadable(self, cause: str, remedy: str = "") -> ModelUnavailable:
         return ModelUnavailable(
             f"{self._file.path.name} could not be loaded: {cause}.",
-            "Download or build it again, or use another model.",
+            remedy or "Download or build it again, or use another model.",
         )
 
     def _crashed(self, e: ProcessDied) -> ModelError:

@@ -36,6 +36,7 @@ def failure(path: Path) -> ModelError:
     found = asyncio.run(outcome(path))
     assert isinstance(found, ModelError)
     assert found.cause.endswith(".")
+    assert not found.cause.endswith("..")
     assert found.remedy.endswith(".")
     assert "\n" not in str(found)
     return found
@@ -131,6 +132,7 @@ def test_every_flipped_header_ends_in_an_answer_or_a_sentence(
         ("{{ '%10000000000d' % 1 }}", "Memory"),
         ("{{ raise_exception('not today') }}", "not today"),
         ("{% if %}", "TemplateSyntaxError"),
+        ("{{ messages | attr('content') }}", "writes nothing of the conversation"),
     ],
 )
 def test_a_hostile_template_is_told(

@@ -81,6 +81,14 @@ def test_an_adapter_for_another_model_is_one_sentence(small_gguf: Path, tmp_path
     with pytest.raises(ModelUnavailable, match=told) as caught:
         replied(small_gguf, adapters=[(adapter, 1.0)])
     assert "\n" not in str(caught.value)
+    assert caught.value.remedy == "Name the model that the adapter was trained on."
+
+
+def test_an_adapter_in_the_place_of_a_model_is_named_as_one(tmp_path: Path) -> None:
+    adapter = make_adapter(tmp_path / "lora.gguf")
+    with pytest.raises(ModelUnavailable, match="is a LoRA adapter, not a model") as caught:
+        replied(adapter)
+    assert f"--adapter {adapter}" in caught.value.remedy
 
 
 def test_an_adapter_of_another_architecture_is_refused_by_name_before_loading(
@@ -125,8 +133,9 @@ def test_a_model_larger_than_the_memory_is_refused_in_one_sentence() -> None:
 
 
 def test_a_context_that_no_memory_holds_is_one_sentence(small_gguf: Path) -> None:
-    with pytest.raises(ModelUnavailable, match="context of 2000000000 tokens needs"):
+    with pytest.raises(ModelUnavailable, match="context of 2000000000 tokens needs") as caught:
         replied(small_gguf, context_tokens=2_000_000_000)
+    assert "context_tokens" in caught.value.remedy
 
 
 @pytest.mark.parametrize(

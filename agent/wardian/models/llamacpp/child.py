@@ -102,7 +102,8 @@ def main() -> None:
 
     loader.join()
     if isinstance(outcome[0], Exception):
-        line.send({"id": 0, "failed": "load", "cause": str(outcome[0])})
+        remedy = outcome[0].remedy if isinstance(outcome[0], LoadFailed) else ""
+        line.send({"id": 0, "failed": "load", "cause": str(outcome[0]), "remedy": remedy})
         line.flush()
         return
     if options.vocab_only:

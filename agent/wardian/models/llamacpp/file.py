@@ -26,6 +26,11 @@ class ModelFile:
         if self._header is None:
             adapters = [(path, _checked(path, "adapter")) for path, _ in self.adapters]
             base = _checked(self.path, "model file")
+            if base.values.get("general.type") == "adapter":
+                raise ModelUnavailable(
+                    f"{self.path} is a LoRA adapter, not a model.",
+                    f"Name the model it was trained on: -m gguf:MODEL --adapter {self.path}.",
+                )
             for path, adapter in adapters:
                 _check_goes_with(path, adapter, self.path, base)
             self._header = base
@@ -95,7 +100,7 @@ def _checked(path: Path, what: str) -> Header:
     except FileNotFoundError as e:
         raise ModelUnavailable(
             f"The {what} {path} does not exist.",
-            "Check the path, or use the built-in model with: -m tiny.",
+            "Check the path; `agent models list` shows what is here.",
         ) from e
     except OSError as e:
         raise ModelUnavailable(

@@ -41,6 +41,11 @@ _held: list[object] = []
 class LoadFailed(Exception):
     """llama.cpp would not load the file; the message is its reason."""
 
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        """`remedy`: where it is not another file."""
+        super().__init__(reason)
+        self.remedy = remedy
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadOptions:
@@ -260,7 +265,10 @@ def _with_adapters(
         handle = api.llama_adapter_lora_init(model, os.fsencode(path))
         if not handle:
             reason = log.reason()
-            raise LoadFailed(f"the adapter {Path(path).name} does not go with it ({reason})")
+            raise LoadFailed(
+                f"the adapter {Path(path).name} does not go with it ({reason})",
+                "Name the model that the adapter was trained on.",
+            )
         handles.append(handle)
     many = len(handles)
     held = (api.llama_adapter_lora_p_ctypes * many)(*handles)
@@ -288,5 +296,6 @@ def _check_context(context_tokens: int, bytes_each: int) -> None:
     if available is not None and needed > available - SPARE_BYTES:
         raise LoadFailed(
             f"a context of {context_tokens} tokens needs {readable(needed)} of memory"
-            f" and {readable(max(0, available - SPARE_BYTES))} can be had"
+            f" and {readable(max(0, available - SPARE_BYTES))} can be had",
+            "Choose a smaller one: agent config set context_tokens N.",
         )

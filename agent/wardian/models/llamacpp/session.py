@@ -120,6 +120,8 @@ class Session:
         for branch in found.given_up:
             self._engine.cache.forget(branch)
         ids = found.ids
+        if not ids:
+            raise Refused("template", "it writes nothing of the conversation")
         if len(ids) >= self._engine.context_tokens:
             raise Refused("overflow", {"prompt_tokens": len(ids), **self.facts})
         prefix = 0
