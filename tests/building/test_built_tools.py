@@ -1,30 +1,21 @@
-"""Built tools in real boxes: checks, rights, pinning, and a whole build over HTTP."""
+"""Built tools: checked before they are accepted, confined when they run, decided by the policy."""
 
 import asyncio
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.building.conftest import SLUGIFY, TESTS, draft
+from tests.building.conftest import draft
 
 from wardian import Agent, Policy, RunStore, ScriptedModel
 from wardian.building.checking import Draft, Report, check
 from wardian.building.describe import NotATool
 from wardian.building.loading import load_built
 from wardian.building.running import Open, run_built
-from wardian.building.store import BuiltTools, ToolChanged, digest
-from wardian.cli.task_input import UsageError
-from wardian.cli.tool_arguments import tool_arguments, usage
-from wardian.errors import ConfigurationError, ExitCode
+from wardian.building.store import BuiltTools
 from wardian.events import CallFinished
-from wardian.models.scripted_server import ScriptedServer, stream_calls, stream_text
 from wardian_sandbox.types import Confinement, Egress, ResourceLimits
-from wardian_tools import Output, ResultStatus, ToolContext
+from wardian_tools import Output, ResultStatus
 
 WITHIN = Confinement(limits=ResourceLimits(wall_seconds=20))
 CALLS = "def test_it():\n    probe('x')\n"
@@ -140,70 +131,6 @@ def test_one_call_leaves_nothing_for_the_next(opened: Open) -> None:
     assert [called(one, opened).content for _ in range(2)] == ["False", "False"]
 
 
-def test_versions_are_kept_rolled_back_and_removed(tools: BuiltTools, slugify: Draft) -> None:
-    second = Draft(source=slugify.source + b"# second\n", tests=slugify.tests)
-    tools.keep("slugify", slugify, task="first")
-    tools.keep("slugify", second, task="second")
-    assert tools.read("slugify")[0] == second
-    assert tools.roll_back("slugify").current == 1
-    assert tools.read("slugify")[0] == slugify
-    with pytest.raises(ConfigurationError, match="no earlier version"):
-        tools.roll_back("slugify")
-    assert tools.roll_back("slugify", 2).current == 2
-    assert tools.keep("slugify", slugify, task="third").current == 3
-    tools.remove("slugify")
-    assert tools.all() == []
-    assert not (tools.root / "slugify").exists()
-
-
-@pytest.mark.parametrize("name", ["tool.py", "test_tool.py"])
-def test_a_changed_file_is_refused_whichever_it_is(
-    name: str, tools: BuiltTools, slugify: Draft
-) -> None:
-    tools.keep("slugify", slugify, task="x")
-    path = tools.root / "slugify" / "1" / name
-    path.write_text(path.read_text() + "\n")
-    with pytest.raises(ToolChanged, match="not what you approved"):
-        tools.read("slugify")
-    loaded, notices = load_built(tools)
-    assert (loaded, len(notices)) == ([], 1)
-
-
-def test_text_moved_from_one_file_to_the_other_has_another_hash() -> None:
-    assert digest(Draft(source=b"ab", tests=b"c")) != digest(Draft(source=b"a", tests=b"bc"))
-
-
-@pytest.mark.parametrize(
-    "index",
-    ["{", "[]", '{"tools": {"../x": {"current": 1, "versions": []}}}', '{"tools": {"x": 3}}'],
-    ids=["torn", "list", "outside", "number"],
-)
-def test_a_damaged_list_of_tools_is_an_error_with_a_remedy(index: str, tools: BuiltTools) -> None:
-    tools.root.mkdir()
-    (tools.root / "index.json").write_text(index)
-    with pytest.raises(ConfigurationError, match="build your tools again"):
-        tools.all()
-
-
-def test_a_draft_is_listed_until_it_is_kept_or_removed(tools: BuiltTools, slugify: Draft) -> None:
-    tools.keep_draft("slugify", slugify, "task")
-    tools.keep_draft("other", slugify, "task")
-    assert tools.drafts() == ["other", "slugify"]
-    tools.keep("slugify", slugify, task="task")
-    tools.remove("other")
-    assert tools.drafts() == []
-    assert [one.name for one in tools.all()] == ["slugify"]
-
-
-def test_no_draft_is_read_from_elsewhere(tools: BuiltTools, slugify: Draft) -> None:
-    tools.keep_draft("slugify", slugify, "x")
-    tools.keep("drafts", slugify, task="x")
-    assert tools.draft("slugify") == (slugify, "x")
-    for name in ("../drafts/1", "..", "", "slugify/../slugify"):
-        with pytest.raises(ConfigurationError, match="There is no draft"):
-            tools.draft(name)
-
-
 def in_a_run(tools: BuiltTools, tmp_path: Path, script: list[Any], **options: Any) -> list[Any]:
     loaded, _ = load_built(tools)
     runs = RunStore(tmp_path / "runs")
@@ -267,143 +194,3 @@ def test_the_policy_decides_its_calls(tools: BuiltTools, tmp_path: Path, slugify
     call = [("slugify", {"title": "A b"})]
     (result,) = in_a_run(tools, tmp_path, [call, "Done."], policy=policy)
     assert result.status is ResultStatus.DENIED
-
-
-async def never(context: ToolContext, arguments: dict[str, Any]) -> Output:
-    raise AssertionError
-
-
-OPTIONS = '''\
-@tool
-def probe(first: str, many: list[int], big: bool = False, ratio: float | None = None) -> str:
-    """Probe."""
-'''
-
-
-@pytest.mark.parametrize(
-    ("words", "given"),
-    [
-        (["a", "[1, 2]"], {"first": "a", "many": [1, 2]}),
-        (["--first", "a", "--many", "1", "--many=2"], {"first": "a", "many": [1, 2]}),
-        (["--many=[1]", "a", "--big"], {"first": "a", "many": [1], "big": True}),
-        (["a", "1", "--no-big", "--ratio", "0.5"], {"first": "a", "many": [1], "ratio": 0.5}),
-        (["--many=1", "--", "--first"], {"first": "--first", "many": [1]}),
-        (["--arguments", '{"first": "3", "many": []}'], {"first": "3", "many": []}),
-        (["3", "1"], {"first": "3", "many": [1]}),
-    ],
-    ids=range(7),
-)
-def test_words_become_arguments(words: list[str], given: dict[str, Any]) -> None:
-    tool = Draft(source=OPTIONS.encode(), tests=b"").described().as_tool(never)
-    full = {"big": False, "ratio": None, **given}
-    assert tool_arguments(tool, words) == full
-    assert usage(tool) == "--first STRING --many ARRAY [--big BOOLEAN] [--ratio NUMBER]"
-
-
-@pytest.mark.parametrize(
-    ("words", "problem"),
-    [
-        (["a"], "many: Field required"),
-        (["a", "x"], "many.0: Input should be a valid integer"),
-        (["a", "1", "true", "1", "5"], "'5' is one value too many"),
-        (["--frist", "a"], "has no option --frist. Did you mean '--first'?"),
-        (["--first"], "--first needs a value"),
-        (["--arguments", "[1]"], "not a JSON object"),
-        (["--arguments", "{"], "not JSON"),
-    ],
-    ids=range(7),
-)
-def test_words_that_do_not_fit_are_a_usage_error(words: list[str], problem: str) -> None:
-    tool = Draft(source=OPTIONS.encode(), tests=b"").described().as_tool(never)
-    with pytest.raises(UsageError) as raised:
-        tool_arguments(tool, words)
-    assert problem in str(raised.value)
-
-
-Command = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def agent(tmp_path: Path) -> Command:
-    """`agent(*arguments)`: the real command, without a terminal."""
-    environ = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-    environ |= {"WARDIAN_HOME": str(tmp_path / "home"), "OPENAI_API_KEY": "sk-test-not-a-key"}
-    (tmp_path / "workspace").mkdir(exist_ok=True)
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-P", "-m", "wardian", *arguments],
-            env=environ,
-            cwd=tmp_path / "workspace",
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-
-    return run
-
-
-def test_a_tool_is_built_over_http_mended_approved_and_run_without_a_model(
-    agent: Command, tmp_path: Path
-) -> None:
-    chancy = SLUGIFY.replace("return", "import time\n    return str(time.time_ns()) +")
-    lax = TESTS.replace('== "two-words"', "")
-    writes = [("tool.py", chancy), ("test_tool.py", lax)]
-    script = [
-        stream_calls([("write_file", {"path": path, "content": text}) for path, text in writes]),
-        stream_text("Done."),
-        stream_calls([("write_file", {"path": "tool.py", "content": SLUGIFY})]),
-        stream_text("Mended."),
-    ]
-    with ScriptedServer(script) as server:
-        asked = ["-m", "openai/x", "--base-url", server.base_url]
-        built = agent("tool", "build", "Turn a title into a slug", *asked)
-        told = [json.loads(one.body)["messages"][-1]["content"] for one in server.received]
-    assert built.returncode == ExitCode.APPROVAL, built.stderr
-    assert "The tool is not deterministic" in told[2]
-    assert SLUGIFY.strip() in built.stderr
-    assert "It computes from its arguments alone" in built.stderr
-    refused = agent("tool", "approve", "slugify", "--sha256", "0" * 64)
-    assert refused.returncode == ExitCode.CONFIGURATION
-    assert agent("tool", "run", "slugify", "x").returncode == ExitCode.CONFIGURATION
-    sha256 = built.stderr.rpartition("--sha256 ")[2].split(".")[0]
-    assert agent("tool", "approve", "slugify", "--sha256", sha256).returncode == 0
-    ran = agent("tool", "run", "slugify", "--title", "Hello, World", "--separator=_")
-    assert (ran.returncode, ran.stdout) == (0, "hello_world\n")
-    failed = agent("tool", "run", "slugify", " ")
-    assert failed.returncode == ExitCode.NOT_ACHIEVED
-    assert "the title is empty (tool.py, line 15)" in failed.stderr
-    assert "slugify  1        none" in agent("tool", "list").stdout
-
-
-def test_a_built_tool_is_offered_to_the_model_of_a_run(
-    agent: Command, tmp_path: Path, slugify: Draft
-) -> None:
-    BuiltTools(tmp_path / "home" / "tools").keep("slugify", slugify, task="x")
-    script = [stream_calls([("slugify", {"title": "A b"})]), stream_text("Done.")] * 2
-    with ScriptedServer(script) as server:
-        asked = ["-m", "openai/x", "--base-url", server.base_url]
-        ran = agent("run", "Slug it.", *asked)
-        offered = [
-            tool["function"]["name"] for tool in json.loads(server.received[0].body)["tools"]
-        ]
-        only = agent("run", "Slug it.", *asked, "--tools", "slugify")
-        alone = [tool["function"]["name"] for tool in json.loads(server.received[2].body)["tools"]]
-    assert (ran.returncode, only.returncode) == (0, 0), ran.stderr + only.stderr
-    assert {"slugify", "python", "todo"} <= set(offered)
-    assert alone == ["slugify"]
-
-
-def test_the_built_in_model_is_not_asked_to_write_tools(agent: Command) -> None:
-    refused = agent("tool", "build", "Anything")
-    assert refused.returncode == ExitCode.CONFIGURATION
-    assert "cannot write tools" in refused.stderr
-
-
-def test_a_folder_that_is_worked_on_defines_no_tools(agent: Command, tmp_path: Path) -> None:
-    planted = tmp_path / "workspace" / ".wardian" / "tools" / "evil" / "1"
-    planted.mkdir(parents=True)
-    (planted / "tool.py").write_text(SLUGIFY)
-    assert agent("tool", "list").stdout == ""
