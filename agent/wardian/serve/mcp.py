@@ -9,7 +9,7 @@ call what the policy allows.
 import asyncio
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -214,7 +214,7 @@ async def serve_http(session: Session, port: int, token: str, ready: Callable[[i
 
     class Server(uvicorn.Server):
         @contextmanager
-        def capture_signals(self) -> Iterator[None]:
+        def capture_signals(self) -> Generator[None]:
             """They are the command's: uvicorn would wait until the last stream is closed."""
             yield
 
