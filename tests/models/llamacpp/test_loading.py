@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -205,17 +206,20 @@ def test_a_model_says_where_it_runs(small_gguf: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
 def test_threads_that_compute_outlive_the_tokens_they_compute(small_gguf: Path) -> None:
     async def main() -> None:
-        model = LlamaModel(small_gguf, name="test", threads=3)
+        short = replace(
+            QUESTION, sampling=Sampling(max_tokens=2)
+        )  # two threads wait for each other
+        model = LlamaModel(small_gguf, name="test", threads=2)
         try:
             await model.start()
             threads = Path(f"/proc/{model.pid}/task")
             before = {t.name for t in threads.iterdir()}
-            async with aclosing(model.stream(QUESTION)) as stream:
+            async with aclosing(model.stream(short)) as stream:
                 assert [item async for item in stream]
             after = {t.name for t in threads.iterdir()}
         finally:
             await model.close()
         assert after == before
-        assert len(after) >= 3
+        assert len(after) == 3, "one that reads requests, two that compute"
 
     asyncio.run(main())
