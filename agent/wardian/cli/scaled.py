@@ -71,11 +71,11 @@ async def scaled(
         critic = resolve_model(scaling.critic) if scaling.critic else agent.model
         judge = RubricJudge(model=critic, rubric=rubric)
         try:
-            chosen, said = None, ""
-            if scaling.samples > 1:
-                chosen = await choose(agent, task, scaling, judge)
-                group, best, said = chosen.group, chosen.winner, summary_of(chosen, scaling)
-            if chosen is None or (scaling.rounds and chosen.winner):
+            chosen = await choose(agent, task, scaling, judge) if scaling.samples > 1 else None
+            said = summary_of(chosen, scaling) if chosen else ""
+            if chosen and not (scaling.rounds and chosen.winner):
+                group, best = chosen.group, chosen.winner
+            else:
                 refined = await refine(agent, task, scaling.rounds, judge, first=chosen)
                 group, best = refined.group, refined.best
                 said = f"{said} {refined.stopped}".strip()

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -40,10 +41,8 @@ def write_suite(tasks: Iterable[Task], folder: Path, *, name: str, version: str)
 
 def _name_in(about: Path) -> str:
     """Raises: ConfigurationError."""
-    import tomlkit
-
     try:
-        return str(tomlkit.parse(about.read_text(encoding="utf-8")).get("name", ""))
+        return str(tomllib.loads(about.read_text(encoding="utf-8")).get("name", ""))
     except (OSError, ValueError) as problem:
         raise ConfigurationError(f"{about} cannot be read: {problem}.", "Mend it.") from problem
 
