@@ -50,6 +50,10 @@ class Process:
         if not self.has_ended:
             self._inside += _children(self._process.pid)
         self._process.kill()
+        for process in self._inside:
+            # One that has not come to asking to end with its parent would wait for it for ever.
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(process, signal.SIGKILL)
 
     @property
     def has_ended(self) -> bool:
@@ -65,10 +69,13 @@ class Process:
             else:
                 await _end_of(watch)
                 self._process.wait()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(INSIDE_SECONDS):
-                while self._inside:
-                    await _end_of(self._inside.pop())
+        if self._inside:
+            ends = [asyncio.create_task(_end_of(process)) for process in self._inside]
+            self._inside.clear()
+            # Not asyncio.timeout: where the caller was cancelled, older Pythons cancel it anew.
+            await asyncio.wait(ends, timeout=INSIDE_SECONDS)
+            for end in ends:
+                end.cancel()
 
     async def cause(self) -> str:
         return ""

@@ -231,7 +231,7 @@ def test_the_command_builds_and_shows(agent: Command, capsys: Captured) -> None:
         (["build", "--for", "sft", "-o", "x.jsonl"], 2, "Say which runs"),
         (["build", "--for", "sft", "--all", "--difficulty", "hard", "-o", "x"], 2, "no difficulty"),
         (["build", "--for", "sft", "--all", "--tag", "none", "-o", "x.jsonl"], 1, "gave a row"),
-        (["show", "missing.jsonl"], 8, "cannot be read"),
+        (["show", "missing.jsonl"], 3, "cannot be read"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_exit_code(
