@@ -101,6 +101,7 @@ def guest(
         "TRUSTED = open('authority.pem').read()\n"
         "GOOD, SECURE = f'good.example:{PORT}', f'good.example:{TLS}'\n"
     )
-    box.python(box.prelude)
+    prepared = box.python(box.prelude)
+    assert not prepared.error, prepared
     yield box
     box.close()
