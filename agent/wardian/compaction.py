@@ -3,7 +3,8 @@
 Before each request the prompt is estimated in the model's own tokens: its last replies said how
 many tokens their prompts had, so letters are turned into tokens at that rate. Where a reply would
 no longer fit, old results are clipped first, then the oldest steps give way to a line each. That
-happens rarely and by much, so that a local engine's cache stays good for most steps.
+happens rarely and by much, so that a local engine's cache stays good for most steps. The last
+step stays whole, but for long results; only where its own calls fill the window it gives way too.
 
 In a small window (up to 16,384 tokens) tool schemas are told in short, and where even that takes
 too much of it, only the tools that do most are offered.
@@ -125,12 +126,11 @@ class Window:
     def compaction(self, talk: Talk, tools: Sequence[ToolSpec], step: int) -> Compacted | None:
         """What has to go; None while all fits, or where nothing more can go."""
         before = self.tokens(talk.messages, tools)
-        if before <= self.prompt_tokens * FILL:
+        fits = self.prompt_tokens * FILL
+        if before <= fits:
             return None
         aim = int(self.prompt_tokens * AIM)
         groups = _groups([*talk.before, *talk.after])
-        lines = [line for line in talk.digest.splitlines() if line.startswith("- ")]
-        lines = [line for line in lines if line != EARLIER]
         event = Compacted(
             step=step,
             folded=0,
@@ -145,17 +145,32 @@ class Window:
         for group in groups[:-1]:
             if event.tokens_after <= aim:
                 break
-            lines = _latest(
-                [*lines, *_lines(group)], int(aim * DIGEST_SHARE * self.chars_per_token)
-            )
-            folded = event.folded + len(group)
-            event = self._after(talk, tools, replace(event, folded=folded, digest=digest(lines)))
+            event = self._folded(talk, tools, event, group)
         over = event.tokens_after - aim
         if over > 0 and groups:
             longest = max((len(m.content) for m in groups[-1] if m.role is Role.TOOL), default=0)
             room = max(OLD_RESULT_CHARS, int(longest - over * self.chars_per_token))
             event = self._after(talk, tools, replace(event, last_clip_chars=room))
+        if event.tokens_after > fits and groups:
+            # What the last step asked for is too long itself, and a call cannot be clipped.
+            event = self._folded(talk, tools, event, groups[-1], result_chars=OLD_RESULT_CHARS)
         return event if event.tokens_after < before else None
+
+    def _folded(
+        self,
+        talk: Talk,
+        tools: Sequence[ToolSpec],
+        event: Compacted,
+        group: Sequence[Message],
+        result_chars: int = LINE_CHARS,
+    ) -> Compacted:
+        """The event with one more step giving way to its lines."""
+        room = int(self.prompt_tokens * AIM * DIGEST_SHARE * self.chars_per_token)
+        lines = [line for line in event.digest.splitlines() if line.startswith("- ")]
+        lines = [line for line in lines if line != EARLIER]
+        lines = _latest([*lines, *_lines(group, result_chars)], room)
+        folded = event.folded + len(group)
+        return self._after(talk, tools, replace(event, folded=folded, digest=digest(lines)))
 
     def _after(self, talk: Talk, tools: Sequence[ToolSpec], event: Compacted) -> Compacted:
         """The event with what it leaves counted."""
@@ -237,25 +252,26 @@ def _latest(lines: list[str], limit_chars: int) -> list[str]:
     return lines if kept == len(lines) else [EARLIER, *lines[len(lines) - kept :]]
 
 
-def _lines(group: Sequence[Message]) -> list[str]:
+def _lines(group: Sequence[Message], result_chars: int) -> list[str]:
     """What a step was, in a line a call. Texts are quoted, so that none passes for ours."""
     first, results = group[0], {m.call_id: m.content for m in group if m.role is Role.TOOL}
     if first.calls:
         return [
-            f"- {call.name}({_short(call.arguments_text)}) gave {_quoted(results.get(call.id, ''))}"
+            f"- {call.name}({_short(call.arguments_text)})"
+            f" gave {_quoted(results.get(call.id, ''), result_chars)}"
             for call in first.calls
         ]
     who = {Role.USER: "the user said", Role.ASSISTANT: "you said"}.get(first.role, "there was")
     return [f"- {who} {_quoted(first.content)}"]
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(_short(text), ensure_ascii=False)
+def _quoted(text: str, limit_chars: int = LINE_CHARS) -> str:
+    return json.dumps(_short(text, limit_chars), ensure_ascii=False)
 
 
-def _short(text: str) -> str:
-    flat = " ".join(text[: LINE_CHARS * 4].split())
-    return flat if len(flat) <= LINE_CHARS else f"{flat[:LINE_CHARS]}…"
+def _short(text: str, limit_chars: int = LINE_CHARS) -> str:
+    flat = " ".join(text[: limit_chars * 4].split())
+    return flat if len(flat) <= limit_chars else f"{flat[:limit_chars]}…"
 
 
 def message_chars(message: Message) -> int:

@@ -23,11 +23,12 @@ from wardian_tools.types import ToolCall
 SYSTEM = Message(role=Role.SYSTEM, content="Be brief.")
 
 
-def step(number: int, result: str, name: str = "look") -> list[Message]:
-    call = ToolCall(id=f"c{number}", name=name, arguments_text=f'{{"n": {number}}}')
+def step(number: int, result: str, text: str = "") -> list[Message]:
+    arguments = json.dumps({"n": number, "text": text} if text else {"n": number})
+    call = ToolCall(id=f"c{number}", name="look", arguments_text=arguments)
     return [
         Message(role=Role.ASSISTANT, content="", calls=(call,)),
-        Message(role=Role.TOOL, content=result, call_id=call.id, name=name),
+        Message(role=Role.TOOL, content=result, call_id=call.id, name="look"),
     ]
 
 
@@ -76,6 +77,19 @@ def test_a_last_result_that_fills_the_window_is_clipped() -> None:
     assert len(content) < 9000
 
 
+def test_a_last_step_whose_own_call_fills_the_window_gives_way_and_its_result_is_told() -> None:
+    long = talk(step(1, "wrote notes.txt, " + "ok " * 60, text="x" * 9500))
+    window = Window(4096)
+    event = window.compaction(long, (), 1)
+    assert event is not None
+    shortened = compacted(long, event)
+    assert window.tokens(shortened.messages, ()) < window.prompt_tokens
+    (asked,) = shortened.messages[1:]
+    assert asked.role is Role.USER
+    assert '- look({"n": 1, "text": "xxx' in asked.content
+    assert '…) gave "wrote notes.txt, ' + "ok " * 59 in asked.content
+
+
 def test_an_earlier_conversation_gives_way_before_the_task_does() -> None:
     earlier = tuple(Message(role=Role.USER, content="old " * 900) for _ in range(5))
     long = talk(step(1, "x"), earlier=earlier)
@@ -111,15 +125,18 @@ def test_the_window_learns_how_the_model_counts() -> None:
 
 @settings(max_examples=40)
 @given(
-    sizes=st.lists(st.integers(0, 20_000), min_size=1, max_size=25),
+    sizes=st.lists(
+        st.tuples(st.integers(0, 20_000), st.integers(0, 20_000)), min_size=1, max_size=25
+    ),
     context=st.sampled_from([4096, 8192, 16_384]),
 )
-def test_whatever_the_results_the_prompt_fits_and_calls_keep_their_answers(
-    sizes: list[int], context: int
+def test_whatever_calls_and_results_the_prompt_fits_and_calls_keep_their_answers(
+    sizes: list[tuple[int, int]], context: int
 ) -> None:
     window, current = Window(context), talk()
-    for i, size in enumerate(sizes):
-        current = replace(current, messages=(*current.messages, *step(i, "x" * size)))
+    for i, (call_chars, result_chars) in enumerate(sizes):
+        taken = step(i, "x" * result_chars, text="y" * call_chars)
+        current = replace(current, messages=(*current.messages, *taken))
         if (event := window.compaction(current, (), i)) is not None:
             current = compacted(current, event)
         assert window.tokens(current.messages, ()) <= window.prompt_tokens
