@@ -243,6 +243,24 @@ def test_an_unreachable_server_is_a_model_error(agent: Command) -> None:
     assert "127.0.0.1:9" in done.stderr
 
 
+def test_a_model_that_is_of_no_use_twice_gives_way_to_the_next_and_it_is_said_once(
+    agent: Command, serve: Serve
+) -> None:
+    with ScriptedServer([shell("true"), stream_text("42")]) as second:
+        done = agent(
+            "run",
+            "what is 6*7?",
+            *serve(stream_text(""), stream_text("")),
+            env={
+                "WARDIAN_FALLBACK_MODELS": "ollama/second",
+                "OLLAMA_HOST": second.base_url.removesuffix("/v1"),
+            },
+        )
+    assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
+    assert done.stderr.count("the next model goes on, after ") == 1
+    assert ": 2 replies of no use, the last empty" in done.stderr
+
+
 def test_a_home_that_cannot_be_written_is_a_storage_error(
     agent: Command, serve: Serve, workspace: Path
 ) -> None:

@@ -21,7 +21,7 @@ from wardian.events import (
     RunResumed,
     RunStarted,
 )
-from wardian.types import Message
+from wardian.types import Message, Reply
 from wardian_policies.types import Ask
 from wardian_sandbox.types import EgressOutcome
 from wardian_tools.types import ResultStatus, ToolCall, ToolResult
@@ -87,6 +87,7 @@ class PlainRenderer(QuietRenderer):
         self.shown = ""
         """The call shown last, by its id"""
         self.refusals = Refusals()
+        self.passed_over = PassedOver()
 
     def on(self, event: Event) -> None:
         match event:
@@ -98,6 +99,8 @@ class PlainRenderer(QuietRenderer):
                 self.say(f"agent: run {event.run_id}, {run_facts(event)}")
             case ModelReplied(reply=reply, step=step):
                 self.calls = {call.id: call for call in reply.message.calls}
+                for line in self.passed_over.lines(reply):
+                    self.say(f"[{step}] {line}")
                 self._interim_text(reply.message, step)
             case CallStarted(step=step, call_id=call_id):
                 self._show_call(self.calls[call_id], step)
@@ -197,6 +200,21 @@ class Refusals:
             return ""
         self.step = event.step
         return one_line(f"network: {egress.reason}", preview.LINE_CHARS)
+
+
+class PassedOver:
+    """Models that a conversation went on from to the next, and why: each said once."""
+
+    def __init__(self) -> None:
+        self.told: set[str] = set()
+
+    def lines(self, reply: Reply) -> list[str]:
+        reasons = [reason for reason in reply.route if reason not in self.told]
+        self.told.update(reasons)
+        return [
+            one_line(f"the next model goes on, after {reason}", preview.LINE_CHARS)
+            for reason in reasons
+        ]
 
 
 def never_ran(result: ToolResult) -> bool:

@@ -6,6 +6,7 @@ The one thing that moves is the last line, which says what is being waited for.
 from wardian.cli import preview
 from wardian.cli.plan import plan_lines
 from wardian.cli.render import (
+    PassedOver,
     Refusals,
     child_started,
     never_ran,
@@ -64,6 +65,7 @@ class LiveRenderer:
         """The call shown last, by its id"""
         self.calls: dict[str, ToolCall] = {}
         self.refusals = Refusals()
+        self.passed_over = PassedOver()
         self.asked: set[str] = set()
         """Calls the person was asked about, who has seen all of them"""
         self.model = ""
@@ -162,6 +164,8 @@ class LiveRenderer:
             self._text(content, "")
         self.answer_shown, self.streamed = content, ""
         self.pause()
+        for line in self.passed_over.lines(reply):
+            self.say(f"  {line}", "yellow")
 
     def _show_call(self, call: ToolCall) -> None:
         self.pause()

@@ -143,6 +143,9 @@ def shown_step(step: Step, clipper: Clipper) -> Markup:
 
 def reply(event: ModelReplied, clipper: Clipper) -> Iterator[Markup]:
     message = event.reply.message
+    if event.reply.route:
+        asked = "; ".join(event.reply.route)
+        yield element("p", f"Models asked before this one: {asked}"[:2_000], class_="note")
     yield folded("reasoning", message.reasoning, clipper)
     yield prose(message.content, clipper)
     if event.reply.finish not in ("stop", "calls"):
