@@ -1,6 +1,7 @@
 """Attempts that work on files: each on its own, and the winner's changes alone are made."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,23 @@ def test_a_content_critic_ends_it(make_agent: MakeAgent) -> None:
     refined = asyncio.run(refine(make_agent(lambda _: "hi"), "greet", 5, critic((1, 1))))
     assert refined.stopped == "The critic found nothing wanting."
     assert len(refined.group.candidates) == 1
+
+
+@pytest.mark.parametrize("useful", [0, 1])
+def test_a_critic_that_fails_costs_no_answer_and_is_named(
+    make_agent: MakeAgent, workspace: Path, useful: int
+) -> None:
+    replies = iter([json.dumps({"criteria": [{"name": "kind", "met": 0, "why": "no"}]})] * useful)
+    judge = RubricJudge(
+        model=FunctionModel(lambda _: next(replies, "no idea"), name="critic"),
+        rubric=Rubric.parse("- kind: it is polite"),
+    )
+    agent = make_agent(writing("first", "second"), tools=["write_file"])
+    refined = asyncio.run(refine(agent, "write", 5, judge))
+    assert refined.best is refined.group.candidates[0]
+    assert len(refined.group.candidates) == 1 + useful
+    assert refined.stopped.startswith("The critic is of no use: critic did not grade as it was")
+    assert (workspace / "out.txt").read_text() == "first"
 
 
 def test_a_fork_brings_back_additions_changes_and_deletions(

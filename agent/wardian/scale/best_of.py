@@ -44,7 +44,8 @@ async def best_of(
         await asyncio.gather(*(grade(agent, one, verifier) for one in ended))
         graded = [one for one in ended if one.reward]
         if ended and not graded:
-            raise GradingFailed(f"No attempt could be graded: {ended[0].error}")
+            kept = "What they came to is kept with their runs." if agent.store else ""
+            raise GradingFailed(f"No attempt could be graded: {ended[0].error}", kept)
         ranked = sorted(graded, key=worth, reverse=True)
         if ranked:
             group.adopt(ranked[0])

@@ -16,7 +16,7 @@ from wardian.agent import Agent
 from wardian.budget import Ledger
 from wardian.errors import ConfigurationError
 from wardian.rewards.judge import RubricJudge
-from wardian.rewards.types import Reward
+from wardian.rewards.types import GradingFailed, Reward
 from wardian.runs import new_run_id
 from wardian.scale.attempts import Candidate, Group, shared, variant
 from wardian.scale.best_of import worth
@@ -56,10 +56,10 @@ async def refine(
     """At most `rounds` further attempts after the first; the best one's changes are made.
 
     Each goes on from the best one's conversation, in a fork of its workspace. It ends early when
-    the critic is content, or a round did not make it better. `first` is what `vote` or `best_of`
-    chose of this task, to go on from, within its group and its budgets. With `notes` each run's log
-    is told its reward; who grades them anew leaves it.
-    Raises: ConfigurationError; as `Agent.run`; GradingFailed; SandboxError.
+    the critic is content or fails, or a round did not make it better. `first` is what `vote` or
+    `best_of` chose of this task, to go on from, within its group and its budgets. With `notes` each
+    run's log is told its reward; who grades them anew leaves it.
+    Raises: ConfigurationError; as `Agent.run`; SandboxError.
     """
     if not 0 <= rounds <= MAX_ROUNDS:
         raise ConfigurationError(
@@ -69,7 +69,7 @@ async def refine(
     with tempfile.TemporaryDirectory(prefix="wardian-rounds-") as folder:
         work = _Rounds(agent, task, critic, Path(folder), rounds, first)
         best = await (work.go_on_from(first) if first else work.attempt((), task, None))
-        stopped = "" if best.answer is not None else "There was no answer to criticise."
+        stopped = why_uncriticised(best)
         while not stopped and work.rounds < rounds:
             if worth(best) >= 1:
                 stopped = "The critic found nothing wanting."
@@ -78,10 +78,12 @@ async def refine(
             again = Task(prompt=said, output_schema=task.output_schema)
             assert best.result is not None
             new = await work.attempt(best.result.messages, again, best)
-            if new.answer is None or worth(new) < worth(best) + LEAST_GAIN:
+            if new.answer is not None and new.reward is None:
+                stopped = why_uncriticised(new)
+            elif new.answer is None or worth(new) < worth(best) + LEAST_GAIN:
                 stopped = "A further round did not make it better."
-                break
-            best = new
+            else:
+                best = new
         group = work.group()
         if notes:
             await note_rewards(agent, work.graded)
@@ -136,8 +138,12 @@ class _Rounds:
         return winner
 
     async def _grade(self, candidate: Candidate) -> None:
-        candidate.reward = await self._critic.grade(candidate.attempt())
-        self.graded.append(candidate)
+        """What it is worth to the critic, or why that cannot be said: the answer stands."""
+        try:
+            candidate.reward = await self._critic.grade(candidate.attempt())
+            self.graded.append(candidate)
+        except GradingFailed as problem:
+            candidate.error = str(problem)
 
     async def attempt(
         self, earlier: Sequence[Message], task: Task, before: Candidate | None
@@ -165,6 +171,13 @@ class _Rounds:
             if one.fork:
                 one.fork.bring_back()
             one = self._before.get(one.index)
+
+
+def why_uncriticised(candidate: Candidate) -> str:
+    """Why nothing can be done about this attempt; empty where something can."""
+    if candidate.answer is None:
+        return "There was no answer to criticise."
+    return "" if candidate.reward else f"The critic is of no use: {candidate.error}"
 
 
 def faults_of(reward: Reward | None) -> str:
