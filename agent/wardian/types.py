@@ -232,6 +232,8 @@ class Request:
     """Same for all requests of one run: lets a local model keep its cache."""
     must_call: bool = False
     """The reply has to be a tool call; models that can constrain see to it."""
+    calls_in_text: bool = False
+    """Calls are read from the reply's text: it is whole only where its end is given a reason."""
 
 
 class Model(Protocol):

@@ -57,16 +57,18 @@ class Accumulator:
     """What one stream said so far.
 
     `taken_ids` are the call ids the conversation already used; a call that arrives without an
-    id of its own, or with one of these, gets a new one.
+    id of its own, or with one of these, gets a new one. With `calls_in_text` no text is taken for
+    whole without a reason for its end.
     """
 
-    def __init__(self, taken_ids: Iterable[str] = ()) -> None:
+    def __init__(self, taken_ids: Iterable[str] = (), *, calls_in_text: bool = False) -> None:
         self.model = ""
         self.finish_reason: str | None = None
         self.usage = Usage()
         self.answered: dict[str, Any] = {}
         """What the server said of its answer, but for the answer"""
         self._calls = CallPieces(taken_ids)
+        self._calls_in_text = calls_in_text
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._chars = 0
@@ -131,7 +133,8 @@ class Accumulator:
 
     def end(self) -> None:
         """The server says that this was all. A text needs no other reason; a call does."""
-        if self.finish_reason is None and self._text and not len(self._calls):
+        has_calls = self._calls_in_text or len(self._calls)
+        if self.finish_reason is None and self._text and not has_calls:
             self.finish_reason = Finish.STOP
 
     @property

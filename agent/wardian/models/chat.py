@@ -132,7 +132,7 @@ class ChatModel:
         encoder = self._encoder
         key = self._api_key.reveal() if self._api_key else ""
         taken = (call.id for message in request.messages for call in message.calls)
-        heard = Accumulator(taken)
+        heard = Accumulator(taken, calls_in_text=request.calls_in_text)
         asked_at = time.monotonic()
         first_at: float | None = None
         options = encoder.options(request)

@@ -140,7 +140,7 @@ def _retold(request: Request, told: str, write: Callable[[ToolCall], str]) -> Re
         messages[0] = replace(messages[0], content=f"{messages[0].content}\n\n{told}")
     elif told:
         messages.insert(0, Message(role=Role.SYSTEM, content=told))
-    return replace(request, messages=tuple(messages), tools=())
+    return replace(request, messages=tuple(messages), tools=(), calls_in_text=bool(request.tools))
 
 
 def _call_in_text(call: ToolCall) -> str:
