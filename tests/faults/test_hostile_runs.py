@@ -128,7 +128,7 @@ def test_all_that_reads_many_runs_survives_a_hostile_one(tmp_path: Path) -> None
     assert not align(store.load(good), store.load(bad)).is_same
     assert align(store.load(bad), store.load(bad)).pairs
 
-    async def verify() -> list[bool]:
+    async def verify() -> list[bool | None]:
         verifier = Verifier(store)
         try:
             return [(await verifier.verify(run_id)).is_sound for run_id in (good, bad)]

@@ -102,10 +102,15 @@ def line(seq: int, wall: str, mono: float, kind: str, data: bytes) -> bytes:
     return b'%b,"crc":"%08x","data":%b}\n' % (head.encode(), crc32(data), data)
 
 
+def schema_of(header: object) -> str:
+    """What a header says of the format of its log; empty where it says nothing."""
+    fields = cast("dict[str, Any]", header) if isinstance(header, dict) else {}
+    return str(fields.get("schema", ""))
+
+
 def is_newer(header: object) -> bool:
     """Was a log with this header written by a version whose meaning we cannot know?"""
-    fields = cast("dict[str, Any]", header) if isinstance(header, dict) else {}
-    major = str(fields.get("schema", "")).partition("/")[2].split(".")[0]
+    major = schema_of(header).partition("/")[2].split(".")[0]
     return major.isdecimal() and int(major) > int(SCHEMA.partition("/")[2])
 
 
