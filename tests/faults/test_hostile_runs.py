@@ -85,6 +85,7 @@ HOSTILE: list[tuple[str, object]] = [
     ),
     ("noted", {"step": 1, "text": {"$blob": "../../../../etc/passwd", "bytes": 1}}),
     ("workspace_saved", {"step": 1, "when": "before", "state": 10**15}),
+    ("call_started", {"step": 1, "call_id": ESCAPE, "name": ESCAPE, "repeatable": False}),
     ("labelled", {"name": ESCAPE, "value": ESCAPE}),
     ("tagged", {"added": [ESCAPE], "removed": []}),
 ]
@@ -163,6 +164,7 @@ def test_nothing_of_it_reaches_the_terminal_raw(tmp_path: Path) -> None:
         ["diff", bad, good],
         ["verify", "--all"],
         ["gc", "--keep", "0", "--marked"],
+        ["show", bad],
     ):
         done = run(home, "runs", *command)
         assert done.returncode in (0, 1), (command, done.stderr)
