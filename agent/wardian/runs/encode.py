@@ -17,7 +17,8 @@ from functools import cache
 from typing import Any, cast, get_args
 from zlib import crc32
 
-from wardian.events import Recorded
+from wardian.events import Recorded, RunStarted
+from wardian.runs.begun import misfit
 
 BLOB_CHARS = 32_768
 SCHEMA = "wardian.run/1"
@@ -152,7 +153,10 @@ def to_event(kind: str, data: object) -> Recorded | None:
     if kind not in KINDS:
         return None
     try:
-        return _validators()[kind](data)
+        event = _validators()[kind](data)
     except ValueError as error:
         problem = str(error).splitlines()[0]
         raise BadLine(f"does not fit {kind}: {problem}") from error
+    if isinstance(event, RunStarted) and (table := misfit(event)):
+        raise BadLine(f"does not fit {kind}: {table}")
+    return event
