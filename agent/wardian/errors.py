@@ -9,6 +9,7 @@ WardianError
 ├── ApprovalNeeded          6   a call needs a person and nobody can be asked
 ├── PrivateContent          6   what a run holds may not go to the model it would ask
 ├── StorageError            8   the trajectory cannot be written or read
+│   ├── NewerRun                a later version of wardian wrote the run
 │   ├── RunNotFound             no stored run has that id
 │   └── RunInUse                another process has it
 └── RealModelBlocked        4   a test blocked real models and one was used
@@ -95,6 +96,10 @@ class StorageError(WardianError):
     """The trajectory cannot be written or read."""
 
     exit_code = ExitCode.STORAGE
+
+
+class NewerRun(StorageError):
+    """A later version of wardian wrote the run, in a format that this one does not read."""
 
 
 class RunNotFound(StorageError):

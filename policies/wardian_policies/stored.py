@@ -25,7 +25,7 @@ def stored_policy(data: Mapping[str, Any]) -> Policy:
         return Policy.of(str(data["name"]), tuple(_layer(one, data) for one in data["layers"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         cause = f"The policy recorded with the run cannot be read: {error}."
-        raise PolicyError(cause, "Fork the run, or give its task anew.") from error
+        raise PolicyError(cause, "Give its task anew.") from error
 
 
 def _layer(layer: Mapping[str, Any], data: Mapping[str, Any]) -> Layer:

@@ -1,15 +1,12 @@
 """`agent tool`: built over HTTP, approved, run with no model; words become arguments."""
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.building.conftest import SLUGIFY, TESTS
+from tests.command import Command, bare_environment, command
 
 from wardian.building.checking import Draft
 from wardian.building.store import BuiltTools
@@ -18,8 +15,6 @@ from wardian.cli.tool_arguments import tool_arguments, usage
 from wardian.errors import ExitCode
 from wardian.models.scripted_server import ScriptedServer, stream_calls, stream_text
 from wardian_tools import Output, ToolContext
-
-Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 async def never(context: ToolContext, arguments: dict[str, Any]) -> Output:
@@ -76,23 +71,13 @@ def test_words_that_do_not_fit_are_a_usage_error(words: list[str], problem: str)
 @pytest.fixture
 def agent(tmp_path: Path) -> Command:
     """`agent(*arguments)`: the real command, without a terminal."""
-    environ = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-    environ |= {"WARDIAN_HOME": str(tmp_path / "home"), "OPENAI_API_KEY": "sk-test-not-a-key"}
-    (tmp_path / "workspace").mkdir(exist_ok=True)
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-P", "-m", "wardian", *arguments],
-            env=environ,
-            cwd=tmp_path / "workspace",
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-
-    return run
+    environment = bare_environment() | {
+        "WARDIAN_HOME": str(tmp_path / "home"),
+        "OPENAI_API_KEY": "sk-test-not-a-key",
+    }
+    workspace = tmp_path / "workspace"
+    workspace.mkdir(exist_ok=True)
+    return command(environment, workspace)
 
 
 def test_a_tool_is_built_over_http_mended_approved_and_run_without_a_model(

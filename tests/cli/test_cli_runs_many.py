@@ -10,6 +10,7 @@ import pytest
 from wardian import Agent, RunStore, ScriptedModel, tool
 from wardian.models.replies import Answer
 from wardian.runs import RunLog
+from wardian.runs.encode import dumps, line
 from wardian_tools import Effect
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -111,6 +112,24 @@ def test_what_cannot_be_checked_is_named_and_damage_is_found(
     damaged = agent("runs", "verify", "--all", "--json")
     assert damaged.returncode == 1
     assert [one["sound"] for one in json.loads(damaged.stdout)] == [True, True, False]
+
+
+def test_a_newer_versions_run_is_not_called_unsound(
+    agent: Command, runs: list[str], environment: dict[str, str]
+) -> None:
+    path = RunStore(Path(environment["WARDIAN_HOME"]) / "runs").path(runs[0])
+    header = line(0, "", 0.0, "header", dumps({"schema": "wardian.run/2"}))
+    path.write_bytes(header + path.read_bytes().split(b"\n", 1)[1])
+    done = agent("runs", "verify", "--all")
+    assert done.returncode == 8, done.stdout
+    assert f"{runs[0]}  not read: " in done.stdout
+    assert "Upgrade Wardian" in done.stdout
+    assert "NOT SOUND" not in done.stdout
+    assert done.stdout.endswith("0 damaged runs, 1 run of a newer Wardian not read\n")
+    RunStore(path.parent.parent).path(runs[1]).write_bytes(b"damaged\n")
+    found = agent("runs", "verify", "--all", "--json")
+    assert found.returncode == 1
+    assert [one["sound"] for one in json.loads(found.stdout)] == [True, False, None]
 
 
 def test_a_run_that_goes_on_is_told_from_one_that_was_cut_off(

@@ -14,7 +14,7 @@ import typer
 from wardian._version import __version__
 from wardian.cli.application import application
 from wardian.cli.commands import COMMANDS, HELP
-from wardian.cli.dispatch import run_command
+from wardian.cli.dispatch import dispatch, run_command
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 HEAVY = ["pydantic", "httpx2", "rich", "llama_cpp", "litellm", "asyncio", "typer", "numpy"]
@@ -31,6 +31,8 @@ def pages() -> list[list[str]]:
 
 
 PAGES = pages()
+TOOL_S = ["tool", "run"]
+"""Its options are the tool's"""
 
 
 def test_help_imports_nothing_heavy(environment: dict[str, str]) -> None:
@@ -76,6 +78,29 @@ def test_an_unknown_option_is_a_usage_error_with_a_remedy(agent: Command) -> Non
     assert done.returncode == 2
     assert "--modle" in done.stderr
     assert "agent run --help" in done.stderr
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != TOOL_S], ids=" ".join)
+def test_wrong_usage_of_a_command_points_to_the_help_of_that_very_one(
+    capsys: pytest.CaptureFixture[str], page: list[str]
+) -> None:
+    assert dispatch([*page, "--no-such-option"]) == 2
+    assert f"`agent {' '.join(page)} --help`" in capsys.readouterr().err
+
+
+def test_an_option_without_its_value_points_to_its_commands_help(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert dispatch(["runs", "list", "--min-steps"]) == 2
+    assert "`agent runs list --help`" in capsys.readouterr().err
+
+
+def test_a_command_with_commands_alone_shows_its_help_as_wrong_usage(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert dispatch(["runs"]) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err[:18]) == ("", "Usage: agent runs ")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=" ".join)

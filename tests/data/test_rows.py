@@ -52,6 +52,9 @@ def test_a_file_without_a_card_is_no_dataset(dataset: Dataset) -> None:
     card.write_text("{}")
     with pytest.raises(ConfigurationError, match="no card of training data"):
         Dataset.open(dataset.path)
+    card.write_text("[" * 1_000_000)
+    with pytest.raises(ConfigurationError, match="is not JSON"):
+        Dataset.open(dataset.path)
     card.unlink()
     with pytest.raises(ConfigurationError, match="card lies beside it"):
         Dataset.open(dataset.path)

@@ -98,6 +98,7 @@ def test_an_image_that_must_come_from_a_registry_is_named_and_not_pulled(folder:
         ({"reward.json": b'{"score": 0.25}'}, 0.25),
         ({"reward.json": b'{"a": 1, "b": 0}'}, None),
         ({"reward.json": b"["}, None),
+        ({"reward.json": b"[" * 1_000_000}, None),
         ({}, None),
     ],
 )

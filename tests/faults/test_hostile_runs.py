@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hypothesis import given, settings
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from tests.faults.command import run
 
 from wardian import Agent, RunStore, ScriptedModel
+from wardian.export.formats import FORMATS
+from wardian.export.writing import export
 from wardian.reruns.aligning import align
 from wardian.reruns.verifying import Verifier
 from wardian.runs.encode import KINDS, dumps, line
@@ -21,6 +24,16 @@ from wardian.runs.search import SearchIndex
 from wardian.runs.sweeping import apply, plan
 from wardian.runs.texts import texts_of
 from wardian.runs.words import Words
+from wardian.viewing.page import page
+
+
+def is_json(value: object) -> bool:
+    """Not infinite and no NaN, which our own lines do not hold."""
+    try:
+        return bool(dumps(value))
+    except ValueError:
+        return False
+
 
 names = st.sampled_from(
     ["task", "prompt", "reply", "message", "calls", "name", "added", "labels", "value", "step"]
@@ -38,6 +51,50 @@ def test_no_record_is_too_strange_to_be_looked_for(kind: str, data: Any) -> None
     one = Line(kind, "", data)
     assert json.dumps(facts_of("01A", [one]))
     assert all(text.text for text in texts_of(one))
+
+
+keys = st.sampled_from(
+    [
+        *("run_id", "step", "group", "index", "name", "is_local", "id", "parameters", "imported"),
+        *("description", "place", "budgets", "sampling", "call_id", "sandbox", "consent"),
+    ]
+)
+tables = st.dictionaries(keys, values.filter(is_json), max_size=5)
+forks = st.fixed_dictionaries({"run_id": st.just("01A"), "step": st.integers(0, 2)})
+first_events = st.fixed_dictionaries(
+    dict.fromkeys(("model", "policy", "sandbox", "parent", "group", "settings"), tables)
+    | {"fork": tables | forks, "tools": st.lists(tables, max_size=2)}
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(first_events, tables)
+def test_what_a_first_event_may_say_breaks_no_export_and_no_page(
+    said: dict[str, Any], more: dict[str, Any]
+) -> None:
+    with TemporaryDirectory() as folder:
+        store = RunStore(Path(folder))
+        Agent(ScriptedModel(["answer"]), store=store).run_sync("go")
+        strange = store.root / "01ZZZZZZZZZZZZZZZZZZZZZZZZ"
+        strange.mkdir()
+        begun = {"run_id": "x", "task": {"prompt": "go"}, "system_prompt": "", "workspace": "/"}
+        call = {"id": "c", "name": "t", "arguments_text": "{}", "arguments": more}
+        message = {"role": "assistant", "content": "", "calls": [call]}
+        reply = {"message": message, "finish": "calls"}
+        result = {"call_id": "c", "name": "t", "status": "ok", "content": "", "data": more}
+        events: list[tuple[str, object]] = [
+            ("header", {"schema": "wardian.run/1"}),
+            ("run_started", begun | said | {"wardian_version": "0"}),
+            ("model_asked", {"step": 1, "sampling": more}),
+            ("model_replied", {"step": 1, "reply": reply, "seconds": 0.0}),
+            ("call_finished", {"step": 1, "result": result}),
+            ("rated", {"step": 1, "good": False}),
+        ]
+        lines = [line(n, "x", 0.0, kind, dumps(data)) for n, (kind, data) in enumerate(events)]
+        (strange / "trajectory.jsonl").write_bytes(b"".join(lines))
+        for name in FORMATS:
+            assert export(store, store.ids(), format_name=name, output=store.root / "out").read == 2
+        assert page(store.load(strange.name))
 
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2J needle \u202e</script>"
@@ -85,6 +142,7 @@ HOSTILE: list[tuple[str, object]] = [
     ),
     ("noted", {"step": 1, "text": {"$blob": "../../../../etc/passwd", "bytes": 1}}),
     ("workspace_saved", {"step": 1, "when": "before", "state": 10**15}),
+    ("call_started", {"step": 1, "call_id": ESCAPE, "name": ESCAPE, "repeatable": False}),
     ("labelled", {"name": ESCAPE, "value": ESCAPE}),
     ("tagged", {"added": [ESCAPE], "removed": []}),
 ]
@@ -128,7 +186,7 @@ def test_all_that_reads_many_runs_survives_a_hostile_one(tmp_path: Path) -> None
     assert not align(store.load(good), store.load(bad)).is_same
     assert align(store.load(bad), store.load(bad)).pairs
 
-    async def verify() -> list[bool]:
+    async def verify() -> list[bool | None]:
         verifier = Verifier(store)
         try:
             return [(await verifier.verify(run_id)).is_sound for run_id in (good, bad)]
@@ -163,6 +221,7 @@ def test_nothing_of_it_reaches_the_terminal_raw(tmp_path: Path) -> None:
         ["diff", bad, good],
         ["verify", "--all"],
         ["gc", "--keep", "0", "--marked"],
+        ["show", bad],
     ):
         done = run(home, "runs", *command)
         assert done.returncode in (0, 1), (command, done.stderr)

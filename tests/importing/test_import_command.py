@@ -1,29 +1,16 @@
 """`agent import`, and what its runs are good for on the command line."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+from tests.command import bare_environment, command
 from tests.importing.test_importing import TALK
 
 
 def test_an_imported_run_is_shown_exported_and_not_gone_on_with(tmp_path: Path) -> None:
-    environ = os.environ | {"WARDIAN_HOME": str(tmp_path / "home")}
+    agent = command(bare_environment() | {"WARDIAN_HOME": str(tmp_path / "home")}, tmp_path)
     log = tmp_path / "log.jsonl"
     log.write_text(json.dumps({"messages": TALK}) + "\n{\n")
-
-    def agent(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-P", "-m", "wardian", *words],
-            env=environ,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
     done = agent("import", "log.jsonl", "--format", "openai", "--tag", "theirs", "--json")
     assert done.returncode == 0, done.stderr
     [run_id] = json.loads(done.stdout)["run_ids"]
@@ -35,8 +22,8 @@ def test_an_imported_run_is_shown_exported_and_not_gone_on_with(tmp_path: Path) 
     assert "·  ·" not in shown
     exported = agent("export", "--format", "trl-sft", "--all", "--tag", "theirs", "-o", "o.jsonl")
     assert exported.returncode == 0, exported.stderr
-    for command in ("replay", "resume"):
-        refused = agent(command, run_id)
+    for verb in ("replay", "resume"):
+        refused = agent(verb, run_id)
         assert refused.returncode == 3
         assert "imported" in refused.stderr
     assert agent("import", "log.jsonl", "--format", "pickle").returncode == 2

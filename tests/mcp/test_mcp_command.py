@@ -1,16 +1,15 @@
 """`agent mcp` as a user types it, and `agent run` with a server's tools."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.command import COMMAND, Command, bare_environment, command
 
 from wardian.models.scripted_server import ScriptedServer, stream_calls, stream_text
 from wardian.settings.trust import trust
@@ -21,15 +20,12 @@ from wardian_tools.mcp.setting import Setting
 
 RAW = str(Path(__file__).parent / "servers" / "raw.py")
 PYTHON = "/usr/bin/python3"
-COMMAND = [sys.executable, "-P", "-m", "wardian"]
-Agent = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     return {
-        **kept,
+        **bare_environment(),
         "HOME": str(tmp_path),
         "WARDIAN_HOME": str(tmp_path / "home"),
         "COLUMNS": "100",
@@ -39,24 +35,12 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def agent(environment: dict[str, str], setting: Setting) -> Agent:
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            env=environment,
-            cwd=setting.workspace,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-
-    return run
+def agent(environment: dict[str, str], setting: Setting) -> Command:
+    return command(environment, setting.workspace)
 
 
 def test_a_server_is_added_tested_changed_approved_again_and_removed(
-    agent: Agent, tmp_path: Path
+    agent: Command, tmp_path: Path
 ) -> None:
     server = tmp_path / "raw.py"
     shutil.copy(RAW, server)
@@ -89,7 +73,7 @@ def test_a_server_is_added_tested_changed_approved_again_and_removed(
     ],
 )
 def test_what_cannot_be_done_is_said(
-    agent: Agent, setting: Setting, arguments: tuple[str, ...], code: int, said: str
+    agent: Command, setting: Setting, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
     marker = setting.workspace / "ran"
     hostile = {"mcpServers": {"evil": {"command": "touch", "args": [str(marker)]}}}
@@ -101,7 +85,7 @@ def test_what_cannot_be_done_is_said(
 
 
 def test_servers_of_a_trusted_folder_are_copied_and_approved(
-    agent: Agent, environment: dict[str, str], setting: Setting
+    agent: Command, environment: dict[str, str], setting: Setting
 ) -> None:
     file = setting.workspace / ".mcp.json"
     theirs = {"command": PYTHON, "args": [RAW], "autoApprove": ["*"], "env": {"A": "b"}}
@@ -134,7 +118,7 @@ def listed(tmp_path: Path, raw_tools: tuple[Definition, ...], mark: str) -> None
 
 @pytest.mark.usefixtures("listed")
 def test_a_run_calls_a_servers_tools_and_hides_what_they_were_given(
-    agent: Agent, tmp_path: Path
+    agent: Command, tmp_path: Path
 ) -> None:
     answers = [
         stream_calls([("raw__add", {"a": 20, "b": 22})]),
@@ -158,7 +142,7 @@ def test_a_run_calls_a_servers_tools_and_hides_what_they_were_given(
 
 
 @pytest.mark.usefixtures("listed")
-def test_a_run_that_stays_on_this_machine_has_no_servers(agent: Agent) -> None:
+def test_a_run_that_stays_on_this_machine_has_no_servers(agent: Command) -> None:
     done = agent("run", "x", "-m", "tiny", "--local", "--tools", "raw__say")
     assert done.returncode == 3
     assert "No tool is named 'raw__say'" in done.stderr

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wardian.errors import StorageError
+from wardian.errors import NewerRun, StorageError
 from wardian.events import CallFinished, ModelReplied, Noted, Recorded
 from wardian.runs import RunLog, Trajectory
 from wardian.runs.encode import (
@@ -140,9 +140,15 @@ def test_a_newer_major_version_is_refused_with_a_remedy(tmp_path: Path) -> None:
     folder.mkdir()
     data = dumps({"schema": "wardian.run/2"})
     (folder / "trajectory.jsonl").write_bytes(line(0, "", 0.0, "header", data))
-    with pytest.raises(StorageError, match="newer Wardian") as caught:
+    with pytest.raises(NewerRun, match="newer Wardian") as caught:
         Trajectory.read(folder)
     assert "Upgrade" in caught.value.remedy
+
+
+def test_a_header_that_is_no_object_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "trajectory.jsonl").write_bytes(line(0, "", 0.0, "header", dumps([["schema"]])))
+    with pytest.raises(StorageError, match="is not a Wardian run"):
+        Trajectory.read(tmp_path)
 
 
 def test_a_long_text_is_a_blob_and_comes_back(tmp_path: Path) -> None:

@@ -162,6 +162,13 @@ def test_a_hostile_state_is_refused(run: Path, put: object) -> None:
         States(run)
 
 
+def test_a_state_nested_too_deeply_is_refused(run: Path) -> None:
+    (run / "states").mkdir()
+    (run / "states" / "000000.json").write_text("[" * 1_000_000)
+    with pytest.raises(StorageError, match="cannot be read"):
+        States(run)
+
+
 def test_a_hostile_reference_reads_no_file(run: Path, workspace: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     (run / "states").mkdir()

@@ -52,6 +52,19 @@ def test_steps_are_taken_back_one_by_one(ran: House) -> None:
         undo(ran.store, "last", last_step_only=True)
 
 
+def test_of_a_step_with_several_calls_all_is_taken_back(house: House) -> None:
+    (house.workspace / "old.txt").write_text("old")
+    calls: Answer = [
+        ("write_file", {"path": "a.txt", "content": "one"}),
+        ("shell", {"command": "rm old.txt"}),
+        ("write_file", {"path": "b.txt", "content": "two"}),
+    ]
+    house.run([calls, "Done."])
+    undone = undo(house.store, "last", last_step_only=True)
+    assert (undone.steps, undone.paths) == ((1,), ("a.txt", "b.txt", "old.txt"))
+    assert files(house) == {"old.txt": "old"}
+
+
 def test_what_was_changed_since_is_named_and_left_alone(ran: House) -> None:
     (ran.workspace / "a.txt").write_text("mine")
     (ran.workspace / "d" / "new.txt").write_text("mine too")

@@ -11,6 +11,7 @@ import traceback
 from difflib import get_close_matches
 
 import typer
+from typer.core import TyperGroup
 
 from wardian.cli.application import application
 from wardian.cli.commands import COMMANDS
@@ -99,8 +100,8 @@ def understood(error: Exception, argv: list[str]) -> Failure:
         case ToolError():
             return ExitCode.CONFIGURATION, str(error), "`agent tools list` shows the tools."
         case typer.TyperException():
-            command = " ".join(["agent", *argv[:1]]) if argv[0] in COMMANDS else "agent"
-            return ExitCode.USAGE, error.format_message(), f"`{command} --help` shows the usage."
+            remedy = f"`{command_of(argv)} --help` shows the usage."
+            return ExitCode.USAGE, error.format_message(), remedy
         case typer.Abort() if isinstance(error.__cause__, Exception):
             # typer's form of any EOFError; nothing here reads input that way, so it is a fault
             return unexpected(error.__cause__)
@@ -110,6 +111,17 @@ def understood(error: Exception, argv: list[str]) -> Failure:
             return ExitCode.MODEL, "The machine has no memory left.", "Choose a smaller model."
         case _:
             return unexpected(error)
+
+
+def command_of(argv: list[str]) -> str:
+    """The words of a command line that name its command."""
+    words, command = ["agent"], typer.main.get_command(application(argv))
+    for word in argv:
+        if not isinstance(command, TyperGroup) or word not in command.commands:
+            break
+        words.append(word)
+        command = command.commands[word]
+    return " ".join(words)
 
 
 def unexpected(error: Exception) -> Failure:

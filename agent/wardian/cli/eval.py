@@ -43,7 +43,6 @@ class EvalGroup(Commands):
 def register(app: typer.Typer) -> None:
     group = typer.Typer(
         cls=EvalGroup,
-        no_args_is_help=True,
         help="Attempt the tasks of a suite with one or several models, and grade them.\n\n"
         "`agent eval SUITE …` is `agent eval run SUITE …`, whose --help has the options.",
         epilog="Example: agent eval core -m tiny --attempts 4 --jobs 8",

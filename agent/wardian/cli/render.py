@@ -102,8 +102,9 @@ class PlainRenderer(QuietRenderer):
                 for line in self.passed_over.lines(reply):
                     self.say(f"[{step}] {line}")
                 self._interim_text(reply.message, step)
-            case CallStarted(step=step, call_id=call_id):
-                self._show_call(self.calls[call_id], step)
+            case CallStarted(step=step, call_id=call_id, name=name):
+                unknown = ToolCall(id=call_id, name=name, arguments_text="")  # damaged, or forged
+                self._show_call(self.calls.get(call_id, unknown), step)
             case CallFinished(result=result, step=step):
                 self._show_result(result, step)
                 for line in plan_lines(result):

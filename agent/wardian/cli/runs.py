@@ -14,7 +14,7 @@ from wardian.cli.marks import label, tag
 from wardian.cli.outcome import Outcome
 from wardian.cli.rate import rate
 from wardian.cli.reading import as_read, warn_of_damage
-from wardian.cli.render import PlainRenderer
+from wardian.cli.render_stored import StoredRenderer
 from wardian.cli.runs_diff import diff
 from wardian.cli.runs_gc import gc
 from wardian.cli.runs_html import html
@@ -72,7 +72,7 @@ def show(run: RunArgument, *, as_json: JsonOption = False) -> int:
             write(sys.stdout, line + "\n")
         return ExitCode.DONE
     screen = terminal(sys.stdout)
-    page = PlainRenderer(screen, sys.stdout)
+    page = StoredRenderer(screen, sys.stdout, trajectory.events)
     if outcome.started:
         if words := origin(outcome.started):
             page.say(visible(words))

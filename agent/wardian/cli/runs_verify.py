@@ -13,7 +13,7 @@ from wardian.cli.sanitise import one_line, visible
 from wardian.cli.stored import store
 from wardian.cli.task_input import UsageError
 from wardian.cli.terminal import write
-from wardian.errors import ExitCode, StorageError
+from wardian.errors import ExitCode, NewerRun, StorageError
 from wardian.reruns.verifying import Drift, Verified, Verifier
 from wardian.runs import RunStore
 
@@ -33,7 +33,8 @@ def verify(
 
     Each prompt is rendered and tokenised anew with the model's own file and compared with the
     recorded tokens; each request is compared with the hash of what was sent. Exit code 1 says that
-    something is not what it should be; what cannot be checked is named.
+    something is not what it should be, 8 that a run is of a newer Wardian and was not read; what
+    cannot be checked is named.
     """
     if bool(runs) is every:
         raise UsageError("Say which runs to check.", "Name them, or say --all.")
@@ -48,12 +49,17 @@ def verify(
         replies = f"{checked:,} of {sum(one.replies for one in done):,}"
         prompts = counted(sum(one.prompt_tokens for one in done), "prompt token")
         damaged = counted(sum(bool(one.damage) for one in done), "damaged run")
+        newer = sum(one.is_sound is None for one in done)
+        unread = f", {counted(newer, 'run')} of a newer Wardian not read" if newer else ""
         write(
             sys.stdout,
             f"{counted(len(done), 'run')}: {replies} replies checked, {prompts},"
-            f" {counted(drift, 'drift')}, {damaged}\n",
+            f" {counted(drift, 'drift')}, {damaged}{unread}\n",
         )
-    return ExitCode.DONE if all(one.is_sound for one in done) else ExitCode.NOT_ACHIEVED
+    found = {one.is_sound for one in done}
+    if False in found:
+        return ExitCode.NOT_ACHIEVED
+    return ExitCode.STORAGE if None in found else ExitCode.DONE
 
 
 async def _verified(known: RunStore, ids: list[str], *, quiet: bool) -> list[Verified]:
@@ -62,6 +68,8 @@ async def _verified(known: RunStore, ids: list[str], *, quiet: bool) -> list[Ver
         for run_id in ids:
             try:
                 one = await verifier.verify(run_id)
+            except NewerRun as error:
+                one = Verified(run_id=run_id, newer=str(error))
             except StorageError as error:
                 one = Verified(run_id=run_id, damage=[str(error)])
             done.append(one)
@@ -73,6 +81,9 @@ async def _verified(known: RunStore, ids: list[str], *, quiet: bool) -> list[Ver
 
 
 def _say(one: Verified) -> None:
+    if one.newer:
+        write(sys.stdout, f"{one.run_id}  not read: {visible(one.newer)}\n")
+        return
     checked = f"{one.checked + one.requests} of {one.replies} replies checked"
     tokens = f", {counted(one.prompt_tokens, 'prompt token')}" if one.checked else ""
     tokens += f", {counted(one.requests, 'request')} as sent" if one.requests else ""

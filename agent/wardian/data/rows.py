@@ -253,7 +253,7 @@ class Dataset:
                 f"{error.filename} cannot be read: {error.strerror or error}.",
                 "Make a dataset with `agent data build`; its card lies beside it.",
             ) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigurationError(
                 f"{card_file} is not JSON.", "Build the dataset anew."
             ) from error

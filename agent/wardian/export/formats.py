@@ -62,6 +62,8 @@ def trl_prompts_rows(run: Trajectory) -> Iterator[Row]:
     """The task, its files as the text of a JSON object, and the answer if it was rated good."""
     if run.started is None:
         raise Unfit("its first event cannot be read")
+    if run.started.fork:
+        raise Unfit("it is a fork: the task is that of the run it restarts, with other files")
     before: list[Message] = []
     for message in run.messages:
         if message.role is Role.ASSISTANT:

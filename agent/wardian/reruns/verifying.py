@@ -55,10 +55,13 @@ class Verified:
     unchecked: dict[str, int] = field(default_factory=dict[str, int])
     """Why replies could not be checked, and how many"""
     damage: list[str] = field(default_factory=list[str])
+    newer: str = ""
+    """What is to be said of a run that a later version wrote, and of which nothing else is known"""
 
     @property
-    def is_sound(self) -> bool:
-        return not self.drift and not self.damage
+    def is_sound(self) -> bool | None:
+        """None where that is not known."""
+        return None if self.newer else not self.drift and not self.damage
 
     def leave(self, why: str) -> None:
         self.unchecked[why] = self.unchecked.get(why, 0) + 1

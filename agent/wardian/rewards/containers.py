@@ -207,7 +207,7 @@ def reward_in(files: Mapping[str, bytes]) -> float | None:
         return finite(text.decode("utf-8", "replace").strip())
     try:
         said: object = json.loads(files.get("reward.json", b""))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(said, dict):
         return finite(said)

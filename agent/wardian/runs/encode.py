@@ -17,7 +17,8 @@ from functools import cache
 from typing import Any, cast, get_args
 from zlib import crc32
 
-from wardian.events import Recorded
+from wardian.events import Recorded, RunStarted
+from wardian.runs.begun import misfit
 
 BLOB_CHARS = 32_768
 SCHEMA = "wardian.run/1"
@@ -102,10 +103,15 @@ def line(seq: int, wall: str, mono: float, kind: str, data: bytes) -> bytes:
     return b'%b,"crc":"%08x","data":%b}\n' % (head.encode(), crc32(data), data)
 
 
+def schema_of(header: object) -> str:
+    """What a header says of the format of its log; empty where it says nothing."""
+    fields = cast("dict[str, Any]", header) if isinstance(header, dict) else {}
+    return str(fields.get("schema", ""))
+
+
 def is_newer(header: object) -> bool:
     """Was a log with this header written by a version whose meaning we cannot know?"""
-    fields = cast("dict[str, Any]", header) if isinstance(header, dict) else {}
-    major = str(fields.get("schema", "")).partition("/")[2].split(".")[0]
+    major = schema_of(header).partition("/")[2].split(".")[0]
     return major.isdecimal() and int(major) > int(SCHEMA.partition("/")[2])
 
 
@@ -147,7 +153,10 @@ def to_event(kind: str, data: object) -> Recorded | None:
     if kind not in KINDS:
         return None
     try:
-        return _validators()[kind](data)
+        event = _validators()[kind](data)
     except ValueError as error:
         problem = str(error).splitlines()[0]
         raise BadLine(f"does not fit {kind}: {problem}") from error
+    if isinstance(event, RunStarted) and (table := misfit(event)):
+        raise BadLine(f"does not fit {kind}: {table}")
+    return event

@@ -67,7 +67,14 @@ class States:
                 for name, (*entry, ref) in delta["put"].items():
                     state[name] = Kept(Entry(*map(int, entry)), str(ref))
                 check_paths(state)
-            except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            except (
+                OSError,
+                ValueError,
+                TypeError,
+                KeyError,
+                AttributeError,
+                RecursionError,
+            ) as error:
                 raise StorageError(
                     f"The workspace's state {path} cannot be read: {error}.",
                     "The run itself can: `agent runs show`.",

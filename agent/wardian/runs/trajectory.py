@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wardian.budget import Amount
-from wardian.errors import StorageError
+from wardian.errors import NewerRun, StorageError
 from wardian.events import (
     CallFinished,
     CallStarted,
@@ -22,7 +22,15 @@ from wardian.events import (
 )
 from wardian.limits import consumed
 from wardian.prompt import Conversation
-from wardian.runs.encode import SCHEMA, BadLine, from_json, is_newer, parse_line, to_event
+from wardian.runs.encode import (
+    SCHEMA,
+    BadLine,
+    from_json,
+    is_newer,
+    parse_line,
+    schema_of,
+    to_event,
+)
 from wardian.runs.log import BLOBS_NAME, LOG_NAME, open_log
 from wardian.types import Message, Usage
 
@@ -72,7 +80,7 @@ class Trajectory:
     def read(cls, folder: Path) -> "Trajectory":
         """Read the run in `folder`. Damaged lines and a torn tail are listed in `damage`.
 
-        Raises: StorageError when there is no log or its major version is newer than ours.
+        Raises: StorageError when there is no log; NewerRun where a newer major version wrote it.
         """
         path = folder / LOG_NAME
         try:
@@ -157,12 +165,12 @@ class Trajectory:
 
 def _check_version(path: Path, records: list[Record]) -> None:
     header = next((record for record in records if record.kind == "header"), None)
-    schema = str(header.data.get("schema", "")) if header else SCHEMA
+    schema = schema_of(header.data) if header else SCHEMA
     name, _, major = schema.partition("/")
     if name != SCHEMA.partition("/")[0] or not major.split(".")[0].isdigit():
         raise StorageError(f"{path} is not a Wardian run (schema {schema!r:.60}).")
     if header and is_newer(header.data):
-        raise StorageError(
+        raise NewerRun(
             f"{path} was written by a newer Wardian (schema {schema}).",
             "Upgrade Wardian to read it.",
         )

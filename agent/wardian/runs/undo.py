@@ -25,7 +25,7 @@ from wardian_sandbox.protecting import clear_left
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepChange:
-    """What a step did to files: its number, and the workspace's states around it."""
+    """What a step, or one of its calls, did to files: the workspace's states around it."""
 
     step: int
     before: State
@@ -51,7 +51,7 @@ def undo(store: RunStore, run: str, *, last_step_only: bool = False) -> ChangesU
         trajectory = store.load(run_id)
         changes = changes_to_undo(trajectory)
         if last_step_only:
-            changes = changes[-1:]
+            changes = [change for change in changes if change.step == changes[-1].step]
         started = trajectory.started
         if started is not None and is_private(started):
             raise ConfigurationError(
