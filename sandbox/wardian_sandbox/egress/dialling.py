@@ -69,8 +69,9 @@ async def dial(
     for index, address in enumerate(allowed):
         try:
             # The first ones must leave time for the last one.
-            async with asyncio.timeout(seconds / (len(allowed) - index + 1)):
-                return await _connected(address, port, rules), address
+            return await _connected(
+                address, port, rules, seconds / (len(allowed) - index + 1)
+            ), address
         except TimeoutError:
             continue
         except OSError as error:
@@ -105,14 +106,14 @@ def _sift(
     return allowed[:MAX_ADDRESSES], refusal
 
 
-async def _connected(address: Address, port: int, rules: Rules) -> socket.socket:
-    """Raises: OSError; Refused when the address is this machine's own."""
+async def _connected(address: Address, port: int, rules: Rules, seconds: float) -> socket.socket:
+    """Raises: OSError, TimeoutError; Refused when the address is this machine's own."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await _connect(sock, (str(address), port))
+        await _connect(sock, (str(address), port), seconds)
         if sock.getsockname()[0] == sock.getpeername()[0] and not rules.lists(address, port):
             sentence = f"{address} is this machine itself, which is not on the list."
             raise Refused("address", sentence)
@@ -122,12 +123,13 @@ async def _connected(address: Address, port: int, rules: Rules) -> socket.socket
     return sock
 
 
-async def _connect(sock: socket.socket, place: tuple[str, int]) -> None:
-    """Raises: OSError."""
+async def _connect(sock: socket.socket, place: tuple[str, int], seconds: float) -> None:
+    """Raises: OSError, TimeoutError."""
     with contextlib.suppress(BlockingIOError):
         sock.connect(place)
         return
     try:
         sock.getpeername()  # where the server is near it is connected by now, without a wait
     except OSError:
-        await asyncio.get_running_loop().sock_connect(sock, place)
+        async with asyncio.timeout(seconds):
+            await asyncio.get_running_loop().sock_connect(sock, place)

@@ -5,6 +5,7 @@ plain one is no name and no address, since resolvers disagree on them (`0x7f.1`,
 `127.1`, `0177.0.0.1`, `::ffff:127.0.0.1`).
 """
 
+import functools
 import re
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
@@ -24,6 +25,7 @@ class BadName(ValueError):
     """No host name and no plainly written address; the message completes "the host …"."""
 
 
+@functools.lru_cache(maxsize=256)  # a box asks for the same few again and again
 def parse_host(text: str) -> Host:
     """The host that ASCII `text` names, an IPv6 address being in brackets. Raises: BadName."""
     if text.startswith("["):

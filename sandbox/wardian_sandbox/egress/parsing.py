@@ -93,7 +93,8 @@ def parse_request(head: bytes) -> ProxyRequest:
     is_connect = method == b"CONNECT"
     authority, path = _split_target(target.decode("ascii"), is_connect)
     host, port = _authority(authority, None if is_connect else 80)
-    _check_host(headers, host, port, 443 if is_connect else 80, version)
+    if _values(headers, b"host") != [authority.encode("ascii")]:
+        _check_host(headers, host, port, 443 if is_connect else 80, version)
     body = _body_bytes(headers, version)
     if is_connect and body != 0:
         raise malformed("A CONNECT request has no body.")

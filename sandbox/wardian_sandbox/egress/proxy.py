@@ -129,11 +129,13 @@ class EgressProxy:
 
     async def _hear(self, wire: Wire) -> ProxyRequest | None:
         """The request; None where the client left without one. Raises: Refused, OSError."""
-        try:
-            async with asyncio.timeout(self._limits.request_seconds):
-                head = await wire.read_head()
-        except TimeoutError as problem:
-            raise Refused("slow", "The request took too long to come.", 408) from problem
+        head = wire.head_at_once()
+        if not head:
+            try:
+                async with asyncio.timeout(self._limits.request_seconds):
+                    head = await wire.read_head()
+            except TimeoutError as problem:
+                raise Refused("slow", "The request took too long to come.", 408) from problem
         return parse_request(head) if head else None
 
     async def _greet(self, wire: Wire, request: ProxyRequest, passage: Passage) -> bytes:

@@ -3,21 +3,18 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 
+from wardian_sandbox.egress.flow import Count, Flow
 from wardian_sandbox.egress.parsing import ProxyRequest, parse_chunk_size
 from wardian_sandbox.egress.refused import malformed
 from wardian_sandbox.egress.wire import Wire
 
 SENDING_BYTES = 64 << 10
-RECEIVING_BYTES = 128 << 10
 MAX_CHUNK_LINE = 64
 MAX_EXCESS_BYTES = 64 << 10
 PARTS_A_TURN = 4
 """Moved before the event loop's other work gets its turn: some hundred microseconds' worth."""
-
-Count = Callable[[int], None]
-"""Told of bytes before they are passed on; raises Refused when they are too many."""
 
 
 class Turn:
@@ -32,27 +29,11 @@ class Turn:
             await asyncio.sleep(0)
 
 
-async def pump(source: socket.socket, sink: socket.socket, size: int, count: Count) -> None:
-    """Everything from `source`, then its end. Raises: OSError, Refused."""
-    loop = asyncio.get_running_loop()
-    buffer = memoryview(bytearray(size))
-    turn = Turn()
-    while got := await loop.sock_recv_into(source, buffer):
-        count(got)
-        await loop.sock_sendall(sink, buffer[:got])
-        await turn.goes_on()
-    sink.shutdown(socket.SHUT_WR)
-
-
 async def tunnel(client: Wire, server: socket.socket, sent: Count, received: Count) -> None:
     """Both ways until both have ended. Raises: OSError, Refused."""
     assert not client.ahead, "the greeting was passed on whole"
-    there = asyncio.create_task(pump(client.sock, server, SENDING_BYTES, sent))
-    back = asyncio.create_task(pump(server, client.sock, RECEIVING_BYTES, received))
-    try:
-        await asyncio.gather(there, back)
-    finally:
-        await _end(there, back)
+    with Flow(client.sock, server, sent) as there, Flow(server, client.sock, received) as back:
+        await asyncio.gather(there.ended, back.ended)
 
 
 async def exchange(
@@ -62,20 +43,21 @@ async def exchange(
     head = request.head()
     sent(len(head))
     await asyncio.get_running_loop().sock_sendall(server, head)
-    if request.body_bytes == 0:
-        with _noticing_the_end(client, server):
-            await pump(server, client.sock, RECEIVING_BYTES, received)
-        return
-    body = asyncio.create_task(_send_all(client, server, request.body_bytes, sent))
-    answer = asyncio.create_task(pump(server, client.sock, RECEIVING_BYTES, received))
-    try:
-        # A server may answer before it has heard everything; then the rest is not wanted.
-        done, _ = await asyncio.wait((body, answer), return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-        await answer
-    finally:
-        await _end(body, answer)
+    with Flow(server, client.sock, received) as answer:
+        if request.body_bytes == 0:
+            with _noticing_the_end(client, server):
+                await answer.ended
+            return
+        body = asyncio.create_task(_send_all(client, server, request.body_bytes, sent))
+        try:
+            # A server may answer before it has heard everything; then the rest is not wanted.
+            done, _ = await asyncio.wait((body, answer.ended), return_when=asyncio.FIRST_COMPLETED)
+            for one in done:
+                one.result()
+            await answer.ended
+        finally:
+            body.cancel()
+            await asyncio.gather(body, return_exceptions=True)
 
 
 @contextlib.contextmanager
@@ -152,9 +134,3 @@ async def _send_exactly(
         sent(len(data))
         await loop.sock_sendall(server, data)
         await turn.goes_on()
-
-
-async def _end(*tasks: asyncio.Task[None]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

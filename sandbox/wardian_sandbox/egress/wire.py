@@ -1,6 +1,7 @@
 """A client's connection as the proxy reads it: bounded, and never further than it has to."""
 
 import asyncio
+import contextlib
 import socket
 
 from wardian_sandbox.egress.parsing import MAX_HEAD_BYTES, check_beginning
@@ -25,6 +26,20 @@ class Wire:
             data, self.ahead = self.ahead[:most], self.ahead[most:]
             return data
         return await asyncio.get_running_loop().sock_recv(self.sock, most)
+
+    def head_at_once(self) -> bytes:
+        """What `read_head` gives where all of it is there already, which needs no clock.
+
+        Raises: Refused, OSError.
+        """
+        with contextlib.suppress(BlockingIOError):
+            self.ahead = self.sock.recv(READ_BYTES)
+        head, end, rest = self.ahead.partition(END)
+        if not end:
+            return b""
+        check_beginning(head[:1])
+        self.ahead = rest
+        return head
 
     async def read_head(self) -> bytes:
         """Up to the empty line; nothing when the client left before it said anything.
@@ -64,14 +79,11 @@ class Wire:
 
     @property
     def has_unread(self) -> bool:
-        """Has the client sent more than was read, or left?"""
+        """Has the client sent more than was read?"""
         try:
-            self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return bool(self.ahead)
+            return bool(self.ahead or self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
         except OSError:
             return False
-        return True
 
     async def part(self) -> None:
         """Say that nothing follows, and hear the client out.
