@@ -52,12 +52,14 @@ async def refine(
     *,
     first: Chosen | None = None,
     notes: bool = True,
+    within: Ledger | None = None,
 ) -> Refined:
     """At most `rounds` further attempts after the first; the best one's changes are made.
 
     Each goes on from the best one's conversation, in a fork of its workspace. It ends early when
     the critic is content, or a round did not make it better. `first` is what `vote` or `best_of`
-    chose of this task, to go on from, within its group and its budgets. With `notes` each run's log
+    chose of this task, to go on from, within its group and its budgets; else it draws on those
+    `within` too. With `notes` each run's log
     is told its reward; who grades them anew leaves it.
     Raises: ConfigurationError; as `Agent.run`; GradingFailed; SandboxError.
     """
@@ -67,7 +69,7 @@ async def refine(
         )
     task = Task(prompt=task) if isinstance(task, str) else task
     with tempfile.TemporaryDirectory(prefix="wardian-rounds-") as folder:
-        work = _Rounds(agent, task, critic, Path(folder), rounds, first)
+        work = _Rounds(agent, task, critic, Path(folder), rounds, first, within)
         best = await (work.go_on_from(first) if first else work.attempt((), task, None))
         stopped = "" if best.answer is not None else "There was no answer to criticise."
         while not stopped and work.rounds < rounds:
@@ -102,13 +104,16 @@ class _Rounds:
         folder: Path,
         most: int,
         first: Chosen | None,
+        within: Ledger | None,
     ) -> None:
         self._agent = agent
         self._task = task
         self._critic = critic
         self._folder = folder
         self._id = first.group.id if first else new_run_id()
-        self._ledger = first.group.ledger if first else Ledger(shared(agent.policy.budgets))
+        self._ledger = (
+            first.group.ledger if first else Ledger(shared(agent.policy.budgets), parent=within)
+        )
         self._uses_files = any(tool.uses_sandbox for tool in agent.registry)
         self._before: dict[int, Candidate | None] = {}
         self._made = list(first.group.candidates) if first else []
