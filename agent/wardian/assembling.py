@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -100,7 +101,8 @@ def as_child(
 
         async def one_question(question: Question) -> str | None:
             async with asking:
-                return await ask_user(question)
+                # One further down has said its own name already.
+                return await ask_user(replace(question, by=question.by or caller.name))
 
         child.ask_user = one_question
     return child

@@ -107,6 +107,10 @@ class CommandRules:
                     programs=programs(rule.words[0] for rule in rules),
                 )
 
+    def may_be(self, verdict: Verdict) -> bool:
+        """Could this be said of some command?"""
+        return verdict in self._patterns or self.shell is verdict
+
     def first(self, verdict: Verdict, line: Line) -> CommandRule | None:
         """The rule of this verdict that names the command."""
         compiled = self._patterns.get(verdict)

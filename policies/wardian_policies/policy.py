@@ -97,6 +97,13 @@ class Policy:
             return decision
         return with_flow(decision, ruling, self.rule(ruling.key) if ruling.key else BUILT_IN)
 
+    def may_allow(self, tool: Tool) -> bool:
+        """Could some call of the tool run, if only after asking? False where its rules deny all.
+
+        What it says of paths and hosts is not looked at: that is about arguments.
+        """
+        return not any(layer.rules.denies_all(tool) for layer in self.layers)
+
     def explain(self, call: ToolCall, tool: Tool, situation: Situation = AT_FIRST) -> Explanation:
         """What `decide` says, why, and which edits of a file would change it."""
         found = explain(self.layers, call, tool, self.confinement, self.rule("flow.rule_of_two"))

@@ -143,11 +143,21 @@ class RuleSet:
     )
 
     def ruling(self, call: ToolCall, tool: Tool) -> Ruling:
+        ruling = self._of(tool).ruling(call.arguments or {})
+        return ruling or Ruling(verdict=self.default, rule=self.default_rule)
+
+    def denies_all(self, tool: Tool) -> bool:
+        """Is every call of the tool denied, whatever its arguments?"""
+        rules = self._of(tool)
+        if rules.mistake or Verdict.DENY in rules.always:
+            return True
+        return self.default is Verdict.DENY and not rules.may_be(Verdict.ASK, Verdict.ALLOW)
+
+    def _of(self, tool: Tool) -> "ToolRules":
         known = self._compiled.get(tool.name)
         if known is None or known[0] is not tool:
             known = self._compiled[tool.name] = (tool, ToolRules(self.rules, self.commands, tool))
-        ruling = known[1].ruling(call.arguments or {})
-        return ruling or Ruling(verdict=self.default, rule=self.default_rule)
+        return known[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +217,16 @@ class ToolRules:
             is_closer = ask and allow and allow.specificity > ask.specificity
             decides = allow if is_closer else ask or allow
         return Ruling(verdict=decides.verdict, rule=decides.rule) if decides else None
+
+    def may_be(self, *verdicts: Verdict) -> bool:
+        """Could a rule of one of these name some call?"""
+        commands = self.commands
+        return any(
+            verdict in self.always
+            or verdict in self.conditional
+            or (commands is not None and commands.may_be(verdict))
+            for verdict in verdicts
+        )
 
     def strongest(
         self, verdict: Verdict, arguments: dict[str, Any], line: Line | None

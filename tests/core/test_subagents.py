@@ -2,21 +2,25 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.core.conftest import ASKS_ONCE, House, change, counting, helper, look
 
-from wardian import Agent, Budgets, FunctionModel, ScriptedModel
+from wardian import Agent, Budgets, FunctionModel, ScriptedModel, SubAgent
 from wardian.approval import Answer, Pending, Said
 from wardian.budget import Amount
+from wardian.documents import OwnShelf
 from wardian.errors import ModelUnavailable
 from wardian.events import CallFinished, ChildFinished
 from wardian.limits import consumed
+from wardian.skills import find_skills
 from wardian.types import Request, Role, Stop
+from wardian_policies import Policy
 from wardian_policies.types import Ask
 from wardian_tools import ToolCall
-from wardian_tools.types import ResultStatus
+from wardian_tools.types import Question, ResultStatus
 
 
 def test_a_sub_agent_does_its_task_and_its_answer_is_the_calls_result(house: House) -> None:
@@ -245,3 +249,63 @@ def test_a_model_that_cannot_be_had_is_a_result_of_the_call(house: House) -> Non
     (finished,) = house.events(run, CallFinished)
     assert finished.result.content.startswith("helper broke down: ")
     assert run.answer == "Done."
+
+
+def test_who_is_asked_a_question_is_told_which_sub_agent_asks(house: House, tmp_path: Path) -> None:
+    policy = tmp_path / "deep.toml"
+    policy.write_text('extends = "default"\n[agents]\ndepth = 2\n')
+    questions: list[Question] = []
+
+    async def answer(question: Question) -> str:
+        questions.append(question)
+        return "Blue."
+
+    asks = ("ask_user", {"question": "Which colour?"})
+    deeper = SubAgent(
+        name="deeper", description="Asks too.", model=ScriptedModel([[asks], "Blue."])
+    )
+    calls = [asks, ("deeper", {"task": "Ask."})]
+    below = SubAgent(
+        name="helper",
+        description="Asks.",
+        model=ScriptedModel([calls, "Blue."]),
+        subagents=(deeper,),
+    )
+    agent = Agent(
+        ScriptedModel([[asks, ("helper", {"task": "Ask."})], "Done."]),
+        tools=["ask_user"],
+        policy=Policy.load(policy),
+        subagents=[below],
+        workspace=house.workspace,
+        store=house.store,
+        ask_user=answer,
+    )
+    agent.run_sync("Ask for the colour.")
+    assert [question.by for question in questions] == ["", "helper", "deeper"]
+
+
+def test_a_sub_agent_with_the_skill_tool_is_told_the_skills_and_one_without_is_not(
+    house: House, tmp_path: Path
+) -> None:
+    folder = tmp_path / "skills" / "tidy"
+    folder.mkdir(parents=True)
+    (folder / "SKILL.md").write_text("---\nname: tidy\ndescription: Tidies up.\n---\nTidy.\n")
+    skills, _ = find_skills(OwnShelf(tmp_path), "skills")
+    everything, nothing = ScriptedModel(["Quiet."]), ScriptedModel(["Quiet."])
+    agent = Agent(
+        ScriptedModel([[("all", {"task": "Look."}), ("none", {"task": "Look."})], "Done."]),
+        tools=[look],
+        skills=skills,
+        subagents=[
+            SubAgent(name="all", description="Has all tools.", model=everything),
+            SubAgent(name="none", description="Has one.", model=nothing, tools=["look"]),
+        ],
+        workspace=house.workspace,
+        store=house.store,
+    )
+    agent.run_sync("Look around.")
+    told, untold = everything.requests[0], nothing.requests[0]
+    assert "skill" in {tool.name for tool in told.tools}
+    assert "- tidy: Tidies up." in told.messages[0].content
+    assert "skill" not in {tool.name for tool in untold.tools}
+    assert "tidy" not in untold.messages[0].content

@@ -189,6 +189,23 @@ def test_a_budget_for_all_ends_it_and_what_was_cut_short_is_no_outcome(
     assert rest.is_complete
 
 
+@pytest.mark.parametrize(
+    "scaling", [Scaling(samples=2, select="vote"), Scaling(samples=2, select="steps")], ids=str
+)
+def test_samples_are_charged_to_the_budget_for_all(
+    scaling: Scaling, agent_of: AgentOf, evaluations: EvaluationStore
+) -> None:
+    suite = a_suite(*(a_task(f"sums/{i}") for i in range(4)))
+    ledger = Ledger(Budgets(steps=5, tool_calls=None, wall_seconds=None))
+    agent = agent_of(Counting())
+    found = asyncio.run(
+        evaluate(suite, [agent], jobs=1, scaling=scaling, within=ledger, evaluations=evaluations)
+    )
+    assert ledger.used.steps == 5
+    assert [one.steps for one in found.outcomes] == [2, 2], "half of the third was cut short"
+    assert not found.is_complete
+
+
 def test_samples_are_voted_on_and_count_as_one_attempt(
     agent_of: AgentOf, evaluations: EvaluationStore, store: RunStore
 ) -> None:

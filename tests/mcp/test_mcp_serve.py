@@ -89,6 +89,22 @@ def test_tools_run_in_the_sandbox_and_the_session_is_a_run(
     assert "run_finished" in found[-1]
 
 
+def test_only_what_the_policy_may_let_run_is_offered(setting: Setting, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text(
+        'extends = "default"\n[tools]\nask = ["python"]\n'
+        'deny = ["shell", "write_file(path=docs/**)"]\n'
+    )
+    session = session_of(setting, str(policy), tmp_path / "runs")
+
+    async def work(client: Client) -> set[str]:
+        return {tool.name for tool in (await client.list_tools()).tools}
+
+    offered = served(session, work)
+    assert "shell" not in offered
+    assert {"python", "write_file", "read_file"} <= offered
+
+
 def test_what_the_policy_denies_is_refused_and_recorded(setting: Setting, tmp_path: Path) -> None:
     policy = tmp_path / "policy.toml"
     policy.write_text('[tools]\ndefault = "allow"\ndeny = ["shell(rm*)"]\n')

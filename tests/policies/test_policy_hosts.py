@@ -74,6 +74,23 @@ def test_where_any_public_host_may_be_fetched_a_person_is_asked() -> None:
     assert isinstance(decided(Policy.load("offline"), "https://example.org/"), Deny)
 
 
+@pytest.mark.parametrize("address", ["169.254.169.254", "[fd00:ec2::254]"])
+def test_a_metadata_service_opens_only_by_its_address_and_its_refusal_says_what_it_is(
+    tmp_path: Path, address: str
+) -> None:
+    file = tmp_path / "cloud.toml"
+    file.write_text('extends = "default"\n[network]\nprivate = true\nhosts = ["cloud.example"]\n')
+    url = f"http://{address}/latest"
+    refused = decided(Policy.load(file), url)
+    assert isinstance(refused, Deny)
+    assert f"{address.strip('[]')} is a cloud's metadata service" in refused.reason
+    assert "credentials of this machine" in refused.reason
+    line = refused.reason.partition("under [network], ")[2].partition(" (added")[0]
+    file.write_text(f'extends = "default"\n[network]\n{line}\n')
+    assert isinstance(decided(Policy.load(file), url), Ask)
+    assert isinstance(decided(Policy.load(file), f"https://{address}/latest"), Deny)
+
+
 def test_a_narrower_layer_takes_hosts_away(policy: Policy) -> None:
     narrow = policy.narrowed_by(Policy.load("strict"))
     assert isinstance(decided(narrow, "https://docs.example.org/x"), Deny)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from wardian import Agent
+from wardian.errors import ModelUnavailable
 from wardian.models.function import FunctionModel
 from wardian.rewards.files import ExpectedFile, FileState
 from wardian.rewards.judge import Rubric, RubricJudge
@@ -166,6 +167,21 @@ def test_a_critic_that_fails_costs_no_answer_and_is_named(
     assert refined.best is refined.group.candidates[0]
     assert len(refined.group.candidates) == 1 + useful
     assert refined.stopped.startswith("The critic is of no use: critic did not grade as it was")
+    assert (workspace / "out.txt").read_text() == "first"
+
+
+def test_a_round_that_breaks_costs_no_answer(make_agent: MakeAgent, workspace: Path) -> None:
+    plain = writing("first")
+
+    def answer(request: Request) -> Any:
+        if len([m for m in request.messages if m.role is Role.USER]) > 1:
+            raise ModelUnavailable("The server is gone.")
+        return plain(request)
+
+    agent = make_agent(answer, tools=["write_file"])
+    refined = asyncio.run(refine(agent, "write", 5, critic((0, 1))))
+    assert refined.best is refined.group.candidates[0]
+    assert refined.stopped == "A further round broke: The server is gone."
     assert (workspace / "out.txt").read_text() == "first"
 
 

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from wardian.errors import ConfigurationError
-from wardian.settings import Settings, load_settings, paths
+from wardian.settings import (
+    Settings,
+    budgets_in_force,
+    load_settings,
+    paths,
+    policy_in_force,
+    workspace_of,
+)
+from wardian.settings.trust import leading_files, trust
 from wardian_policies import Budgets
 
 
@@ -140,3 +148,53 @@ def test_default_settings_load_neither_a_validation_nor_a_toml_writing_library(
         check=False,
     )
     assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+PROJECT = "max_steps = {steps}\n"
+
+
+def held(environ: dict[str, str], project: Path, policy: str = "default") -> tuple[object, str]:
+    trust(project, leading_files(workspace_of(project, environ)), environ)
+    settings = load_settings({}, environ, project)
+    in_force = policy_in_force(policy, environ, workspace_of(project, environ))
+    return budgets_in_force(settings, in_force)["max_steps"]
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "value", "origin"),
+    [
+        ("", 100, 50, "preset default"),
+        ("", 7, 7, "project {project}/.wardian/config.toml:1"),
+        ("max_steps = 20", 100, 20, "{file}:1"),
+        ("max_steps = 20", 7, 7, "project {project}/.wardian/config.toml:1"),
+        ('max_steps = "unlimited"', 70, 70, "project {project}/.wardian/config.toml:1"),
+    ],
+)
+def test_the_lowest_budget_holds_and_is_shown_with_its_origin(
+    environ: dict[str, str], tmp_path: Path, mine: str, theirs: int, value: int, origin: str
+) -> None:
+    file = write_config(environ, mine)
+    project = tmp_path / "project"
+    (project / ".wardian").mkdir(parents=True)
+    (project / ".wardian/config.toml").write_text(PROJECT.format(steps=theirs))
+    assert held(environ, project) == (value, origin.format(project=project, file=file))
+
+
+def test_a_folders_policy_that_lowers_a_budget_is_its_origin(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    (project / ".wardian").mkdir(parents=True)
+    policy = project / ".wardian/policy.toml"
+    policy.write_text("[budgets]\nsteps = 4\n")
+    assert held(environ, project) == (4, f"{policy}:2")
+
+
+def test_what_is_said_for_this_run_holds_over_a_folders_budget(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    (project / ".wardian").mkdir(parents=True)
+    (project / ".wardian/config.toml").write_text(PROJECT.format(steps=7))
+    environ["WARDIAN_MAX_STEPS"] = "90"
+    assert held(environ, project) == (90, "environment WARDIAN_MAX_STEPS")

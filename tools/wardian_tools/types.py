@@ -96,6 +96,8 @@ class Question:
     text: str
     choices: tuple[str, ...] = ()
     """Answers offered; another one may be given."""
+    by: str = ""
+    """The sub-agent that asks; empty is the run itself."""
 
 
 AskUser = Callable[[Question], Awaitable[str | None]]

@@ -12,7 +12,6 @@ from wardian.cli.run_options import (
     CriticName,
     Local,
     MaxSteps,
-    MaxTokens,
     Plain,
     PolicyName,
     Quiet,
@@ -90,7 +89,9 @@ def run(
         int | None, typer.Option(min=0, metavar="N", help="Attempt n samples with N + n.")
     ] = None,
     max_steps: MaxSteps = None,
-    max_tokens: MaxTokens = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Of each attempt, not of all.")
+    ] = None,
     timeout: Timeout = None,
     max_cost: Annotated[
         float | None, typer.Option(min=0, metavar="USD", help="Of all attempts together.")

@@ -59,7 +59,9 @@ def promote_model(
     max_seconds: Annotated[
         float | None, typer.Option(min=0, help="For all attempts; the same command goes on.")
     ] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="For all attempts.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="For all attempts together.")
+    ] = None,
     sandbox: Annotated[str | None, typer.Option(help="Where attempts run.")] = None,
     policy: Annotated[str | None, typer.Option(help="What attempts may do.")] = None,
     again: Annotated[

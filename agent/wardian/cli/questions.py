@@ -9,6 +9,7 @@ from wardian.cli.sanitise import one_line, visible
 from wardian_tools.types import Question
 
 CHOICE_CHARS = 200
+NAME_CHARS = 64
 
 
 class Questions:
@@ -22,7 +23,8 @@ class Questions:
 
     async def __call__(self, question: Question) -> str | None:
         def show() -> None:
-            self.renderer.say(f"? {visible(question.text)}", "bold yellow")
+            by = f"{one_line(question.by, NAME_CHARS)} asks: " if question.by else ""
+            self.renderer.say(f"? {by}{visible(question.text)}", "bold yellow")
             for number, choice in enumerate(question.choices, start=1):
                 self.renderer.say(f"    {number}  {one_line(choice, CHOICE_CHARS)}")
             hint = "a number, or an answer of your own" if question.choices else "your answer"

@@ -26,6 +26,7 @@ from wardian.rewards.judge import RubricJudge
 from wardian.rewards.steps import StepRewards
 from wardian.rewards.types import Attempt, GradingFailed, Reward, Verifier
 from wardian.runs import RunStore
+from wardian.scale.attempts import Candidate
 from wardian.scale.best_of import best_of
 from wardian.scale.refine import refine
 from wardian.scale.vote import Chosen, plain, same_maths, same_text, vote
@@ -110,7 +111,7 @@ async def attempted(
         if scaling.is_plain:
             made = await _plain(one, task, place.run_id, within)
         else:
-            made = await _scaled(one, task, scaling, seed)
+            made = await _scaled(one, task, scaling, seed, within)
     except ContextOverflow as problem:
         made = of_log(one.store, place.run_id, problem, time.monotonic() - began)
         return outcome_of(place, made, Ending.CONTEXT, 0.0, str(problem))
@@ -236,29 +237,45 @@ async def _plain(agent: Agent[Any], task: Task, run_id: str, within: Ledger | No
     return of_run(finished, result.run_id, events)
 
 
-async def _scaled(agent: Agent[Any], task: Task, scaling: Scaling, seed: int | None) -> Made:
+async def _scaled(
+    agent: Agent[Any], task: Task, scaling: Scaling, seed: int | None, within: Ledger | None
+) -> Made:
     """What chose among the runs is not noted as their reward: the task's own grade is."""
     began = time.monotonic()
     asked = Asked(prompt=task.prompt)
-    chosen = await _chosen(agent, asked, scaling, seed) if scaling.samples > 1 else None
-    if chosen is None or (scaling.rounds and chosen.winner):
+    chosen = await _chosen(agent, asked, scaling, seed, within) if scaling.samples > 1 else None
+    group, winner = (chosen.group, chosen.winner) if chosen else (None, None)
+    if group is None or (scaling.rounds and winner):
         assert scaling.judge is not None
         refined = await refine(
-            agent, asked, scaling.rounds, scaling.judge, first=chosen, notes=False
+            agent, asked, scaling.rounds, scaling.judge, first=chosen, notes=False, within=within
         )
-        return of_group(agent.store, refined.group, refined.best, time.monotonic() - began)
-    return of_group(agent.store, chosen.group, chosen.winner, time.monotonic() - began)
+        group, winner = refined.group, refined.best
+    if within and within.reached():
+        winner = next(filter(_is_cut_short, group.candidates), winner)
+    group.ledger.close()
+    return of_group(agent.store, group, winner, time.monotonic() - began)
 
 
-async def _chosen(agent: Agent[Any], asked: Asked, scaling: Scaling, seed: int | None) -> Chosen:
+def _is_cut_short(candidate: Candidate) -> bool:
+    """Did a limit end it? Those that it left are not the ones that were to be chosen from."""
+    stop = candidate.result.stop if candidate.result else None
+    return stop is not None and ENDINGS.get(stop) is Ending.LIMIT
+
+
+async def _chosen(
+    agent: Agent[Any], asked: Asked, scaling: Scaling, seed: int | None, within: Ledger | None
+) -> Chosen:
     if scaling.select in ("vote", "maths"):
         same = same_maths if scaling.select == "maths" else same_text
-        return await vote(agent, asked, scaling.samples, same=same, seed=seed)
+        return await vote(agent, asked, scaling.samples, same=same, seed=seed, within=within)
     verifier: Verifier = StepRewards()
     if scaling.select == "judge":
         assert scaling.judge is not None
         verifier = scaling.judge
-    return await best_of(agent, asked, scaling.samples, verifier, seed=seed, notes=False)
+    return await best_of(
+        agent, asked, scaling.samples, verifier, seed=seed, notes=False, within=within
+    )
 
 
 def _note(store: RunStore | None, made: Made, reward: Reward) -> None:

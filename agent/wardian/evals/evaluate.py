@@ -81,10 +81,6 @@ async def evaluate(
     Raises: ConfigurationError, ModelUnavailable before anything is asked; StorageError.
     """
     suite = suite if isinstance(suite, Suite) else load_suite(suite)
-    if within and scaling.samples > 1:
-        raise ConfigurationError(
-            "A budget for a whole evaluation does not go with several samples.", "Leave one out."
-        )
     if jobs < 1:
         raise ConfigurationError(f"There cannot be {jobs} jobs.", "Take one or more.")
     checks = checks_of(suite)

@@ -97,13 +97,14 @@ async def attempts(
     seed: int | None = None,
     select: str = "",
     enough: Enough = never,
+    within: Ledger | None = None,
 ) -> AsyncGenerator[Group]:
     """The ended attempts of a group; their forks are there until the block is left.
 
     Temperatures are spread evenly from the first to the last of `temperatures`, unless the agent
     has its own; seeds count up from `seed`. At most `parallel` run at once. The agent's budgets of
     tokens, cost and time are for all of them together; each has its budgets of steps and calls.
-    Once `enough` says so those that go on are cancelled.
+    They draw on the budgets `within` too. Once `enough` says so those that go on are cancelled.
     Raises: ConfigurationError; whatever broke every one of them.
     """
     if not 1 <= samples <= MAX_SAMPLES:
@@ -111,7 +112,7 @@ async def attempts(
             f"There cannot be {samples} samples.", f"Take between 1 and {MAX_SAMPLES}."
         )
     task = Task(prompt=task) if isinstance(task, str) else task
-    ledger = Ledger(shared(agent.policy.budgets))
+    ledger = Ledger(shared(agent.policy.budgets), parent=within)
     uses_files = any(tool.uses_sandbox for tool in agent.registry)
     with tempfile.TemporaryDirectory(prefix="wardian-group-") as folder:
         group = Group(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from wardian.agent import Agent
+from wardian.budget import Ledger
 from wardian.errors import StorageError
 from wardian.events import Recorded
 from wardian.rewards.types import GradingFailed, Verifier
@@ -24,6 +25,7 @@ async def best_of(
     temperatures: Sequence[float] = TEMPERATURES,
     seed: int | None = None,
     notes: bool = True,
+    within: Ledger | None = None,
 ) -> Chosen:
     """The attempt with the highest reward, of equal ones the first; its changes are made.
 
@@ -39,6 +41,7 @@ async def best_of(
         temperatures=temperatures,
         seed=seed,
         select=by,
+        within=within,
     ) as group:
         ended = group.finished()
         await asyncio.gather(*(grade(agent, one, verifier) for one in ended))

@@ -14,7 +14,7 @@ from typing import Any
 
 from wardian.agent import Agent
 from wardian.budget import Ledger
-from wardian.errors import ConfigurationError
+from wardian.errors import ConfigurationError, WardianError
 from wardian.rewards.judge import RubricJudge
 from wardian.rewards.types import GradingFailed, Reward
 from wardian.runs import new_run_id
@@ -23,6 +23,7 @@ from wardian.scale.best_of import worth
 from wardian.scale.comparing import note_rewards
 from wardian.scale.vote import Chosen
 from wardian.types import Message, Task
+from wardian_sandbox.errors import SandboxError
 from wardian_sandbox.forking import Fork
 
 MAX_ROUNDS = 32
@@ -52,14 +53,16 @@ async def refine(
     *,
     first: Chosen | None = None,
     notes: bool = True,
+    within: Ledger | None = None,
 ) -> Refined:
     """At most `rounds` further attempts after the first; the best one's changes are made.
 
     Each goes on from the best one's conversation, in a fork of its workspace. It ends early when
-    the critic is content or fails, or a round did not make it better. `first` is what `vote` or
-    `best_of` chose of this task, to go on from, within its group and its budgets. With `notes` each
-    run's log is told its reward; who grades them anew leaves it.
-    Raises: ConfigurationError; as `Agent.run`; SandboxError.
+    the critic is content or fails, or a round breaks or did not make it better. `first` is what
+    `vote` or `best_of` chose of this task, to go on from, within its group and its budgets; else it
+    draws on those `within` too. With `notes` each run's log is told its reward; who grades them
+    anew leaves it.
+    Raises: ConfigurationError; as `Agent.run`, of the first attempt; SandboxError.
     """
     if not 0 <= rounds <= MAX_ROUNDS:
         raise ConfigurationError(
@@ -67,7 +70,7 @@ async def refine(
         )
     task = Task(prompt=task) if isinstance(task, str) else task
     with tempfile.TemporaryDirectory(prefix="wardian-rounds-") as folder:
-        work = _Rounds(agent, task, critic, Path(folder), rounds, first)
+        work = _Rounds(agent, task, critic, Path(folder), rounds, first, within)
         best = await (work.go_on_from(first) if first else work.attempt((), task, None))
         stopped = why_uncriticised(best)
         while not stopped and work.rounds < rounds:
@@ -78,19 +81,15 @@ async def refine(
             again = Task(prompt=said, output_schema=task.output_schema)
             assert best.result is not None
             new = await work.attempt(best.result.messages, again, best)
-            if new.answer is not None and new.reward is None:
-                stopped = why_uncriticised(new)
-            elif new.answer is None or worth(new) < worth(best) + LEAST_GAIN:
-                stopped = "A further round did not make it better."
-            else:
-                best = new
-        group = work.group()
+            stopped = why_no_better(new, best)
+            best = best if stopped else new
+        found = best if best.answer is not None else None
+        if found:
+            await asyncio.to_thread(work.adopt, found)
         if notes:
             await note_rewards(agent, work.graded)
-        if best.answer is not None:
-            await asyncio.to_thread(work.adopt, best)
-        found = best if best.answer is not None else None
-        return Refined(best=found, group=group, stopped=stopped or "All rounds were made.")
+        stopped = stopped or "All rounds were made."
+        return Refined(best=found, group=work.group(), stopped=stopped)
 
 
 class _Rounds:
@@ -104,13 +103,16 @@ class _Rounds:
         folder: Path,
         most: int,
         first: Chosen | None,
+        within: Ledger | None,
     ) -> None:
         self._agent = agent
         self._task = task
         self._critic = critic
         self._folder = folder
         self._id = first.group.id if first else new_run_id()
-        self._ledger = first.group.ledger if first else Ledger(shared(agent.policy.budgets))
+        self._ledger = (
+            first.group.ledger if first else Ledger(shared(agent.policy.budgets), parent=within)
+        )
         self._uses_files = any(tool.uses_sandbox for tool in agent.registry)
         self._before: dict[int, Candidate | None] = {}
         self._made = list(first.group.candidates) if first else []
@@ -148,7 +150,7 @@ class _Rounds:
     async def attempt(
         self, earlier: Sequence[Message], task: Task, before: Candidate | None
     ) -> Candidate:
-        """One more, graded if it came to an answer."""
+        """One more, graded if it came to an answer. Raises: what broke it, if it is the first."""
         candidate = Candidate(index=len(self._made), task=self._task)
         self._made.append(candidate)
         self._before[candidate.index] = before
@@ -159,7 +161,12 @@ class _Rounds:
             candidate.fork = await asyncio.to_thread(Fork, source, place)
         told = {"id": self._id, "index": candidate.index, "size": self._most, "select": "refine"}
         one = variant(self._agent, candidate, self._agent.sampling, told)
-        candidate.result = await one.run(task, earlier=earlier, within=self._ledger)
+        try:
+            candidate.result = await one.run(task, earlier=earlier, within=self._ledger)
+        except (WardianError, SandboxError) as problem:
+            if before is None:
+                raise
+            candidate.error = str(problem)
         if candidate.answer is not None:
             await self._grade(candidate)
         return candidate
@@ -178,6 +185,17 @@ def why_uncriticised(candidate: Candidate) -> str:
     if candidate.answer is None:
         return "There was no answer to criticise."
     return "" if candidate.reward else f"The critic is of no use: {candidate.error}"
+
+
+def why_no_better(new: Candidate, best: Candidate) -> str:
+    """Why the best one stays the best; empty where the new one is."""
+    if new.result is None:
+        return f"A further round broke: {new.error}"
+    if new.answer is not None and new.reward is None:
+        return why_uncriticised(new)
+    if new.answer is None or worth(new) < worth(best) + LEAST_GAIN:
+        return "A further round did not make it better."
+    return ""
 
 
 def faults_of(reward: Reward | None) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wardian.agent import Agent
+from wardian.budget import Ledger
 from wardian.rewards.maths import MathsMatch
 from wardian.rewards.types import Attempt, GradingFailed
 from wardian.scale.attempts import TEMPERATURES, Candidate, Group, attempts
@@ -87,6 +88,7 @@ async def vote(
     parallel: int = 4,
     temperatures: Sequence[float] = TEMPERATURES,
     seed: int | None = None,
+    within: Ledger | None = None,
 ) -> Chosen:
     """The answer of the largest camp; its first attempt's changes are made to the workspace.
 
@@ -110,6 +112,7 @@ async def vote(
         temperatures=temperatures,
         seed=seed,
         select="vote",
+        within=within,
         enough=enough if same is same_text else lambda _: False,
     ) as group:
         found = await camps(group.finished(), same)

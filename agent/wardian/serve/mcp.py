@@ -55,7 +55,7 @@ def make_server(session: Session) -> Server[Any]:
         context: ServerRequestContext[Any], params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
         await asyncio.sleep(0)
-        return types.ListToolsResult(tools=[as_mcp(tool) for tool in session.tools])
+        return types.ListToolsResult(tools=[as_mcp(tool) for tool in session.offered])
 
     async def call_tool(
         context: ServerRequestContext[Any], params: types.CallToolRequestParams

@@ -78,6 +78,11 @@ class Session:
     def tools(self) -> Registry:
         return self._agent.registry
 
+    @property
+    def offered(self) -> list[Tool]:
+        """Those the policy may let run: one that it denies outright is no use to anybody."""
+        return [tool for tool in self.tools if self._agent.policy.may_allow(tool)]
+
     async def call(self, name: str, arguments: dict[str, Any], approve: Approve) -> ToolResult:
         """The result of a call; cancelling this ends what it started."""
         call = ToolCall(

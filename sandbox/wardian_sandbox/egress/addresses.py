@@ -17,10 +17,11 @@ def _networks(*texts: str) -> tuple[Network, ...]:
     return tuple(ip_network(text) for text in texts)
 
 
+METADATA = "a cloud's metadata service"
 # Source: IANA IPv4 and IPv6 Special-Purpose Address Registries, RFC 6890, RFC 9637.
 KINDS: tuple[tuple[str, tuple[Network, ...]], ...] = (
     (
-        "a cloud's metadata service",
+        METADATA,
         _networks(
             "169.254.169.254/32",  # AWS, Google, Azure and others
             "169.254.170.0/24",  # AWS containers

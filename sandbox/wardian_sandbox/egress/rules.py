@@ -109,7 +109,8 @@ class Rules:
         is_meant = not self._is_any_public_allowed or self.lists(host, port)
         if kind == PRIVATE and self._is_private_allowed and is_meant:
             return
-        raise Refused("address", f"{host} leads to {address}, {kind}, which is not on the list.")
+        leads = f"{host} is {kind}" if host == address else f"{host} leads to {address}, {kind}"
+        raise Refused("address", f"{leads}, which is not on the list.")
 
     def lists(self, host: Host, port: int) -> bool:
         return any(rule.names(host, port) for rule in self._rules)

@@ -107,6 +107,31 @@ def test_results_of_odd_shapes_do_not_hide_the_good_ones(
     assert [found["title"] for found in result.data["results"]] == ["T"]
 
 
+@pytest.mark.parametrize(
+    ("results", "code"),
+    [
+        ([1, None, "text"], "changed"),
+        ([{"title": "T", "url": "javascript:alert(1)"}, {"title": "U"}], "unusable"),
+    ],
+    ids=["shapes", "addresses"],
+)
+def test_results_none_of_which_is_usable_are_not_said_to_be_nothing(
+    site: Any, browser: Any, support: Any, results: list[Any], code: str
+) -> None:
+    put(site, support, "searxng", {"results": results})
+    result = browser.search(f"unusable {code}", configured(site, "searxng"))
+    assert (result.status, result.data["code"]) == (ResultStatus.ERROR, code)
+    assert "finds nothing" not in result.content
+
+
+def test_unusable_results_before_a_good_one_do_not_use_up_what_was_asked_for(
+    site: Any, browser: Any, support: Any
+) -> None:
+    put(site, support, "searxng", {"results": [{"url": "no"}] * 30 + [one(content="S")]})
+    result = browser.search("late", configured(site, "searxng"))
+    assert [found["title"] for found in result.data["results"]] == ["T"]
+
+
 def test_a_searxng_that_gives_no_json_says_what_to_set(
     site: Any, browser: Any, support: Any
 ) -> None:

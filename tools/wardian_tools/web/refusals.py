@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from wardian_sandbox.egress.addresses import METADATA
 from wardian_sandbox.egress.names import show
 from wardian_sandbox.egress.refused import Refused
 from wardian_sandbox.egress.rules import Rules
@@ -10,6 +11,7 @@ from wardian_sandbox.types import Egress, EgressEvent, JobFailure, JobResult
 from wardian_tools.types import Confidentiality, Output, ResultStatus
 from wardian_tools.web.address import WebAddress
 
+CREDENTIALS = "It gives whoever asks the credentials of this machine."
 POLICY_CODES = ("not_listed", "port", "address")
 
 
@@ -27,11 +29,11 @@ def refused_beforehand(address: WebAddress, egress: Egress) -> Output | None:
     """The refusal, where the policy's list alone says so: nothing is started for it."""
     rules = Rules(egress, is_web=True)
     try:
-        rules.check_target(address.host, address.port)
         if not isinstance(address.host, str):
             rules.check_address(address.host, address.host, address.port)
+        rules.check_target(address.host, address.port)
     except Refused as refused:
-        return denied("not_listed", refused.sentence, _listable(address))
+        return denied(refused.code, refused.sentence, _listable(address))
     return None
 
 
@@ -43,7 +45,8 @@ def _listable(address: WebAddress) -> str:
 def denied(code: str, reason: str, rule: str) -> Output:
     """What the policy does not let be reached, and the line that would."""
     if code == "address":
-        sentence = f"{reason} If that server is meant, a person can list the address:"
+        warning = f" {CREDENTIALS}" if METADATA in reason else ""
+        sentence = f"{reason}{warning} If that server is meant, a person can list the address:"
     else:
         sentence = f"The policy does not let web tools reach {rule}. A person can allow it:"
     line = f'hosts = ["{rule}"]'

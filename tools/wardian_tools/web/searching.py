@@ -118,8 +118,14 @@ class Search:
         if code := facts.text("code"):
             problem = self._engine.without_key(facts.text("problem"))
             return failed(code, one_line(problem, 600))
-        items = facts.items("results")[:MAX_RESULTS]
+        items = facts.items("results")
         found = [one for item in items if (one := self._result(item))][:most]
+        if items and not found:
+            sentence = (
+                f"{self._engine.kind.title} answered, but none of its results ({len(items)}) has a"
+                " web address that could be fetched. Search in other words, or set another engine."
+            )
+            return failed("unusable", sentence)
         shown = [one.shown(number) for number, one in enumerate(found, 1)]
         return Output(
             content="\n\n".join(shown) or f"{self._engine.kind.title} finds nothing for: {query}",

@@ -13,6 +13,8 @@ from wardian_tools.web.inside.duckduckgo import ask_duckduckgo
 from wardian_tools.web.inside.getting import Unreadable
 
 MAX_BYTES = 5 << 20
+MAX_FOUND = 100
+"""More than are shown, since some may have no usable address."""
 FORBIDDEN = "SearXNG gives no JSON: its settings.yml must list json under search.formats."
 
 prepare = getting.prepare
@@ -30,7 +32,7 @@ def search(
         return {"code": problem.code, "problem": str(problem)}
     except httpx2.HTTPError as problem:
         return {"code": "offline", "problem": f"{engine} cannot be asked: {problem}"}
-    return {"results": found[:most]}
+    return {"results": found[:MAX_FOUND]}
 
 
 def _searxng(way: Way, url: str, key: str, query: str, most: int) -> list[dict[str, Any]]:
@@ -120,9 +122,11 @@ def _list(answer: object, engine: str, name: str) -> list[dict[str, Any]]:
     found = cast("dict[str, object]", answer).get(name) if isinstance(answer, dict) else None
     if not isinstance(found, list):
         raise _changed(engine)
-    return [
-        cast("dict[str, Any]", one) for one in cast("list[object]", found) if isinstance(one, dict)
-    ]
+    items = cast("list[object]", found)
+    usable = [cast("dict[str, Any]", one) for one in items if isinstance(one, dict)]
+    if items and not usable:
+        raise _changed(engine)
+    return usable
 
 
 def _changed(engine: str) -> Unreadable:
