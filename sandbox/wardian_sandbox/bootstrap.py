@@ -4,7 +4,6 @@ import functools
 import importlib.util
 import io
 import marshal
-import sys
 import zipfile
 from importlib.abc import InspectLoader
 from pathlib import Path
@@ -16,6 +15,7 @@ PACKAGE = Path(inner.__file__).parent.parent
 BUNDLE = "modules.zip"
 BOOTSTRAP = """
 import gc, marshal, sys, types
+from _frozen_importlib_external import MAGIC_NUMBER  # importlib.util takes a millisecond
 
 class Compiled:
     "Finds and loads the modules that came compiled for this Python."
@@ -36,7 +36,7 @@ class Compiled:
 gc.disable()  # imports leave nothing to collect, and ever more to look at
 place = sys.argv[1]
 try:
-    with open(f"{place}.{sys.implementation.cache_tag}", "rb") as file:
+    with open(f"{place}.{MAGIC_NUMBER.hex()}", "rb") as file:
         codes = marshal.load(file)
     sys.meta_path.insert(0, Compiled)
 except OSError:
@@ -58,7 +58,7 @@ at every start, are for the worker alone."""
 @functools.cache
 def bundle() -> dict[str, bytes]:
     """Name → content of two files: a zip file with the sources of `inner`, and beside it what this
-    Python compiles them to, which one of another version has no use for.
+    Python compiles them to, named by its bytecode's number: an image may have another Python.
 
     Two files and not one a module, which would cost a box's start a sixth of its time.
     """
@@ -69,7 +69,7 @@ def bundle() -> dict[str, bytes]:
             file.writestr(zipfile.ZipInfo(f"inner/{path.name}"), path.read_bytes())
             name = "wardian_sandbox.inner" + ("" if path.stem == "__init__" else f".{path.stem}")
             codes[name] = _code(name)
-    compiled = f"{BUNDLE}.{sys.implementation.cache_tag}"
+    compiled = f"{BUNDLE}.{importlib.util.MAGIC_NUMBER.hex()}"
     return {BUNDLE: sources.getvalue(), compiled: marshal.dumps(codes)}
 
 

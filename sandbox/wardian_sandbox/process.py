@@ -72,10 +72,12 @@ class Process:
         if self._inside:
             ends = [asyncio.create_task(_end_of(process)) for process in self._inside]
             self._inside.clear()
-            # Not asyncio.timeout: where the caller was cancelled, older Pythons cancel it anew.
-            await asyncio.wait(ends, timeout=INSIDE_SECONDS)
-            for end in ends:
-                end.cancel()
+            try:
+                # Not asyncio.timeout: where the caller was cancelled, older Pythons cancel it anew.
+                await asyncio.wait(ends, timeout=INSIDE_SECONDS)
+            finally:
+                for end in ends:
+                    end.cancel()
 
     async def cause(self) -> str:
         return ""
@@ -107,6 +109,8 @@ class SweepingProcess:
             self._last = loop.call_later(SWEEP_SECONDS, self._kill_all)
 
     def _kill_all(self) -> None:
+        if self._process.has_ended:  # somebody else may have its number by now
+            return
         for pid in tree(self._process.pid)[1:]:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)

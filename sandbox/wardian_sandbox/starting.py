@@ -85,17 +85,28 @@ async def start_in_group(
         assert admission is not None
         return started, await asyncio.shield(admission)
     except BaseException:
-        if started is not None:
-            await abandon(*started[:2])
-        if admission is not None and (group := await admission) is not None:
-            await remove(group)
+        # Who cancels a second time does not wait for it; it is done all the same.
+        await asyncio.shield(_undo(started, admission))
         raise
+
+
+async def _undo(started: Started | None, admission: asyncio.Task[Group | None] | None) -> None:
+    """Leave nothing of a box that could not be opened, nor of its control group."""
+    if started is not None:
+        await abandon(*started[:2])
+    if admission is None:
+        return
+    await asyncio.wait([admission])
+    if admission.exception() is None and (group := admission.result()) is not None:
+        await remove(group)
 
 
 async def abandon(process: BoxProcess, control: Channel | socket.socket) -> None:
     """End a supervisor that nobody is to have, and leave nothing of it."""
-    await _discard(process, control)
-    process.release()
+    try:
+        await _discard(process, control)
+    finally:
+        process.release()
 
 
 async def introduce(
