@@ -11,9 +11,11 @@ import pytest
 from pydantic import TypeAdapter
 from tests.evals.small import AgentOf, Counting, Stopping, a_suite, a_task, writes
 
+from wardian.cli.eval_work import exit_code_of
 from wardian.errors import (
     ConfigurationError,
     ContextOverflow,
+    ExitCode,
     ModelUnavailable,
     StorageError,
 )
@@ -133,6 +135,8 @@ def test_where_the_grader_broke_the_run_is_graded_again_without_asking(
         first = asyncio.run(evaluate(a_suite(task), [agent], evaluations=evaluations))
     assert first.outcomes[0].ending is Ending.ERROR
     assert "grader" in first.outcomes[0].detail
+    assert first.outcomes[0].broke == "grader"
+    assert exit_code_of(first) == ExitCode.NOT_ACHIEVED
     again = asyncio.run(
         evaluate(
             a_suite(task), [agent], resume=first.plan.id, retry_errors=True, evaluations=evaluations
@@ -151,7 +155,8 @@ def test_a_model_that_never_answers_is_left_out_and_the_others_go_on(
     agents = [agent_of(broken, name="broken"), agent_of(Counting(), name="good")]
     found = asyncio.run(evaluate(suite, agents, jobs=1, evaluations=evaluations))
     assert broken.asked == 3
-    assert len(found.of("broken")) == 3
+    assert [one.broke for one in found.of("broken")] == ["model"] * 3
+    assert exit_code_of(found) == ExitCode.MODEL
     assert sum(one.passed for one in found.of("good")) == 8
 
 

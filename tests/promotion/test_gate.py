@@ -145,10 +145,11 @@ def test_what_broke_is_said_with_the_verdict() -> None:
         ending=Ending.ERROR,
         value=None,
         detail="It is not installed.",
+        broke="sandbox",
     )
     decision = decide(showing(replace(found, outcomes=(*found.outcomes, broken))), None)
     assert decision.verdict is Verdict.UNDECIDED
-    assert decision.problem == "It is not installed."
+    assert (decision.problem, decision.broke) == ("It is not installed.", "sandbox")
     assert "The first broke: It is not installed." in decision.reason
 
 

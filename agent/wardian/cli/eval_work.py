@@ -286,4 +286,10 @@ def exit_code_of(found: Evaluation) -> int:
     if found.is_complete:
         return ExitCode.DONE
     never = [name for name in found.models if not any(one.counts for one in found.of(name))]
-    return ExitCode.MODEL if never else ExitCode.NOT_ACHIEVED
+    broke = {one.broke for one in found.errors if one.model in never}
+    return code_of(broke.pop()) if len(broke) == 1 else ExitCode.NOT_ACHIEVED
+
+
+def code_of(broke: str) -> int:
+    """For attempts that came to no outcome, by what broke them."""
+    return {"model": ExitCode.MODEL, "sandbox": ExitCode.SANDBOX}.get(broke, ExitCode.NOT_ACHIEVED)

@@ -11,7 +11,7 @@ import typer
 from wardian.agent import Agent
 from wardian.budget import Ledger
 from wardian.cli.eval_progress import Progress, progress_on
-from wardian.cli.eval_work import agent_of
+from wardian.cli.eval_work import agent_of, code_of
 from wardian.cli.interrupts import Interrupts
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.model_choice import BUILT_IN, with_model
@@ -108,7 +108,7 @@ def promote_model(
         return ExitCode.INTERRUPTED
     _show(decision, candidate, as_json=as_json, dry_run=dry_run)
     if decision.verdict is Verdict.UNDECIDED and decision.problem:
-        return ExitCode.MODEL
+        return code_of(decision.broke)
     if decision.verdict is Verdict.UNDECIDED and is_bounded:
         return ExitCode.LIMIT
     return ExitCode.DONE if decision.verdict is Verdict.BETTER else ExitCode.NOT_ACHIEVED

@@ -13,7 +13,7 @@ from typing import Any
 from wardian.agent import Agent
 from wardian.approval import Grants
 from wardian.budget import Ledger
-from wardian.errors import ContextOverflow, RunNotFound, StorageError, WardianError
+from wardian.errors import ContextOverflow, ModelError, RunNotFound, StorageError, WardianError
 from wardian.evals.contents import make_workspace
 from wardian.evals.grading import Check, fault_of, protected_state
 from wardian.evals.made import Made, of_group, of_log, of_run
@@ -119,7 +119,8 @@ async def attempted(
         raise
     except (WardianError, SandboxError) as problem:
         made = of_log(one.store, place.run_id, problem, time.monotonic() - began)
-        return outcome_of(place, made, Ending.ERROR, None, str(problem))
+        broken = outcome_of(place, made, Ending.ERROR, None, str(problem))
+        return replace(broken, broke=what_broke(problem))
     made.began_with = began_with
     return await judged(one, place, made)
 
@@ -143,7 +144,8 @@ async def judged(agent: Agent[Any], place: Place, made: Made) -> Outcome:
     try:
         reward = await place.check.grade(attempt, made.began_with)
     except GradingFailed as problem:
-        return outcome_of(place, made, Ending.ERROR, None, f"The grader broke: {problem}")
+        broken = outcome_of(place, made, Ending.ERROR, None, f"The grader broke: {problem}")
+        return replace(broken, broke="grader")
     _note(agent.store, made, reward)
     if reward.source == "protected":
         ending = Ending.TAMPERED
@@ -152,6 +154,13 @@ async def judged(agent: Agent[Any], place: Place, made: Made) -> Outcome:
     fault = "" if reward.passed else fault_of(reward)
     found = outcome_of(place, made, ending, reward.value, fault)
     return replace(found, suspicions=reward.suspicions, verifier=reward.version)
+
+
+def what_broke(problem: Exception) -> str:
+    """As `Outcome.broke` has it."""
+    if isinstance(problem, SandboxError):
+        return "sandbox"
+    return "model" if isinstance(problem, ModelError) else ""
 
 
 def found_again(agent: Agent[Any], place: Place) -> Made | None:

@@ -48,6 +48,8 @@ class Outcome:
     """The reward; None where it is not known"""
     detail: str = ""
     """Why it did not pass, in a sentence"""
+    broke: str = ""
+    """Of an error: `model`, `sandbox` or `grader`; empty where that is not known"""
     suspicions: tuple[str, ...] = ()
     """What a person should look at before a pass is believed"""
     verifier: str = ""

@@ -66,6 +66,8 @@ class Showing:
     """Attempts without an outcome that counts"""
     problem: str = ""
     """What the first of them broke on, where one did"""
+    broke: str = ""
+    """Which part that was, as `Outcome.broke` has it"""
 
     @property
     def difference(self) -> float:
@@ -93,7 +95,16 @@ class Decision:
     @property
     def problem(self) -> str:
         """What attempts broke on, where some did."""
-        return self.suite.problem or (self.guard.problem if self.guard else "")
+        return self._broken.problem
+
+    @property
+    def broke(self) -> str:
+        """Which part they broke on."""
+        return self._broken.broke
+
+    @property
+    def _broken(self) -> Showing:
+        return self.guard if self.guard and not self.suite.problem else self.suite
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -137,6 +148,7 @@ def showing(found: Evaluation) -> Showing:
         families=tuple(families),
         missing=found.plan.size - sum(one.counts for one in found.outcomes),
         problem=found.errors[0].detail if found.errors else "",
+        broke=found.errors[0].broke if found.errors else "",
         **_tested(forth, back),
     )
 
