@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from wardian.runs.encode import (
     parse_line,
     to_json,
 )
+from wardian.runs.holding import is_held
 from wardian.types import Finish, Message, Reply, Role, Usage
 from wardian_tools.types import ResultStatus, ToolCall, ToolResult
 
@@ -201,6 +203,24 @@ def test_a_second_writer_is_told_that_the_run_is_in_use(tmp_path: Path) -> None:
         RunLog.reopen(tmp_path / "run")
     log.close()
     RunLog.reopen(tmp_path / "run").close()
+
+
+def test_looking_whether_a_run_is_held_keeps_nobody_from_it(tmp_path: Path) -> None:
+    RunLog.create(tmp_path / "run").close()
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            is_held(tmp_path / "run")
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(200):
+            RunLog.reopen(tmp_path / "run").close()
+    finally:
+        over.set()
+        looking.join()
 
 
 def test_a_closed_run_is_free_though_a_process_that_is_starting_has_a_copy_of_its_file(

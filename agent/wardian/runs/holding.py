@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wardian.errors import StorageError
-from wardian.runs.log import LOG_NAME, in_use, open_log
+from wardian.runs.log import LOG_NAME, open_log, take
 
 
 @contextmanager
@@ -21,10 +21,7 @@ def hold(folder: Path) -> Generator[None]:
             "See `agent runs list`.",
         ) from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise in_use(folder) from error
+        take(descriptor, folder)
         yield
     finally:
         os.close(descriptor)

@@ -39,6 +39,8 @@ OWNER_NAME = "owner"
 
 OWNER = re.compile(r"process \d+ on [\w.-]+")
 
+LOOK_SECONDS = 0.05
+"""Who lists runs holds each of them for an instant, to see whether another process does."""
 SYNC_THREADS = 16
 # A sync waits for the disk, not for the processor, and syncs of several files share one journal
 # commit; more threads than cores is the point.
@@ -186,11 +188,11 @@ class RunLog:
 
     def _lock(self) -> None:
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            take(self._descriptor, self.folder)
+        except RunInUse:
             os.close(self._descriptor)
             self._descriptor = -1
-            raise in_use(self.folder) from error
+            raise
         text = f"process {os.getpid()} on {socket.gethostname()}"
         with suppress(OSError), open(self.folder / OWNER_NAME, "w", opener=_private) as stream:
             stream.write(text)
@@ -267,10 +269,21 @@ def open_log(path: Path, flags: int = os.O_RDONLY) -> int:
     return descriptor
 
 
-def in_use(folder: Path) -> RunInUse:
-    return RunInUse(
-        f"Run {folder.name} is in use by {_owner(folder)}.", "Wait until it ends, or stop it."
-    )
+def take(descriptor: int, folder: Path) -> None:
+    """Lock the run's log for this process alone. Raises: RunInUse."""
+    until = time.monotonic() + LOOK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if time.monotonic() < until:
+                time.sleep(LOOK_SECONDS / 20)
+                continue
+            raise RunInUse(
+                f"Run {folder.name} is in use by {_owner(folder)}.",
+                "Wait until it ends, or stop it.",
+            ) from error
+        return
 
 
 def _wall(moment: datetime) -> str:
