@@ -216,6 +216,18 @@ def test_a_session_ends_at_its_budget_of_calls(setting: Setting, tmp_path: Path)
     served(session_of(setting, "default", tmp_path / "runs", tool_calls=2), work)
 
 
+def test_a_session_that_is_closed_starts_no_run(setting: Setting, tmp_path: Path) -> None:
+    session = session_of(setting, "default", tmp_path / "runs")
+
+    async def work(client: Client) -> None:
+        await session.close()
+        late = await client.call_tool("python", {"code": "1"})
+        assert (late.is_error, text(late)) == (True, "Not run: the session is over.")
+
+    served(session, work)
+    assert not list((tmp_path / "runs").rglob("*.jsonl"))
+
+
 def test_wrong_calls_are_answered_and_end_nothing(setting: Setting, tmp_path: Path) -> None:
     async def work(client: Client) -> None:
         for _ in range(5):

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from wardian.agent import Agent
+from wardian.cli.dispatch import report
 from wardian.cli.interrupts import Interrupts
 from wardian.cli.run_options import Copy, PolicyName, SandboxName, Tools
 from wardian.cli.task_input import read_file
@@ -101,9 +102,15 @@ async def until_stopped(serving: Awaitable[None], session: Session) -> None:
         if work.done():
             signalled.cancel()
             return await work
-        await session.close()
-        # At once: a thread may wait for standard input, which cannot be called off.
-        os._exit(interrupts.exit_code or ExitCode.DONE)
+        code = ExitCode.NOT_ACHIEVED
+        try:
+            await session.close()
+            code = interrupts.exit_code or ExitCode.DONE
+        except Exception as error:  # noqa: BLE001 - nothing passes the exit below
+            code = report(error, ["mcp", "serve"])
+        finally:
+            # At once: a thread may wait for standard input, which cannot be called off.
+            os._exit(code)
 
 
 def the_token(file: Path | None) -> str:

@@ -71,6 +71,7 @@ class Session:
         self._working: dict[str, asyncio.Task[Output]] = {}
         self._asking: dict[str, asyncio.Future[bool]] = {}
         self._running: asyncio.Task[None] | None = None
+        self._is_closed = False
         agent.registry = Registry(self._stoppable(tool) for tool in agent.registry)
         agent.approve = self._ask
 
@@ -91,6 +92,8 @@ class Session:
         parsed = self.tools.parse(call)
         if parsed.problem is not None:
             return _not_run(call, ResultStatus.MALFORMED, parsed.problem)
+        if self._is_closed:
+            return _not_run(call, ResultStatus.DISCARDED, "Not run: the session is over.")
         if self._running is None:
             self._running = asyncio.create_task(self._run())
         if self._running.done():
@@ -115,7 +118,8 @@ class Session:
             self._approve.pop(call.id, None)
 
     async def close(self) -> None:
-        """End the run, after the call that is under way was ended too."""
+        """End the run, after the call that is under way was ended too; no other is taken."""
+        self._is_closed = True
         if self._running is not None and not self._running.done():
             self._caller.calls.put_nowait(None)
             for work in tuple(self._working.values()):
