@@ -232,3 +232,9 @@ def test_an_empty_file_that_could_lead_is_not_worth_a_word(
     assert workspace_of(tmp_path, environ).notice() == ""
     (tmp_path / ".mcp.json").write_text("{}")
     assert ".mcp.json" in workspace_of(tmp_path, environ).notice()
+
+
+def test_a_trusted_file_that_was_emptied_is_missed(project: Path, environ: dict[str, str]) -> None:
+    trusted(project, environ)
+    (project / ".wardian/policy.toml").write_text("")
+    assert ".wardian/policy.toml in " in workspace_of(project, environ).notice()

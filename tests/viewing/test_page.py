@@ -197,3 +197,5 @@ def test_a_default_that_nobody_wrote_is_not_shown_as_an_argument() -> None:
     shown = arguments(call, Clipper())
     assert "at" in shown
     assert "seconds" not in shown
+    wrote = replace(call, arguments_text='{"at": "b", "seconds": null}')
+    assert "seconds" in arguments(wrote, Clipper())

@@ -67,8 +67,10 @@ class Workspace:
     def unbelieved(self) -> list[str]:
         """Leading files that are there and not believed: new, changed, or never trusted."""
         found = leading_names(self.root, self.own)
-        # An empty one leads nobody; a box in the same folder has such where it protects a name.
-        names = list(islice((name for name in found if not is_empty(self.root / name)), MAX_FILES))
+        # An empty one leads nobody; a box in the same folder has such where it protects a name. One
+        # that was trusted with content and is empty now no longer narrows what it narrowed.
+        leading = (n for n in found if n in self.approved or not is_empty(self.root / n))
+        names = list(islice(leading, MAX_FILES))
         if not self.is_trusted:
             return names
         return [name for name in names if self.read_bytes(name) is None]

@@ -49,9 +49,17 @@ def arguments(call: ToolCall, clipper: Clipper) -> Markup:
         pieces = [block(call.arguments_text, clipper)] if call.arguments_text else []
         pieces += [element("p", call.problem[:2_000], class_="note")] if call.problem else []
         return joined(*pieces)
-    # without the defaults nobody wrote
-    given = {name: value for name, value in call.arguments.items() if value is not None}
+    written = names_in(call.arguments_text)
+    given = {k: v for k, v in call.arguments.items() if v is not None or k in written}
     return pairs(given, clipper)
+
+
+def names_in(arguments_text: str) -> set[str]:
+    """What the model wrote itself: other arguments are defaults."""
+    try:
+        return set(json.loads(arguments_text))
+    except (ValueError, TypeError, RecursionError):
+        return set()
 
 
 def pairs(values: dict[str, Any], clipper: Clipper) -> Markup:
