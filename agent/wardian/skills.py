@@ -172,6 +172,9 @@ async def put(skill: Skill, context: ToolContext) -> str:
         if isinstance(done, FileFailure):
             raise SandboxError(done.message)
         scripts += [shlex.quote(f"./{file}")] if content.startswith(b"#!") else []
-    runnable = f"chmod a+x {' '.join(scripts)} && " if scripts else ""
-    await sandbox.shell(f"cd ~/{place} && {runnable}chmod -R a-w .", context.within)
+    runnable = f" && chmod a+x {' '.join(scripts)}" if scripts else ""
+    command = f"cd ~/{place} && chmod -R a-w .{runnable}"
+    protected = await sandbox.shell(command, context.within)
+    if protected.exit_code != 0:
+        raise SandboxError(f"The skill's files cannot be protected: {protected.output.strip()}")
     return f"\n\nIts files are in ~/{place} in the sandbox, read-only: {', '.join(skill.files)}"

@@ -1,12 +1,14 @@
 """Every tool that a run here would know, for the commands that show and explain them."""
 
 import os
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from wardian.cli.additions import built_tools, found_extras
+from wardian.cli.sanitise import visible
 from wardian.cli.servers import tools_of_servers
+from wardian.cli.terminal import write
 from wardian.errors import WardianError
 from wardian.models.catalogue import resolve_model
 from wardian.settings import paths
@@ -16,22 +18,10 @@ from wardian.subagents import ChildRun, SubAgent, delegate, effects_of, with_all
 from wardian_tools import Effect, Tool, ToolContext, load_entry_points, own_tools
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownTools:
-    """The tools, and sentences on what could not be read."""
-
-    tools: tuple[Tool, ...]
-    notices: tuple[str, ...]
-
-    @property
-    def by_name(self) -> dict[str, Tool]:
-        return {tool.name: tool for tool in self.tools}
-
-
-def known_tools() -> KnownTools:
+def known_tools() -> dict[str, Tool]:
     """Built in, built by an agent, of installed packages and tool servers, skills, sub-agents.
 
-    Raises: ConfigurationError.
+    What could not be read is said on stderr. Raises: ConfigurationError.
     """
     places = paths(os.environ)
     plugins = load_entry_points()
@@ -45,7 +35,9 @@ def known_tools() -> KnownTools:
         f"the tools of {failure.name} cannot be loaded: {failure.cause}"
         for failure in plugins.failures
     ]
-    return KnownTools(tools=tuple(tools), notices=(*notices, *extras.notices, *failures))
+    for notice in (*notices, *extras.notices, *failures):
+        write(sys.stderr, visible(f"agent: {notice}") + "\n")
+    return {tool.name: tool for tool in tools}
 
 
 def as_tool(definition: SubAgent, theirs: Sequence[Tool]) -> Tool:

@@ -75,7 +75,7 @@ def show(name: Name = None, *, as_json: AsJson = False) -> int:
     print_table(("BUDGET", "LIMIT"), budgets, "")
     write(sys.stdout, "\n")
     print_table(("SETTING", "FROM", "VALUE"), setting_rows(policy), "")
-    remark(policy, known_tools().by_name)
+    remark(policy, known_tools())
     return ExitCode.DONE
 
 
@@ -110,7 +110,7 @@ def explain(
     as_json: AsJson = False,
 ) -> int:
     """Say what would be decided of a call, by which rule, and what would change the answer."""
-    tools = known_tools().by_name
+    tools = known_tools()
     tool = tool_named(call.partition("(")[0].strip(), tools)
     try:
         parsed = parse_call(call.strip(), tool)
@@ -166,7 +166,7 @@ def compare(
     """
     expected = read_expectations(file)
     rules = chosen(policy or expected.policy)
-    tools = known_tools().by_name
+    tools = known_tools()
     found = failures(expected, rules, lambda name: tool_named(name, tools))
     if as_json:
         print_json({"calls": expected.count, "differences": [asdict(one) for one in found]})

@@ -26,13 +26,11 @@ def register(app: typer.Typer) -> None:
 
 def list_tools(*, as_json: JsonOption = False) -> int:
     """List the tools: built in, built by an agent, of packages, servers, skills, sub-agents."""
-    known = known_tools()
-    for notice in known.notices:
-        write(sys.stderr, visible(f"agent: {notice}") + "\n")
+    known = known_tools().values()
     if as_json:
-        print_json([facts(tool) for tool in known.tools])
+        print_json([facts(tool) for tool in known])
     else:
-        rows = [(tool.name, effects(tool), summary(tool)) for tool in known.tools]
+        rows = [(tool.name, effects(tool), summary(tool)) for tool in known]
         print_table(("TOOL", "EFFECTS", "WHAT IT DOES"), rows, "There are no tools.")
     return ExitCode.DONE
 
@@ -41,7 +39,7 @@ def show(
     name: Annotated[str, typer.Argument(help="The tool's name.")], *, as_json: JsonOption = False
 ) -> int:
     """Show one tool: its description, effects and the schema of its arguments."""
-    tool = select([name], known_tools().tools)[0]
+    tool = select([name], known_tools().values())[0]
     if as_json:
         print_json(facts(tool))
         return ExitCode.DONE
