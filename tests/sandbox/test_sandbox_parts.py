@@ -2,6 +2,8 @@
 
 import ast
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardian_sandbox import SandboxUnavailable, diagnosis, inner
+from wardian_sandbox.inner import children
 from wardian_sandbox.inner.frames import MAX_FRAME_BYTES, BadFrame, FrameReader, pack
 from wardian_sandbox.inner.globs import is_match
 from wardian_sandbox.inner.sink import Sink
@@ -100,6 +103,16 @@ def test_globs_name_the_paths_they_should(pattern: str, path: str, expected: boo
 def test_case_counts_only_where_it_should() -> None:
     assert not is_match("A", ["a"])
     assert is_match(".GIT/Config", [".git/**"], ignore_case=True)
+
+
+def test_who_was_killed_is_dying_until_it_is_gone() -> None:
+    process = subprocess.Popen(["sleep", "100"])
+    assert not children.is_dying(process.pid)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert children.is_dying(process.pid)
+    process.wait()
+    assert not children.is_dying(process.pid)
 
 
 def test_a_missing_bubblewrap_says_how_to_get_it(tmp_path: Path) -> None:

@@ -19,6 +19,11 @@ LIMITS = {
 NO_CORE = 1
 """Too small for a file; and the one size for which the kernel does not run the host's handler of
 core dumps, as root, on what the guest wrote. Zero would. Source: Linux 6.17, fs/coredump.c."""
+ZOMBIE, GONE = b"Z", b"X"
+DEAD = (ZOMBIE, GONE)
+PENDING = 28
+"""Place of the pending signals in what `_stat` gives; a bit each"""
+KILLED = 1 << (signal.SIGKILL - 1)
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -122,15 +127,28 @@ def _processes() -> list[tuple[int, int, int]]:
     for name in names:
         if not name.isdecimal():
             continue
-        try:
-            with open(f"/proc/{name}/stat", "rb") as file:
-                # After the command in parentheses: state, parent, group, session.
-                fields = file.read().rpartition(b")")[2].split()
-        except OSError:
-            continue
-        if fields[0] not in (b"Z", b"X"):
-            seen.append((int(name), int(fields[1]), int(fields[3])))
+        state, parent, _, session, *_ = _stat(name)
+        if state not in DEAD:
+            seen.append((int(name), int(parent), int(session)))
     return seen
+
+
+def is_dying(pid: int) -> bool:
+    """Was it killed, and is not gone?"""
+    fields = _stat(pid)
+    return fields[0] == ZOMBIE or bool(int(fields[PENDING]) & KILLED)
+
+
+def _stat(pid: int | str) -> list[bytes]:
+    """What the kernel says of a process, from its state on; of one that is gone, that it is.
+
+    Source: proc_pid_stat(5).
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()  # the command in parentheses
+    except OSError:
+        return [GONE] + [b"0"] * PENDING
 
 
 def exit_code(status: int) -> tuple[str, int]:

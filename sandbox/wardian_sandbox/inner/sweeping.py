@@ -17,7 +17,8 @@ SWEEP_PAUSE_SECONDS = 0.001
 
 
 def sweep(known: Callable[[], set[int]], reap: Callable[[], None]) -> None:
-    """Kill every orphan outside the sessions that are `known`, and see it gone.
+    """Kill every orphan outside the sessions that are `known`, and see it gone; and those of
+    `known` whom the guest killed.
 
     Where more of them come than go, everybody in the box is killed at one blow, which no fork gets
     away from; one by one, a bomb that has the processor to itself breeds faster than we kill.
@@ -37,5 +38,10 @@ def sweep(known: Callable[[], set[int]], reap: Callable[[], None]) -> None:
         for pid in found - killed:
             children.kill(pid)
         killed |= found
+        time.sleep(SWEEP_PAUSE_SECONDS)
+        reap()
+    until = time.monotonic() + LAST_SECONDS
+    # One that was killed and has not come to dying would still take up the next cell.
+    while any(map(children.is_dying, known())) and time.monotonic() < until:
         time.sleep(SWEEP_PAUSE_SECONDS)
         reap()
