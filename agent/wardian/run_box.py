@@ -2,9 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import wardian_sandbox
 from wardian.events import Moment, Recorded, SandboxOpened
@@ -66,7 +65,9 @@ class RunBox:
         self._may_write = any(tool.may_write for tool in tools)
         if self._may_write and self._keeps and not self._keeping:
             # Many runs change nothing, and do not wait for what keeps the states.
-            self._keeping = cast("Keeper", import_module("wardian.keeping").Keeping(*self._keeps))
+            from wardian.keeping import Keeping
+
+            self._keeping = Keeping(*self._keeps)
         if self._may_write and self._keeping:
             for event in await self._keeping.look(step, Moment.BEFORE, self._sandbox):
                 await self._record(event)

@@ -6,9 +6,7 @@ Without files of that kind this is a few looks at the disk.
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import cast
 
 from wardian.extras import Extras
 from wardian.settings import Paths, paths
@@ -78,13 +76,16 @@ def found_extras(places: Paths, workspace: Workspace) -> Extras:
     if not workspace.approved and not any(one.exists() for one in own):
         return Extras()
     # Who has none does not wait for what reads them.
-    return cast("Extras", import_module("wardian.find_extras").load_extras(places, workspace))
+    from wardian.find_extras import load_extras
+
+    return load_extras(places, workspace)
 
 
 def built_tools(places: Paths) -> tuple[list[Tool], list[str]]:
     """The tools the user has approved, and notices. Raises: ConfigurationError."""
     if not (places.built_tools / INDEX).exists():
         return [], []
-    load = import_module("wardian.building.loading").load_built
-    store = import_module("wardian.building.store").BuiltTools
-    return cast("tuple[list[Tool], list[str]]", load(store(places.built_tools)))
+    from wardian.building.loading import load_built
+    from wardian.building.store import BuiltTools
+
+    return load_built(BuiltTools(places.built_tools))

@@ -5,9 +5,8 @@ import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -164,10 +163,10 @@ def send_spans(file: Path, endpoint: str) -> int:
     """How many were taken. Raises: as `send`."""
     if load_settings({}, os.environ).local:
         forbid_leaving()
-    otlp: Any = import_module("wardian.export.otlp")  # an HTTP client, for who sends
+    from wardian.export import otlp  # an HTTP client, for who sends
+
     headers = otlp.headers_of(os.environ.get(otlp.HEADERS_VARIABLE, ""))
-    taken: int = otlp.send(file, endpoint, headers)
-    return taken
+    return otlp.send(file, endpoint, headers)
 
 
 def protected(names: list[str]) -> Overlap | None:
@@ -183,9 +182,10 @@ def protected(names: list[str]) -> Overlap | None:
 def protected_by(name: str) -> Iterator[tuple[str, str]]:
     if Path(name).is_file() and Path(name).suffix != ".toml":
         return protected_file(Path(name))
-    tasks: Any = import_module("wardian.evals.tasks")  # for who names a suite
-    suite = import_module("wardian.evals.loading").load_suite(name)
-    return protected_texts(tasks.row_of(task) for task in suite.tasks)
+    from wardian.evals.loading import load_suite  # for who names a suite
+    from wardian.evals.tasks import row_of
+
+    return protected_texts(row_of(task) for task in load_suite(name).tasks)
 
 
 def registered() -> dict[str, str]:

@@ -4,7 +4,6 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import NoReturn
 
 from wardian._version import __version__
@@ -29,7 +28,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def start(argv: list[str]) -> int:
     if "_AGENT_COMPLETE" in os.environ:  # how a shell asks, without arguments
-        import_module("wardian.cli.application").complete()
+        from wardian.cli.application import complete
+
+        complete()
     if not argv or argv[0] in ("--help", "-h", "help"):
         sys.stdout.write(HELP)
         return ExitCode.DONE
@@ -38,5 +39,6 @@ def start(argv: list[str]) -> int:
         return ExitCode.DONE
     # Imports make objects that stay; looking through them for garbage is a tenth of the start.
     gc.set_threshold(20_000)
-    code: int = import_module("wardian.cli.dispatch").dispatch(argv)
-    return code
+    from wardian.cli.dispatch import dispatch
+
+    return dispatch(argv)

@@ -6,7 +6,6 @@ import secrets
 import sys
 from collections.abc import Awaitable
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -81,12 +80,10 @@ def serve(
         consent=settings.consent == "yes",
     )
     token = the_token(token_file) if http is not None else ""
-    served = import_module("wardian.serve.mcp")  # the SDK takes a second; after all that may fail
+    from wardian.serve.mcp import serve_http, serve_stdio  # a second; after all that may fail
+
     session = Session(agent, caller)
-    if http is None:
-        serving = served.serve_stdio(session)
-    else:
-        serving = served.serve_http(session, http, token, announce)
+    serving = serve_stdio(session) if http is None else serve_http(session, http, token, announce)
     asyncio.run(until_stopped(serving, session))
     return ExitCode.DONE
 
@@ -102,7 +99,7 @@ async def until_stopped(serving: Awaitable[None], session: Session) -> None:
         if work.done():
             signalled.cancel()
             return await work
-        code = ExitCode.NOT_ACHIEVED
+        code: int = ExitCode.NOT_ACHIEVED
         try:
             await session.close()
             code = interrupts.exit_code or ExitCode.DONE

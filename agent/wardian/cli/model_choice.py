@@ -3,9 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from typing import cast
 
 from wardian.errors import ModelError
 from wardian.models.cards import read_card, stamp_of
@@ -27,8 +25,9 @@ def with_model(settings: Settings, notice: Callable[[Sequence[str]], None]) -> S
     if settings.model is not None:
         return as_measured(settings)
     # Who names a model does not wait for what looks for one.
-    with_found = import_module("wardian.cli.model_finding").with_found
-    return as_measured(cast("Settings", with_found(settings, notice)))
+    from wardian.cli.model_finding import with_found
+
+    return as_measured(with_found(settings, notice))
 
 
 def as_measured(settings: Settings) -> Settings:

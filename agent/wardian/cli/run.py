@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -162,11 +161,13 @@ def run(
         return configured_agent(settings, rules, workspace, more, schema, ask, servers)
 
     if samples > 1 or refine:
-        scaled = import_module("wardian.cli.scaled")  # who wants one attempt does not wait for it
-        how = scaled.Scaling(
+        # Who wants one attempt does not wait for it.
+        from wardian.cli.scaled import Scaling, perform_scaled
+
+        how = Scaling(
             samples=samples, select=select.value, rounds=refine, rubric=rubric, critic=critic
         )
-        return int(scaled.perform_scaled(make_agent, job, view, how))
+        return perform_scaled(make_agent, job, view, how)
     place = rule_place(settings, os.environ)
     return perform(make_agent, new_task(job), view, may_ask, workspace, place)
 

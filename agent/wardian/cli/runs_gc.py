@@ -4,7 +4,6 @@ import re
 import sys
 import time
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,7 +49,8 @@ def gc(
     known, since = store(), _moment(older_than)
     if filters.parent:
         filters = replace(filters, parent=known.find(filters.parent))
-    sweeping = import_module("wardian.runs.sweeping")  # SQLite
+    from wardian.runs import sweeping  # SQLite
+
     sweep = sweeping.plan(
         known.root,
         filters=filters,

@@ -2,7 +2,6 @@
 
 import sys
 from dataclasses import replace
-from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -69,9 +68,9 @@ def find(known: RunStore, filters: Filters) -> list[RunFacts]:
     """Newest first. Raises: RunNotFound for a parent that is not stored."""
     if filters.parent:
         filters = replace(filters, parent=known.find(filters.parent))
-    search = import_module("wardian.runs.search")  # SQLite, for who looks for some
-    found: list[RunFacts] = search.find_runs(known.root, filters, say_progress)
-    return found
+    from wardian.runs.search import find_runs  # SQLite, for who looks for some
+
+    return find_runs(known.root, filters, say_progress)
 
 
 def say_progress(done: int, of: int) -> None:

@@ -1,9 +1,9 @@
 """`agent runs search`: where words stand in recorded runs."""
 
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
-from importlib import import_module
 from itertools import islice
 from typing import Annotated
 
@@ -47,11 +47,13 @@ def search(
     known, values = store(), known_values()
     words = None if exact else Words.of(query)
     among = {one.run_id for one in find_runs(known, filters)} if filters.are_any else None
+    places: Iterable[Found]
     if words is None:
         places = find(known, query, partial(as_read, known=values), say_skipped, among)
     else:
-        viewing = import_module("wardian.viewing.ranked")  # SQLite
-        places = viewing.ranked(
+        from wardian.viewing.ranked import ranked  # SQLite
+
+        places = ranked(
             known,
             words,
             partial(as_read, known=values),

@@ -3,16 +3,15 @@
 import fnmatch
 import os
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
-from typing import cast
+from typing import Protocol
 
 from wardian.settings import Settings, load_settings, paths, policy_in_force
 from wardian_policies import Policy
 from wardian_tools.types import Tool, ToolSource
 
 
-class Servers(ToolSource):
+class Servers(ToolSource, Protocol):
     """What `wardian.mcp.servers_for_run` gives."""
 
     notices: tuple[str, ...]
@@ -28,10 +27,10 @@ def tool_servers(
     places = paths(os.environ)
     if not (places.mcp_servers.exists() or places.mcp_foreign.exists()):
         return None, names
-    mcp = import_module("wardian.mcp")  # who has no servers does not wait for it
+    from wardian.mcp import servers_for_run  # who has no servers does not wait for it
+
     is_copied = settings.workspace_mode == "copy"
-    found = mcp.servers_for_run(places, os.environ, workspace, policy, names, is_copied=is_copied)
-    servers = cast("Servers", found)
+    servers = servers_for_run(places, os.environ, workspace, policy, names, is_copied=is_copied)
     if names is None:
         return servers, None
     theirs = [tool.name for tool in servers.tools]

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 from wardian.budget import Amount
@@ -24,8 +23,9 @@ INDEX_FROM = 200
 def forget_texts(root: Path, run_ids: Sequence[str]) -> None:
     """Leave nothing of removed runs in the index of texts, where there is one."""
     if (root / SEARCH_NAME).exists():
-        search = import_module("wardian.runs.search")  # SQLite
-        search.SearchIndex(root).drop(run_ids)
+        from wardian.runs.search import SearchIndex  # SQLite
+
+        SearchIndex(root).drop(run_ids)
 
 
 def discard(root: Path, run_id: str, *, unless_touched_since: int | None = None) -> None:
@@ -73,9 +73,9 @@ class RunStore:
         ids = self.ids()
         if len(ids) < INDEX_FROM:
             return self._summaries_one_by_one(ids)
-        index = import_module("wardian.runs.index")  # SQLite, for who has many
-        newest: Iterator[RunSummary] = index.RunIndex(self.root).newest()
-        return newest
+        from wardian.runs.index import RunIndex  # SQLite, for who has many
+
+        return RunIndex(self.root).newest()
 
     def find(self, name: str) -> str:
         """The id that `name` means: an id, an unambiguous beginning or end of one, or `last`.
