@@ -39,7 +39,7 @@ class WardianError(Exception):
     exit_code = ExitCode.NOT_ACHIEVED
 
     def __init__(self, cause: str, remedy: str = "") -> None:
-        if cause.endswith("..") and not cause.endswith("..."):
+        if cause.endswith("..") and cause[-3:-2] not in (".", "/", " "):
             cause = cause[:-1]  # what another said, quoted at the end, brought its own full stop
         super().__init__(f"{cause} {remedy}".strip())
         self.cause = cause

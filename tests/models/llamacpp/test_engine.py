@@ -44,8 +44,8 @@ def engine(model: Path) -> Engine:
     return made(model)
 
 
-def made(path: Path, **options: Any) -> Engine:
-    return Engine(load(llama(), LoadOptions(path=str(path), threads=1, **options)))
+def made(path: Path, *, threads: int = 1, **options: Any) -> Engine:
+    return Engine(load(llama(), LoadOptions(path=str(path), threads=threads, **options)))
 
 
 def run(engine: Engine, *works: Work) -> dict[int, Logits]:
@@ -94,6 +94,20 @@ def test_interleaved_conversations_evaluate_each_token_once_and_alike(
             histories[name] += tokens(100 + step + i, 20)
     told = sum(len(ids) - 20 for ids in histories.values())
     assert evaluated <= told - 2 * PREFIX + 3
+
+
+def threads_now() -> set[str]:
+    return {path.name for path in Path("/proc/self/task").iterdir()}
+
+
+def test_several_threads_compute_the_same_and_stay_from_one_token_to_the_next(model: Path) -> None:
+    ids, before = tokens(1, 100), threads_now()
+    engine = made(model, threads=2)
+    assert same(alone(engine, "a", ids)[1], fresh(model, ids))
+    stayed = threads_now() - before
+    assert stayed
+    assert same(alone(engine, "a", [*ids, 7])[1], fresh(model, [*ids, 7]))
+    assert stayed <= threads_now()
 
 
 def test_a_prompt_asked_again_is_not_read_again(engine: Engine, model: Path) -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 _MASK_BYTES = 512
+"""GGML_MAX_N_THREADS"""
 _SPARE_BYTES = 256
+"""For what later versions put behind what is known here"""
 
 
 class _PoolParams(ctypes.Structure):
-    """Source: `struct ggml_threadpool_params` in ggml.h."""
+    """Source: `struct ggml_threadpool_params` in ggml.h, as of llama-cpp-python 0.3.36."""
 
     _fields_ = (
         ("cpumask", ctypes.c_bool * _MASK_BYTES),
@@ -19,37 +21,34 @@ class _PoolParams(ctypes.Structure):
         ("poll", ctypes.c_uint32),
         ("strict_cpu", ctypes.c_bool),
         ("paused", ctypes.c_bool),
-        ("spare", ctypes.c_char * _SPARE_BYTES),  # for what later versions put behind
+        ("spare", ctypes.c_char * _SPARE_BYTES),
     )
 
 
-def attach_pool(api: Any, context: int, threads: int) -> bool:
+def attach_pool(api: Any, context: int, threads: int) -> None:
     """Let the threads wait between two evaluations, instead of starting them for each.
 
     They sleep while they wait: llama.cpp's own programs let them spin for a tenth of a second,
-    which takes cores from everything else and was no quicker. False where one thread computes, and
-    where this llama.cpp has no pools or other ones than are known here.
+    which takes cores from everything else and was no quicker. Nothing is done where one thread
+    computes, and where this llama.cpp has no pools.
     """
     if threads < 2:
-        return False
+        return
     library = api._lib  # noqa: SLF001  the bindings leave these functions out
     try:
         fill = library.ggml_threadpool_params_init
         make = library.ggml_threadpool_new
         attach = library.llama_attach_threadpool
     except AttributeError:
-        return False
+        return
     make.restype = ctypes.c_void_p
     params = _PoolParams()
     fill(ctypes.byref(params), ctypes.c_int(threads))
     if params.n_threads != threads or not 0 < params.poll <= 100:
-        return False
+        return  # its fields stand elsewhere than here
     params.poll = 0
-    pool = make(ctypes.byref(params))
-    if not pool:
-        return False
-    attach(ctypes.c_void_p(context), ctypes.c_void_p(pool), ctypes.c_void_p(pool))
-    return True
+    if pool := make(ctypes.byref(params)):
+        attach(ctypes.c_void_p(context), ctypes.c_void_p(pool), ctypes.c_void_p(pool))
 
 
 def physical_cores() -> int:
