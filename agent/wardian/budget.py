@@ -73,7 +73,7 @@ class Reached:
     stop: Stop
     limit: float
     is_shared: bool
-    """It is not the run's own but that of the run that called it."""
+    """It is not the run's own but that of the run that called it, or of a group of attempts"""
 
     @property
     def sentence(self) -> str:
@@ -85,7 +85,7 @@ class Reached:
             Stop.TIME: "second",
         }[self.stop]
         unit += "" if self.limit == 1 or self.stop is Stop.COST else "s"
-        whose = " of the run that called this one" if self.is_shared else ""
+        whose = " that this run shares" if self.is_shared else ""
         return f"The limit of {self.limit:g} {unit}{whose} was reached."
 
 

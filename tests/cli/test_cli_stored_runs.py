@@ -280,3 +280,23 @@ def test_a_run_without_a_sandbox_is_resumed_so_only_when_that_is_said_again(scen
     assert "--sandbox none once more" in refused.stderr
     assert scene.agent("resume", "last", "--sandbox", "none", *more).stdout == "Done.\n"
     assert (scene.workspace / "a.txt").read_text() == "one\n"
+
+
+def test_a_run_goes_on_with_the_server_it_spoke_with_and_with_no_other_unasked(
+    scene: Scene,
+) -> None:
+    call = stream_calls([("shell", {"command": "true"})])
+    scene.serve(call, stream_text("Done."))
+    assert scene.server
+    bound = ["--max-steps", "1", "--sandbox", "none"]
+    began = scene.agent("run", "go", "--base-url", scene.server.base_url, "-m", "openai/m", *bound)
+    assert began.returncode == 5, began.stderr
+    ended = scene.agent("resume", "last", "--sandbox", "none", "--max-steps", "2")
+    assert (ended.returncode, ended.stdout) == (0, "Done.\n"), ended.stderr
+
+    elsewhere = "http://nowhere.invalid/v1"
+    assert scene.agent("run", "go", "--base-url", elsewhere, "-m", "openai/m").returncode == 4
+    refused = scene.agent("resume", "last")
+    assert refused.returncode == 3
+    assert f"The run spoke with openai/m at {elsewhere}; it would be sent" in refused.stderr
+    assert f"--base-url {elsewhere} to go on there" in refused.stderr

@@ -76,7 +76,7 @@ def test_what_it_consumes_is_its_callers_too_and_the_trajectory_tells_it(house: 
     )
     assert (run.stop, run.error) == (Stop.TOKENS, "The limit of 100 tokens was reached.")
     (finished,) = house.events(run, CallFinished)
-    assert "The limit of 100 tokens of the run that called this one" in finished.result.content
+    assert "The limit of 100 tokens that this run shares was reached" in finished.result.content
     told = consumed(house.store.load(run.run_id).events)
     assert told == Amount(steps=5, tool_calls=5, tokens=120 + run.usage.total_tokens)
 

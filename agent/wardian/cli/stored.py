@@ -57,6 +57,8 @@ class StoredAgent:
     more: Additions
     notices: tuple[str, ...]
     base_url: str | None
+    was_at: str | None
+    """The server that the run spoke with, where the user names no model and no server now"""
 
     def make(self, approve: Approve | None = None, model: Model | None = None) -> Agent[Any]:
         """Raises: as `Agent`."""
@@ -88,7 +90,14 @@ class StoredAgent:
 
     def _model(self) -> Model:
         """Raises: ModelUnavailable, ModelRefused, ConfigurationError."""
-        return configured_model(replace(self.settings, base_url=self.base_url))
+        model = configured_model(replace(self.settings, base_url=self.base_url))
+        here = model.identity.get("endpoint")
+        if self.was_at and here and here != self.was_at and not model.is_local:
+            raise ConfigurationError(
+                f"The run spoke with {model.name} at {self.was_at}; it would be sent to {here}.",
+                f"Say --base-url {self.was_at} to go on there, or -m {model.name} to go on here.",
+            )
+        return model
 
 
 def store() -> RunStore:
@@ -136,6 +145,7 @@ def stored_agent(trajectory: Trajectory, chosen: Chosen, *, replays: bool = Fals
             *notices,
         ),
         base_url=chosen.base_url or settings.base_url or endpoint_of(started, chosen),
+        was_at=None if chosen.model or chosen.base_url else started.model.get("endpoint"),
     )
 
 
@@ -175,7 +185,7 @@ def endpoint_of(started: RunStarted, chosen: Chosen) -> str | None:
     """The recorded server of a chat model, if it is this machine: a file does not say where your
     keys are sent."""
     endpoint = started.model.get("endpoint")
-    if chosen.model or not isinstance(endpoint, str) or "/" in str(started.model.get("name")):
+    if chosen.model or not isinstance(endpoint, str):
         return None
     return endpoint if urlsplit(endpoint).hostname in LOOPBACK else None
 
