@@ -99,6 +99,11 @@ class Window:
         return self.context_tokens - self.reply_tokens
 
     @property
+    def aim_tokens(self) -> int:
+        """What a compaction leaves of the prompt, if it can."""
+        return int(self.prompt_tokens * AIM)
+
+    @property
     def is_small(self) -> bool:
         return self.context_tokens <= SMALL_WINDOW_TOKENS
 
@@ -129,7 +134,7 @@ class Window:
         fits = self.prompt_tokens * FILL
         if before <= fits:
             return None
-        aim = int(self.prompt_tokens * AIM)
+        aim = self.aim_tokens
         groups = _groups([*talk.before, *talk.after])
         event = Compacted(
             step=step,
@@ -165,7 +170,7 @@ class Window:
         result_chars: int = LINE_CHARS,
     ) -> Compacted:
         """The event with one more step giving way to its lines."""
-        room = int(self.prompt_tokens * AIM * DIGEST_SHARE * self.chars_per_token)
+        room = int(self.aim_tokens * DIGEST_SHARE * self.chars_per_token)
         lines = [line for line in event.digest.splitlines() if line.startswith("- ")]
         lines = [line for line in lines if line != EARLIER]
         lines = _latest([*lines, *_lines(group, result_chars)], room)

@@ -22,6 +22,7 @@ APPARMOR_REMEDY = (
 )
 TRIAL = ("--unshare-user", "--unshare-net", "--ro-bind", "/", "/", "--", "/bin/true")
 TRIAL_SECONDS = 60.0
+"""A machine with much to do takes seconds; one on which this hangs gets its diagnosis late."""
 NOBODY = 65534
 SYSCTLS = Path("/proc/sys")
 

@@ -19,7 +19,7 @@ from wardian_tools.builtin import talking_tools
 
 ASKING = "ask_user"
 INDEX = "index.json"
-SERVERS_TOOL = "__"
+SERVER_SEPARATOR = "__"
 """In the names of tools that servers offer"""
 BUILT_IN = "tiny"
 """The model that knows the built-in tools and no others"""
@@ -61,13 +61,13 @@ def strange_tools(subagents: Sequence[SubAgent], more: Collection[str]) -> list[
     """A sentence on each tool that a sub-agent's file names and nobody has; a server's may come."""
     named = [(one, name) for one in subagents for name in one.tools or () if isinstance(name, str)]
     known = {*more, *(tool.name for tool in own_tools())} if named else set[str]()
-    if not all(name in known or SERVERS_TOOL in name for _, name in named):
+    if not all(name in known or SERVER_SEPARATOR in name for _, name in named):
         known |= {tool.name for tool in load_entry_points().tools}
     return [
         f"The agent in {one.source} names the tool {name!r}, which is not here."
         f" {nearest(name, sorted(known))}".rstrip()
         for one, name in named
-        if name not in known and SERVERS_TOOL not in name
+        if name not in known and SERVER_SEPARATOR not in name
     ]
 
 

@@ -265,7 +265,7 @@ def open_log(path: Path, flags: int = os.O_RDONLY) -> int:
     descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "It is no file", str(path))
+        raise OSError(errno.EINVAL, "It is not a regular file", str(path))
     return descriptor
 
 
