@@ -19,9 +19,10 @@ from wardian.evals.report import report
 from wardian.evals.storing import LOG_NAME, EvaluationStore
 from wardian.events import Rewarded, RunStarted
 from wardian.models.function import FunctionModel
+from wardian.models.replies import Answer
 from wardian.rewards.judge import Rubric, RubricJudge
 from wardian.runs import RunStore
-from wardian.types import Request
+from wardian.types import Request, Role
 from wardian_policies.types import Budgets
 
 
@@ -187,6 +188,21 @@ def test_a_budget_for_all_ends_it_and_what_was_cut_short_is_no_outcome(
     assert not found.is_complete
     rest = asyncio.run(evaluate(suite, [agent], resume=found.plan.id, evaluations=evaluations))
     assert rest.is_complete
+
+
+def test_an_attempt_that_was_cut_short_is_made_anew(
+    agent_of: AgentOf, evaluations: EvaluationStore
+) -> None:
+    def in_two_steps(request: Request) -> Answer:
+        return "42" if request.messages[-1].role is Role.TOOL else [("shell", {"command": "true"})]
+
+    suite = a_suite(*(a_task(f"sums/{i}") for i in range(2)))
+    ledger = Ledger(Budgets(steps=3, tool_calls=None, wall_seconds=None))
+    agent = agent_of(in_two_steps)
+    found = asyncio.run(evaluate(suite, [agent], jobs=1, within=ledger, evaluations=evaluations))
+    assert len(found.outcomes) == 1
+    rest = asyncio.run(evaluate(suite, [agent], resume=found.plan.id, evaluations=evaluations))
+    assert [one.passed for one in rest.outcomes] == [True, True]
 
 
 @pytest.mark.parametrize(

@@ -165,8 +165,9 @@ async def evaluated(
     progress: Progress,
     how: How,
 ) -> int:
-    """The exit code of the signal that stopped it, or 0."""
+    """The exit code of the signal or the limit that stopped it, or 0."""
     budget = Budgets(steps=None, tool_calls=None, cost_usd=wanted.max_cost_usd, wall_seconds=None)
+    ledger = Ledger(budget) if wanted.max_cost_usd is not None else None
     with Interrupts() as interrupts:
         work = asyncio.create_task(
             evaluate(
@@ -176,7 +177,7 @@ async def evaluated(
                 jobs=how.jobs,
                 seed=wanted.seed,
                 scaling=scaling,
-                within=Ledger(budget) if wanted.max_cost_usd is not None else None,
+                within=ledger,
                 settings=asdict(wanted),
                 resume=how.resume,
                 retry_errors=how.retry_errors,
@@ -193,8 +194,11 @@ async def evaluated(
                 await scaling.judge.model.close()
         if work.cancelled():
             return interrupts.exit_code or ExitCode.INTERRUPTED
-        work.result()
+    if work.result().is_complete or not ledger or not (reached := ledger.reached()):
         return ExitCode.DONE
+    if not how.quiet:
+        write(sys.stderr, f"agent: {reached.sentence} Raise it with --max-cost.\n")
+    return ExitCode.LIMIT
 
 
 def chosen(suite: Suite, ids: tuple[str, ...]) -> Suite:

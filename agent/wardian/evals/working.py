@@ -96,7 +96,8 @@ class Work:
         try:
             outcome = await self._outcome(key, place, agent)
             if self.is_spent and outcome.ending is Ending.LIMIT:
-                return  # cut short by what others used: it says nothing about this attempt
+                done = True  # cut short by what others used: it is to be made anew
+                return
             self.log.end(outcome)
             self.outcomes[key] = outcome
             # What a grader broke on is kept, so that it can be graded again without asking.
