@@ -177,3 +177,28 @@ def test_nothing_in_a_question_acts_on_the_terminal_or_is_hidden(start: Start) -
     assert "\u202e" not in shown
     run.type(ENTER)
     assert run.exit_code() == 0
+
+
+def test_the_folder_that_is_named_is_the_one_that_calls_act_on(
+    start: Start, screen: Callable[..., OnScreen], workspace: Path, environment: dict[str, str]
+) -> None:
+    copied = start([shell("touch one"), stream_text("ok")], "--policy", "ask.toml", "--copy")
+    copied.wait_for(END)
+    assert f"in a copy of {workspace}" in copied.text.replace("\n", "")
+    copied.type("y" + ENTER)
+    assert copied.exit_code() == 0
+
+    run = start([shell("touch two"), stream_text("ok")], "--policy", "ask.toml")
+    run.wait_for(END)
+    run.type("y" + ENTER)
+    assert run.exit_code() == 0
+    with ScriptedServer([shell("touch three"), stream_text("ok")]) as server:
+        more = ("--base-url", server.base_url, "--sandbox", "none")
+        fork = screen("fork", "last", "--at", "1", "-m", "scripted", *more)
+        fork.wait_for(END)
+        place = Path(environment["WARDIAN_HOME"]) / "runs"
+        assert f"in {place}/" in fork.text.replace("\n", "")
+        fork.type("y" + ENTER)
+        assert fork.exit_code() == 0
+    assert (workspace / "two").exists()
+    assert not (workspace / "three").exists()

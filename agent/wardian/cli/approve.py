@@ -91,6 +91,8 @@ class Approvals:
         self.renderer = renderer
         self.interrupts = interrupts
         self.workspace = workspace
+        self.is_copy = False
+        """Calls act on a copy of it"""
         self.place = place
         self.save = save
 
@@ -233,7 +235,7 @@ class Approvals:
     def say_particulars(self, ask: Ask, call: ToolCall, by: str = "") -> None:
         if by:
             self.renderer.say(f"  for the sub-agent {visible(by)}")
-        for line in particulars(ask, call, self.workspace):
+        for line in particulars(ask, call, self.workspace, is_copy=self.is_copy):
             self.renderer.say(line)
 
 

@@ -14,13 +14,13 @@ from wardian_tools.types import ToolCall
 DIFF_LIMIT_BYTES = 1 << 20
 
 
-def particulars(ask: Ask, call: ToolCall, workspace: Path) -> list[str]:
+def particulars(ask: Ask, call: ToolCall, workspace: Path, *, is_copy: bool = False) -> list[str]:
     """Everything the person needs to decide, beside the question itself."""
     rule = f"{ask.rule.text} ({ask.rule.source})"
     is_named = ask.rule.text in ask.question and ask.rule.source in ask.question
     return [
         *([] if is_named else [f"  rule: {visible(rule)}"]),
-        f"  in {visible(str(workspace))}",
+        f"  in {'a copy of ' if is_copy else ''}{visible(str(workspace))}",
         *(f"    {line}" for line in changes(call, workspace) or whole(call)),
     ]
 

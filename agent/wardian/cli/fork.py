@@ -124,6 +124,8 @@ async def perform(
             try:
                 for one in forks:
                     begun.append(one)
+                    if approve:
+                        approve.workspace, approve.is_copy = one.place or folder, not one.place
                     opening = Opening(one.rerun.follow())
                     outcome = await attempt(agent, opening, view.renderer, interrupts)
                     view.conclude(outcome)

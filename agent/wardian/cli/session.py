@@ -73,6 +73,8 @@ async def converse(
         if person:
             approve = Approvals(person, renderer, interrupts, workspace, place, save)
         async with make_agent(approve) as agent:
+            if approve:
+                approve.is_copy = agent.workspace_mode == "copy"
             if person:
                 agent.ask_user = Questions(person, renderer, interrupts)
             opening = await open_(agent, person, renderer, interrupts)
