@@ -15,6 +15,8 @@ from wardian.reruns.aligning import align
 from wardian.reruns.forking import link
 from wardian.results import RunResult
 from wardian.runs import RunLog
+from wardian.runs.filters import Filters
+from wardian.runs.search import find_runs
 from wardian.types import Request, Role, Stop
 from wardian.viewing.steps import origin
 
@@ -64,6 +66,10 @@ def test_it_sees_the_files_of_that_step_and_leaves_the_users_folder_alone(house:
     assert started is not None
     assert started.fork["run_id"] == parent.run_id
     assert started.fork["step"] == 2
+    listed = {run.run_id: run.steps for run in house.store.list()}
+    found = {run.run_id: run.steps for run in find_runs(house.store.root, Filters())}
+    assert found == listed
+    assert found[one.run_id] == 3
 
 
 def test_from_its_first_step_it_begins_with_the_untouched_workspace(house: House) -> None:

@@ -86,8 +86,8 @@ def _say(one: Verified) -> None:
         return
     checked = f"{one.checked + one.requests} of {one.replies} replies checked"
     tokens = f", {counted(one.prompt_tokens, 'prompt token')}" if one.checked else ""
-    tokens += f", {counted(one.requests, 'request')} as sent" if one.requests else ""
-    state = "sound" if one.is_sound else "NOT SOUND"
+    state, sent = ("sound", "as sent") if one.is_sound else ("NOT SOUND", "compared")
+    tokens += f", {counted(one.requests, 'request')} {sent}" if one.requests else ""
     write(sys.stdout, f"{one.run_id}  {state}: {checked}{tokens}\n")
     for why, count in one.unchecked.items():
         write(sys.stdout, f"  {count} cannot be checked: {visible(why)}\n")

@@ -11,6 +11,8 @@ from wardian.runs.lines import Line
 
 UNFINISHED = "unfinished"
 """Stands for the `Stop` of a run that goes on, or was killed."""
+MAX_STEPS = 10**9
+"""A record that says of more says nothing"""
 GOOD, BAD = "good", "bad"
 REWARD = "reward"
 """The label whose value is a number: how well the run did its task."""
@@ -40,7 +42,7 @@ class RunFacts(NamedTuple):
     stop: str
     """A `Stop` value, or `unfinished`"""
     steps: int
-    """Replies of the model"""
+    """Replies of the model; of a fork with those that it goes on from"""
     workspace: str
     parent: str
     """Of a sub-agent's run: that which called it; of a fork: that which it restarts from"""
@@ -79,7 +81,11 @@ def facts_of(run_id: str, lines: Iterable[Line]) -> RunFacts:
                 facts = _begun(data, wall)
                 tags = set(_texts(data.get("tags")))
             case "model_replied":
-                steps += 1
+                number = data.get("step")  # a fork's begin after those of its run
+                if isinstance(number, int) and number < MAX_STEPS:
+                    steps = max(steps, number)
+                else:
+                    steps += 1
                 message = _dict(_dict(data.get("reply")).get("message"))
                 calls = _list(message.get("calls"))
                 tools |= {str(_dict(call).get("name", "")) for call in calls}

@@ -26,7 +26,7 @@ from wardian.runs.summary import summarised
 from wardian.runs.texts import Text, texts_of
 from wardian.runs.words import Words
 
-VERSION = 1
+VERSION = 2
 TABLES = """
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY, run_id TEXT UNIQUE, size INTEGER, modified_ns INTEGER, facts TEXT,
