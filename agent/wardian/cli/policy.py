@@ -53,6 +53,8 @@ def chosen(name: str | None) -> Policy:
     if name is not None:
         return policy_in_force(name, os.environ)
     here = workspace_of(Path(), os.environ)
+    if notice := here.notice():
+        write(sys.stderr, visible(f"agent: {notice}") + "\n")
     return policy_in_force(load_settings({}, os.environ).policy, os.environ, here)
 
 

@@ -20,7 +20,7 @@ from wardian.scale.attempts import Candidate, Group
 from wardian.scale.best_of import best_of
 from wardian.scale.refine import refine
 from wardian.scale.vote import Chosen, same_maths, same_text, vote
-from wardian.types import Task
+from wardian.types import Stop, Task
 
 PARALLEL = 4
 SHOWN_CHARS = 60
@@ -119,7 +119,10 @@ def cost_of(group: Group) -> str:
     """What all attempts took together."""
     used = group.ledger.used
     money = f", {used.cost_usd:.4f} USD" if used.cost_usd else ""
-    return f"Together: {used.steps} steps, {used.tokens} tokens{money}."
+    is_called_off = any(one.result is None for one in group.candidates)
+    is_limited = group.ledger.is_limited(Stop.TOKENS, Stop.COST)
+    reserved = ", what was called off at what it might have taken" if is_called_off else ""
+    return f"Together: {used.steps} steps, {used.tokens} tokens{money}{reserved * is_limited}."
 
 
 def outcome_of(agent: Agent[Any], candidate: Candidate) -> Outcome:

@@ -101,12 +101,17 @@ def facts(run: Trajectory) -> Iterator[Markup]:
     stop = str(finished.stop) if finished else "unfinished"
     yield fact("end", element("span", stop, class_=stop))
     if started:
-        where = "local" if started.model.get("is_local") else "remote"
-        yield fact("model", f"{started.model.get('name', '')} ({where})"[:300])
-        yield fact("policy", str(started.policy.get("name", ""))[:300])
-        yield fact("sandbox", str(started.sandbox.get("backend", ""))[:300])
+        is_imported = "imported" in started.settings
+        here = "local" if started.model.get("is_local") else "remote"
+        where = "imported" if is_imported else here
+        yield fact("model", f"{started.model.get('name') or 'not named'} ({where})"[:300])
         place = started.settings.get("place")
-        yield fact("workspace", (place if isinstance(place, str) else started.workspace)[:500])
+        others = {
+            "policy": started.policy.get("name", ""),
+            "sandbox": started.sandbox.get("backend", ""),
+            "workspace": place if isinstance(place, str) else started.workspace,
+        }
+        yield from (fact(name, str(value)[:500]) for name, value in others.items() if value)
     cached = f", {usage.cached_tokens:,} cached" if usage.cached_tokens else ""
     yield fact("tokens", f"{usage.prompt_tokens:,} + {usage.completion_tokens:,}{cached}")
     yield fact("cost", "not known" if usage.cost_usd is None else f"${usage.cost_usd:.4f}")
