@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 
 from wardian.evals.storing import EvaluationStore
-from wardian.models.scripted_server import Answer, Received, ScriptedServer, refuse, stream_text
+from wardian.models.scripted_server import (
+    Answer,
+    Received,
+    ScriptedServer,
+    delta,
+    refuse,
+    stream,
+    stream_text,
+)
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Screens = Callable[..., Any]
@@ -191,6 +199,21 @@ def test_errors_are_told_and_retried(agent: Command, options: list[str], judge: 
     judge.asked.clear()
     again = agent("eval", "--resume", "last", "--retry-errors")
     assert (again.returncode, judge.asked) == (0, [3])
+
+
+def test_a_budget_stops_it_with_exit_code_5_and_a_larger_one_goes_on(
+    agent: Command, options: list[str], judge: Judge
+) -> None:
+    priced = {"prompt_tokens": 10, "completion_tokens": 5, "cost": 0.3}
+    judge.before = lambda n: stream(delta(content=str(n + 1)), delta("stop"), usage=priced)
+    stopped = agent(*options, "--jobs", "1", "--max-cost", "0.5")
+    assert stopped.returncode == 5, stopped.stderr
+    assert "The limit of 0.5 USD was reached. Raise it with --max-cost." in stopped.stderr
+    assert judge.asked == [0, 1]
+    ended = agent("eval", "--resume", "last", "--max-cost", "9")
+    assert ended.returncode == 0, ended.stderr
+    assert sorted(judge.asked) == list(range(TASKS))
+    assert "$1.8" in ended.stdout
 
 
 def test_a_model_that_never_answers_is_exit_code_4(

@@ -1,5 +1,6 @@
 """`agent eval`: how well models do the tasks of a suite."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,7 +95,8 @@ def run(
     ] = None,
     timeout: Timeout = None,
     max_cost: Annotated[
-        float | None, typer.Option(min=0, metavar="USD", help="Of all attempts together.")
+        float | None,
+        typer.Option(min=0, metavar="USD", help="Of all attempts, each time it goes on."),
     ] = None,
     resume: Annotated[
         str, typer.Option(metavar="ID", help="Go on with an evaluation; `last` is the newest.")
@@ -122,6 +124,8 @@ def run(
         )
     if resume:
         wanted = kept(user_evaluations(), resume)
+        if max_cost is not None:
+            wanted = replace(wanted, max_cost_usd=max_cost)
     else:
         wanted = Wanted(
             suite=suite,
