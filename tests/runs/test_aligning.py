@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.runs.conftest import House
 
-from wardian import RunStore, Trajectory, tool
+from wardian import Budgets, RunStore, Trajectory, tool
 from wardian.events import ModelReplied
 from wardian.models.replies import Answer
 from wardian.reruns.aligning import Alignment, align
@@ -111,3 +111,10 @@ def test_the_texts_of_lines_are_those_of_events(house: House) -> None:
         for text in texts_of(line)
     ]
     assert plain == typed
+
+
+def test_other_limits_are_named_and_not_the_hash_of_a_policy(house: House) -> None:
+    one = house.load(house.run(["Done."], budgets=Budgets(steps=5)).run_id)
+    other = house.load(house.run(["Done."], budgets=Budgets(steps=6)).run_id)
+    (found,) = align(one, other).conditions
+    assert (found.what, found.first, found.second) == ("policy.budgets.steps", 5, 6)

@@ -182,7 +182,8 @@ def _began(run: Trajectory) -> Essence:
         "model": started.model.get("name"),
         "system_prompt": started.system_prompt,
         "tools": [tool.get("name") for tool in started.tools],
-        "policy": started.policy.get("sha256"),
+        # In this order: a hash alone tells nobody what is different.
+        "policy": {key: started.policy.get(key) for key in ("name", "budgets", "sha256")},
         "settings": {k: v for k, v in started.settings.items() if k not in PLACES},
     }
 
