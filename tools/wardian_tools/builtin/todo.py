@@ -35,7 +35,7 @@ async def todo(steps: list[Step]) -> Output:
     done = sum(step.state == "done" for step in steps)
     plan: list[dict[str, Any]] = [{"text": step.text, "state": step.state} for step in steps]
     return Output(
-        content=f"The plan has {len(steps)} steps, {done} of them done.",
+        content=f"The plan has {len(steps)} step{'' if len(steps) == 1 else 's'}, {done} of them done.",
         integrity=Integrity.TRUSTED,
         confidentiality=Confidentiality.PUBLIC,
         data={"plan": plan},
