@@ -34,8 +34,9 @@ async def todo(steps: list[Step]) -> Output:
         return Output(content=problem, status=ResultStatus.ERROR)
     done = sum(step.state == "done" for step in steps)
     plan: list[dict[str, Any]] = [{"text": step.text, "state": step.state} for step in steps]
+    size = "1 step" if len(steps) == 1 else f"{len(steps)} steps"
     return Output(
-        content=f"The plan has {len(steps)} step{'' if len(steps) == 1 else 's'}, {done} of them done.",
+        content=f"The plan has {size}, {done} of them done.",
         integrity=Integrity.TRUSTED,
         confidentiality=Confidentiality.PUBLIC,
         data={"plan": plan},
