@@ -13,7 +13,18 @@ from wardian_tools.web.fetching import MAX_CHARS, _shown, _understood
 from wardian_tools.web.memory import Memory
 from wardian_tools.web.searching import Search
 
-KEYS = ["url", "status", "text", "title", "mime", "image", "is_whole", "size_bytes", "robots"]
+KEYS = [
+    "url",
+    "status",
+    "text",
+    "title",
+    "mime",
+    "image",
+    "is_whole",
+    "is_loaded",
+    "size_bytes",
+    "robots",
+]
 KEYS += ["code", "problem", "retry_after", "cf_mitigated", "results", "snippet", "date", "engine"]
 ADDRESS = parse_url("https://good.example/page")
 VALUES: st.SearchStrategy[Any] = st.recursive(

@@ -156,6 +156,13 @@ def test_a_page_that_a_program_would_make_says_so(site: Any, browser: Any) -> No
     assert "no readable text" in browser.fetch(url).content
 
 
+@pytest.mark.parametrize("body", ["", " \n", "<!-- only this -->", "<html></html>"])
+def test_a_page_with_nothing_in_it_is_a_result(site: Any, browser: Any, body: str) -> None:
+    result = browser.fetch(site.put(f"/nothing/{len(body)}", body))
+    assert result.status is ResultStatus.OK, result.content
+    assert ("the page is empty" if not body else "no readable text") in result.content
+
+
 @pytest.mark.parametrize(
     ("status", "said"),
     [(404, "there is no such page"), (403, "does not let"), (429, "too often"), (500, "500")],

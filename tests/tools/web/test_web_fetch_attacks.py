@@ -196,7 +196,8 @@ def test_a_body_that_drips_is_given_up_in_time(site: Any, browser: Any, support:
     assert "drop drop" in result.content
     assert "[cut: only the first" in result.content
     first = browser.call("web_fetch", {"url": url, "max_chars": 200}, seconds=3.0)
-    assert " that were loaded; go on with offset=200]" in first.content
+    assert "; go on with offset=200]" in first.content
+    assert "[cut: only the first" in first.content
 
 
 def test_a_server_that_says_nothing_is_given_up_in_time(
@@ -223,6 +224,18 @@ def test_a_compression_bomb_is_cut_at_the_limit_of_plain_bytes(
     assert result.status is ResultStatus.OK
     assert result.data["size_bytes"] == 10 << 20
     assert result.data["is_whole"] is False
+    as_html = support.Reply(body=bomb, type="text/html", headers={"Content-Encoding": coding})
+    result = browser.fetch(site.put(f"/bomb/{coding}/html", as_html))
+    assert result.status is ResultStatus.OK, result.content
+    assert "[cut: only the first 10,485,760 bytes were loaded]" in result.content
+
+
+def test_a_page_of_more_text_than_is_kept_says_so_in_every_part(site: Any, browser: Any) -> None:
+    url = site.put("/large", b"word." * 500_000)
+    for offset in (0, 1_999_900):
+        shown = browser.fetch(url, offset=offset, max_chars=200)
+        assert "[cut: only the first 2,000,000 characters are kept]" in shown.content
+        assert shown.data["is_whole"] is False
 
 
 def test_a_coding_that_was_not_asked_for_is_refused(site: Any, browser: Any, support: Any) -> None:

@@ -119,6 +119,7 @@ def _understood(
         mime=one_line(facts.text("mime"), 60),
         text=visible_text(facts.text("text")),
         is_whole=facts.value.get("is_whole") is True,
+        is_loaded=facts.value.get("is_loaded") is True,
         size_bytes=facts.number("size_bytes"),
         image=facts.bytes("image"),
     )
@@ -153,21 +154,25 @@ def _shown(page: Found, offset: int, most: int) -> Output:
     text = page.text[offset : offset + most]
     head = [page.url if not page.title else f"{page.title}\n{page.url}"] if not offset else []
     notes: list[str] = []
-    if total == 0:
+    if page.size_bytes == 0:
+        notes.append("(the page is empty)")
+    elif total == 0:
         notes.append("(no readable text: the page may be made by a program when it is opened)")
     elif not text:
         notes.append(f"[the text ends at character {total}]")
     elif offset or offset + most < total:
         end = offset + len(text)
         more = f"; go on with offset={end}" if end < total else ""
-        loaded = "" if page.is_whole else " that were loaded"
-        notes.append(f"[characters {offset}-{end} of {total}{loaded}{more}]")
-    if not page.is_whole and offset + most >= total:
+        notes.append(f"[characters {offset}-{end} of {total}{more}]")
+    if not page.is_loaded:
         notes.append(f"[cut: only the first {page.size_bytes:,} bytes were loaded]")
+    elif not page.is_whole:
+        notes.append(f"[cut: only the first {total:,} characters are kept]")
     return Output(
         content="\n\n".join([*head, *([text] if text else []), *notes]),
         confidentiality=Confidentiality.PUBLIC,
-        data=facts | {"offset": offset, "characters": total, "is_whole": page.is_whole},
+        data=facts
+        | {"offset": offset, "characters": total, "is_whole": page.is_loaded and page.is_whole},
     )
 
 

@@ -42,6 +42,9 @@ class Found:
     mime: str
     text: str
     is_whole: bool
+    """Is all the text that was loaded here?"""
+    is_loaded: bool
+    """Did all its bytes come?"""
     size_bytes: int
     image: bytes = field(default=b"", repr=False)
 

@@ -102,7 +102,7 @@ def _next(address: WebAddress, location: str) -> WebAddress:
 
 
 def _shown(answer: Answer, address: WebAddress) -> dict[str, Any]:
-    shown: dict[str, Any] = {"status": answer.status, "is_whole": answer.is_whole}
+    shown: dict[str, Any] = {"status": answer.status, "is_loaded": answer.is_whole}
     for name in ("retry-after", "cf-mitigated"):
         if name in answer.headers:
             shown[name.replace("-", "_")] = answer.headers[name][:100]
@@ -113,6 +113,7 @@ def _shown(answer: Answer, address: WebAddress) -> dict[str, Any]:
         "kind": page.kind,
         "mime": page.mime,
         "text": page.text,
+        "is_whole": page.is_whole,
         "title": page.title,
         "image": page.image,
         "size_bytes": len(answer.body),

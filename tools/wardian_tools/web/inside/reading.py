@@ -35,6 +35,8 @@ class Page:
     """html, pdf, text, image"""
     mime: str
     text: str = ""
+    is_whole: bool = True
+    """Is all of its text here?"""
     title: str = ""
     image: str = ""
     """base64"""
@@ -58,7 +60,13 @@ def read(answer: Answer, url: str) -> Page:
     text, _ = decoded(answer.body, declared)
     if mime in HTML or _is_html(answer.body, mime):
         return _html(text, url, mime or "text/html")
-    return Page(kind="text", mime=mime or "text/plain", text=_laid_out(text, mime)[:MAX_TEXT_CHARS])
+    return _page("text", mime or "text/plain", _laid_out(text, mime))
+
+
+def _page(kind: str, mime: str, text: str, title: str = "", *, is_whole: bool = True) -> Page:
+    is_whole = is_whole and len(text) <= MAX_TEXT_CHARS
+    kept = text[:MAX_TEXT_CHARS]
+    return Page(kind=kind, mime=mime, text=kept, is_whole=is_whole, title=title[:300])
 
 
 def _is_html(body: bytes, mime: str) -> bool:
@@ -81,13 +89,20 @@ def _html(text: str, url: str, mime: str) -> Page:
     try:
         import trafilatura
 
-        lxml: Any = importlib.import_module("lxml.html")  # has no types
+        # lxml has no types.
+        lxml: Any = importlib.import_module("lxml.html")
+        errors: Any = importlib.import_module("lxml.etree")
     except ImportError as problem:
         raise Unreadable("extra_missing", NEEDS_WEB.format("HTML")) from problem
     logging.disable()
     # As bytes: text that declares an encoding of its own is refused.
-    parser = lxml.HTMLParser(encoding="utf-8", remove_comments=True, no_network=True)
-    tree = lxml.fromstring(text.encode("utf-8", "replace") or b" ", parser=parser)
+    parser = lxml.HTMLParser(
+        encoding="utf-8", remove_comments=True, no_network=True, huge_tree=True
+    )
+    try:
+        tree = lxml.fromstring(text.encode("utf-8", "replace"), parser=parser)
+    except errors.ParserError:  # nothing in it, or only comments
+        return _page("html", mime, "")
     title = " ".join(str(tree.findtext(".//title") or "").split())
     extracted = trafilatura.extract(
         tree,
@@ -100,7 +115,7 @@ def _html(text: str, url: str, mime: str) -> Page:
         favor_recall=True,
     )
     shown: str = extracted or trafilatura.html2txt(text) or ""
-    return Page(kind="html", mime=mime, text=shown[:MAX_TEXT_CHARS], title=title[:300])
+    return _page("html", mime, shown, title)
 
 
 def _pdf(answer: Answer) -> Page:
@@ -113,6 +128,7 @@ def _pdf(answer: Answer) -> Page:
         raise Unreadable("too_large", f"The PDF is larger than {len(answer.body):,} bytes.")
     logging.disable()
     parts: list[str] = []
+    is_whole = True
     try:
         reader = pypdf.PdfReader(io.BytesIO(answer.body))
         if reader.is_encrypted and not reader.decrypt(""):
@@ -121,11 +137,11 @@ def _pdf(answer: Answer) -> Page:
         for number, page in enumerate(reader.pages, 1):
             parts.append(f"[page {number} of {len(reader.pages)}]\n{page.extract_text()}")
             if number == MAX_PAGES or sum(map(len, parts)) > MAX_TEXT_CHARS:
+                is_whole = number == len(reader.pages)
                 break
     except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError) as problem:
         raise Unreadable("damaged", "The PDF is damaged and cannot be read.") from problem
-    text = "\n\n".join(parts)[:MAX_TEXT_CHARS]
-    return Page(kind="pdf", mime="application/pdf", text=text, title=title[:300])
+    return _page("pdf", "application/pdf", "\n\n".join(parts), title, is_whole=is_whole)
 
 
 def _image(answer: Answer, mime: str) -> Page:
