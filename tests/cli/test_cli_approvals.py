@@ -129,6 +129,25 @@ def test_a_call_with_more_to_it_is_edited_in_the_editor(start: Start, workspace:
     assert (workspace / "a.txt").read_text() == "one\nright\n"
 
 
+def test_an_edit_that_is_no_toml_can_be_gone_on_with(start: Start, workspace: Path) -> None:
+    editor = workspace / "editor.sh"
+    editor.write_text(
+        'if grep -q half "$1"; then sed -i s/half.*// "$1"\n'
+        'else sed -i s/wrong/right/ "$1"; echo half a line >> "$1"; fi\n'
+    )
+    call = stream_calls([("write_file", {"path": "a.txt", "content": "one\nwrong\n"})])
+    run = start([call, stream_text("ok")], "--policy", "ask.toml", EDITOR=f"sh {editor}")
+    run.wait_for(QUESTION)
+    run.type("e" + ENTER)
+    run.wait_for("edit it again as you left it")
+    assert "is no TOML" in run.text
+    run.type("e" + ENTER)
+    run.wait_for(QUESTION, times=2)
+    run.type("y" + ENTER)
+    assert run.exit_code() == 0
+    assert (workspace / "a.txt").read_text() == "one\nright\n"
+
+
 def test_several_calls_are_asked_about_in_one_prompt(
     start: Start, workspace: Path, environment: dict[str, str]
 ) -> None:

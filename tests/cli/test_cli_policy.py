@@ -95,10 +95,14 @@ def test_what_is_no_policy_never_takes_the_place_of_one(agent: Command, workspac
     assert mine.read_text() == 'extends = "default"\n'
     draft = done.stderr.rpartition("Your version is in ")[2].strip().removesuffix(".")
     assert "[comands]" in Path(draft).read_text()
+    assert "new.toml is not made" in agent("policy", "edit", "./new.toml", env=broken).stderr
     failing = editor(workspace, "exit 7")
     assert "ended with 7" in agent("policy", "edit", "./mine.toml", env=failing).stderr
     missing = agent("policy", "edit", "./mine.toml", env={"EDITOR": "/no/such", "VISUAL": ""})
     assert missing.returncode == 3
+    nobody = agent("policy", "edit", "./mine.toml", env={"EDITOR": "", "VISUAL": ""})
+    assert nobody.returncode == 3
+    assert "Set EDITOR" in nobody.stderr
 
 
 def test_a_folder_is_trusted_only_on_a_clear_word(agent: Command, workspace: Path) -> None:

@@ -63,8 +63,8 @@ def test_a_call_gives_what_the_server_answers(raw: MakeEntry, setting: Setting) 
     [
         ("crash", "exit code 3. Its last words: about to crash"),
         ("odd", "answered what is no answer"),
-        ("flood", "standard error without end"),
-        ("stray prints", "prints to standard output what is no message"),
+        ("flood", "wrote over 256 MiB to standard error"),
+        ("stray prints", "lines to standard output that are no messages"),
         ("one long line", "longer than 16 MiB"),
         ("notify", "messages that nobody asked for"),
     ],
@@ -77,6 +77,7 @@ def test_a_server_that_goes_wrong_in_a_call_is_ended_and_serves_the_next(
             await said(connection, said_to_it)
         assert problem in str(error.value)
         assert len(str(error.value)) < 2_000
+        assert str(error.value).count("no messages") == (said_to_it == "stray prints")
         return await said(connection, "still there")
 
     assert with_server(raw(), setting, work) == "still there"

@@ -19,6 +19,7 @@ from wardian.cli.sanitise import is_hidden, visible
 
 MAX_LINE_CHARS = 1000
 """Of what is typed at the prompt: a terminal passes on 4,095 bytes of a line."""
+AGAIN = "  e = edit it again as you left it   Enter = go back"
 HEAD = "# Change what should be called, save, and close. Close it unchanged to go back.\n"
 
 Ask = Callable[[str], Awaitable[str | None]]
@@ -33,9 +34,17 @@ async def edited_arguments(
     `terminal` is the descriptor that the editor reads from and draws on.
     """
     before = dict(shown_arguments(pending.call))
+    broken = ""
     while True:
         try:
-            after = await changed(before, ask, terminal)
+            after = await changed(before, ask, terminal, broken)
+        except NotToml as failure:
+            renderer.say(f"  {visible(str(failure))}")
+            if (await ask(AGAIN) or "").lower() not in ("e", "edit"):
+                renderer.say("  left as it was")
+                return None
+            broken = failure.text
+            continue
         except EditFailed as failure:
             renderer.say(f"  {visible(str(failure))}")
             return None
@@ -44,7 +53,7 @@ async def edited_arguments(
             return None
         if problem := pending.check(after):
             renderer.say(f"  {visible(problem)}")
-            before = before if len(before) == 1 else after
+            before, broken = before if len(before) == 1 else after, ""
             continue
         return after
 
@@ -53,25 +62,38 @@ class EditFailed(Exception):
     """The editor could not be used; the message is one sentence."""
 
 
-async def changed(arguments: dict[str, Any], ask: Ask, terminal: int) -> dict[str, Any] | None:
-    """What the person makes of the arguments. Raises: EditFailed."""
+class NotToml(EditFailed):
+    """What was saved cannot be read; `text` is what it was."""
+
+    def __init__(self, problem: Exception, text: str) -> None:
+        super().__init__(f"What was saved is no TOML: {problem}.")
+        self.text = text
+
+
+async def changed(
+    arguments: dict[str, Any], ask: Ask, terminal: int, broken: str = ""
+) -> dict[str, Any] | None:
+    """What the person makes of the arguments; `broken` is a text to go on with.
+
+    Raises: EditFailed.
+    """
     if len(arguments) == 1:
         ((name, value),) = arguments.items()
         if isinstance(value, str) and is_short_line(value):
             typed = await ask(f"  {visible(name)}, typed anew (only Enter leaves it):")
             return {name: typed} if typed else None
-    return await in_editor(arguments, terminal)
+    return await in_editor(broken or HEAD + as_toml(arguments), terminal)
 
 
 def is_short_line(text: str) -> bool:
     return len(text) <= MAX_LINE_CHARS and "\n" not in text and not any(map(is_hidden, text))
 
 
-async def in_editor(arguments: Mapping[str, Any], terminal: int) -> dict[str, Any] | None:
-    """The arguments as the person leaves them in the editor. Raises: EditFailed."""
+async def in_editor(text: str, terminal: int) -> dict[str, Any]:
+    """What the person makes of the text in the editor. Raises: EditFailed."""
     chosen = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     with tempfile.TemporaryDirectory(prefix="agent-edit-") as folder:
-        file = draft(folder, HEAD + as_toml(arguments))
+        file = draft(folder, text)
         try:
             process = await asyncio.create_subprocess_exec(
                 *shlex.split(chosen), str(file), stdin=terminal, stdout=terminal
@@ -93,9 +115,13 @@ def draft(folder: str, text: str) -> Path:
 def parsed(file: Path) -> dict[str, Any]:
     """Raises: EditFailed."""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise EditFailed(f"What was saved is no TOML: {error}.") from error
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EditFailed(f"What was saved cannot be read: {error}.") from error
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise NotToml(error, text) from error
 
 
 def as_toml(arguments: Mapping[str, Any]) -> str:

@@ -98,7 +98,7 @@ def tested_lines(tested: Tested, pin: Pin | None) -> list[str]:
     if tested.hosts:
         lines.append(f"  asked for {', '.join(tested.hosts[:MAX_LISTED])}")
     if tested.noise:
-        lines.append(f"  prints to its standard output what is no message: {tested.noise}")
+        lines.append(f"  printed {tested.noise}")
     also = [name for name in ("resources", "prompts") if getattr(offer, name)]
     if also:
         lines.append(f"  also has  {', '.join(also)}")

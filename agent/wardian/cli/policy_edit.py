@@ -56,8 +56,9 @@ def edit(
         except PolicyFileError as error:
             complain(error.cause, error.remedy)
             if not confirmed("Edit it again?"):
+                left = "left as it was" if path.exists() else "not made"
                 raise ConfigurationError(
-                    f"{path} is left as it was.", f"Your version is in {draft}."
+                    f"{path} is {left}.", f"Your version is in {draft}."
                 ) from error
     draft.unlink()
     draft.parent.rmdir()
@@ -85,7 +86,13 @@ def policy_to_edit(name: str) -> tuple[Path, str]:
 
 def run_editor(file: Path) -> None:
     """Raises: ConfigurationError when there is none, or it fails."""
-    chosen = next((os.environ[name] for name in EDITORS if os.environ.get(name)), "vi")
+    chosen = next((os.environ[name] for name in EDITORS if os.environ.get(name)), "")
+    if not chosen:
+        if not sys.stdin.isatty():
+            raise ConfigurationError(
+                "No editor is chosen, and this is no terminal for the usual one.", "Set EDITOR."
+            )
+        chosen = "vi"
     try:
         done = subprocess.run([*shlex.split(chosen), str(file)], check=False)
     except (OSError, ValueError) as error:

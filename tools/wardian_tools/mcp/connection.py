@@ -120,9 +120,7 @@ class Connection:
     @property
     def noise(self) -> str:
         """What it printed to its standard output that was no message; empty if nothing."""
-        if self._noise is None or not self._noise.lines:
-            return ""
-        return f"{self._noise.lines} lines, the first {plain(self._noise.first)!r}"
+        return self._noise.told if self._noise else ""
 
     async def client(self) -> Any:
         """The SDK's client, connected. Raises: ServerUnavailable."""
@@ -320,8 +318,8 @@ class Connection:
             if end.exit_code == 127:
                 remedy = self._setting.absent(self.entry)
             cause = f"{cause} It {end.why}."
-        if self.noise:
-            cause = f"{cause} It printed to its standard output what is no message: {self.noise}."
+        if self.noise and self.noise not in cause:
+            cause = f"{cause} It printed {self.noise}."
         if words := self._service.stderr.text:
             last = plain(words)[-LAST_WORDS_CHARS:]
             cause = f"{cause} Its last words: {last.rstrip('.')}."

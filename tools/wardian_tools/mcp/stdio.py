@@ -14,6 +14,8 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification, JSONRPCRequest, jsonrpc_message_adapter
 
 from wardian_sandbox.service import Service
+from wardian_sandbox.service_streams import MAX_STDERR_BYTES
+from wardian_tools.mcp.definitions import plain
 
 Received = SessionMessage | Exception
 Streams = tuple[MemoryObjectReceiveStream[Received], MemoryObjectSendStream[SessionMessage]]
@@ -37,6 +39,15 @@ class Noise:
         if not self.first:
             self.first = line.decode(errors="replace").strip()[:KEPT_NOISE_CHARS]
 
+    @property
+    def told(self) -> str:
+        """What completes "it printed …"; empty if that was nothing."""
+        if not self.lines:
+            return ""
+        count = "a line" if self.lines == 1 else f"{self.lines:,} lines"
+        what = "that is no message" if self.lines == 1 else "that are no messages"
+        return f"{count} to standard output {what}, beginning: {plain(self.first)}"
+
 
 @asynccontextmanager
 async def messages(service: Service, noise: Noise) -> AsyncGenerator[Streams, None]:
@@ -59,14 +70,14 @@ async def messages(service: Service, noise: Noise) -> AsyncGenerator[Streams, No
                     return
                 message = _message(line, noise)
                 if noise.lines > MAX_NOISE_LINES:
-                    service.kill("prints to standard output what is no message")
+                    service.kill(f"printed {noise.told}")
                     return
                 if message is None:
                     continue
                 if isinstance(message.message, JSONRPCNotification | JSONRPCRequest):
                     unasked += 1
                     if unasked > MAX_UNASKED:
-                        service.kill(f"sent {MAX_UNASKED} messages that nobody asked for")
+                        service.kill(f"sent {MAX_UNASKED:,} messages that nobody asked for")
                         return
                 await to_client.send(message)
 
@@ -79,7 +90,7 @@ async def messages(service: Service, noise: Noise) -> AsyncGenerator[Streams, No
 
     async def watch() -> None:
         await service.stderr.flooded.wait()
-        service.kill("writes to standard error without end")
+        service.kill(f"wrote over {MAX_STDERR_BYTES >> 20} MiB to standard error")
 
     async with anyio.create_task_group() as group:
         for work in (read, write, watch):
