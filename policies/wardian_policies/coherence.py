@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from wardian_policies.errors import PolicyFileError
 from wardian_policies.rules import RuleSet, ToolRule, name_regex
 from wardian_policies.schema import Document
-from wardian_policies.tables import names_any
+from wardian_policies.tables import SecretRules, Texts, names_any
 from wardian_policies.types import Verdict
 
 NEAR = 0.75
@@ -67,7 +67,7 @@ def split_source(source: str) -> tuple[str, int | None]:
     return (path, int(line)) if path and line.isdigit() else (source, None)
 
 
-def remarks(rules: Iterable[ToolRule], tools: Sequence[str]) -> Iterator[str]:
+def unnamed_tools(rules: Iterable[ToolRule], tools: Sequence[str]) -> Iterator[str]:
     """A sentence on each rule that names no tool, but nearly one."""
     for rule in rules:
         if not rule.is_exact or rule.name in tools:
@@ -75,3 +75,12 @@ def remarks(rules: Iterable[ToolRule], tools: Sequence[str]) -> Iterator[str]:
         if close := get_close_matches(rule.name, tools, 1, NEAR):
             where = f"{rule.rule.source}: "
             yield f"{where}there is no tool {rule.name!r}. Did you mean {close[0]!r}?"
+
+
+def unnamed_secrets(environment: Texts, source: str) -> Iterator[str]:
+    """A sentence on usual names of secrets that a list of somebody's own leaves out."""
+    usual = SecretRules().environment
+    left_out = [glob for glob in usual if not names_any(environment, glob)]
+    if environment and left_out:
+        names = ", ".join(left_out)
+        yield f"{source}: secrets.environment replaces the usual names: {names} are not secret."

@@ -1,8 +1,8 @@
 """What layers of a policy say of a call: the strictest of them decides."""
 
 from wardian_policies.file import Layer
-from wardian_policies.hosts import host_denial
-from wardian_policies.types import Allow, Ask, Decision, Deny, Rule, Verdict
+from wardian_policies.hosts import ARGUMENTS, host_denial
+from wardian_policies.types import Allow, Ask, Decision, Deny, Verdict
 from wardian_sandbox.types import Confinement
 from wardian_tools.types import Tool, ToolCall
 
@@ -17,8 +17,7 @@ def verdict(decision: Decision) -> Verdict:
 def decide(layers: tuple[Layer, ...], call: ToolCall, tool: Tool, within: Confinement) -> Decision:
     """The strictest of what the layers say; the first of them at a tie."""
     if call.arguments is None:
-        rule = Rule(text="arguments", source="built in")
-        return Deny(reason=f"The arguments of {call.name} were not understood.", rule=rule)
+        return Deny(reason=f"The arguments of {call.name} were not understood.", rule=ARGUMENTS)
     if denied := host_denial(layers, call, tool, within):
         return denied
     decision = decide_in(layers[0], call, tool, within)

@@ -8,7 +8,7 @@ from typing import Any
 from wardian_policies.commands import command_line, takes_command
 from wardian_policies.deciding import decide, decide_in, verdict
 from wardian_policies.file import Layer
-from wardian_policies.hosts import HOSTS
+from wardian_policies.hosts import ARGUMENTS, HOSTS
 from wardian_policies.patterns import pattern_for
 from wardian_policies.rules import NAMED, NEXT_NAMED, parse_rule
 from wardian_policies.types import Decision, Deny, Rule, Verdict
@@ -149,7 +149,7 @@ def changes(tried: Trial) -> Iterator[str]:
     """Edits of the deciding layer."""
     decision = tried.decision
     now, rule = verdict(decision), decision.rule
-    if rule.text == HOSTS and isinstance(decision, Deny):
+    if (rule.text == HOSTS or rule == ARGUMENTS) and isinstance(decision, Deny):
         yield decision.reason
         return
     if rule.text.startswith("paths."):

@@ -1,4 +1,4 @@
-"""URLs that a call names: refused where the policy lets web tools reach no such host.
+"""URLs that a call names: refused where they are none, or web tools may reach no such host.
 
 Covers: the URL that `web_fetch` is given, before anybody is asked about the call.
 Does not cover: redirects, and the address that a name leads to; they are decided where the
@@ -17,18 +17,21 @@ from wardian_tools.web.refusals import refused_beforehand
 URL_OF: Mapping[str, str] = {"web_fetch": "url"}
 """Tool → the argument that names what it reaches."""
 HOSTS = "network.hosts"
+ARGUMENTS = Rule(text="arguments", source="built in")
+"""Decides on a call that is understood by nobody."""
 
 
 def host_denial(
     layers: Sequence[Layer], call: ToolCall, tool: Tool, within: Confinement
 ) -> Deny | None:
     """Why the host that the call names may not be reached, with the line that would allow it."""
-    if tool.name not in URL_OF or call.arguments is None:
+    url = (call.arguments or {}).get(URL_OF.get(tool.name, ""))
+    if not isinstance(url, str):
         return None
     try:
-        address = parse_url(str(call.arguments.get(URL_OF[tool.name], "")))
-    except BadAddress:
-        return None  # the tool says what is wrong with it
+        address = parse_url(url)
+    except BadAddress as problem:
+        return Deny(reason=str(problem), rule=ARGUMENTS)
     refusal = refused_beforehand(address, within.egress)
     if refusal is None:
         return None

@@ -8,7 +8,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, Self
 
-from wardian_policies.coherence import remarks
+from wardian_policies.coherence import unnamed_secrets, unnamed_tools
 from wardian_policies.deciding import decide
 from wardian_policies.errors import PolicyError
 from wardian_policies.explain import Explanation, allowing_pattern, explain
@@ -168,9 +168,14 @@ class Policy:
         return reduce(least_budgets, (layer.budgets for layer in self.layers[1:]), nothing)
 
     def remarks(self, tools: Sequence[str]) -> list[str]:
-        """Sentences on rules that name none of these tools, but nearly one: typos, most likely."""
+        """Sentences on what its author may not have meant.
+
+        Rules that name none of these tools, but nearly one; usual secrets that are none here.
+        """
         rules = [rule for layer in self.layers for rule in layer.rules.rules]
-        return list(dict.fromkeys(remarks(rules, tools)))
+        source = self.rule("secrets.environment").source
+        secrets = unnamed_secrets(self.secrets.environment, source)
+        return list(dict.fromkeys([*unnamed_tools(rules, tools), *secrets]))
 
     def with_budgets(self, budgets: Budgets) -> "Policy":
         """The same rules under other budgets. May widen: only for what the user says."""

@@ -1,11 +1,13 @@
 """Policy files: what they may say, and how a fault is reported."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from wardian_policies import Policy, PolicyError, PolicyFileError
+from wardian_policies.tables import SecretRules
 
 Write = Callable[[str], Policy]
 
@@ -188,3 +190,14 @@ def test_a_name_that_is_nearly_a_tools_is_remarked_upon(write: Write, tmp_path: 
     policy = write('[tools]\ndeny = ["shel(rm *)", "my_tool", "web_*"]')
     remarks = policy.remarks(["shell", "read_file"])
     assert remarks == [f"{tmp_path}/policy.toml:2: there is no tool 'shel'. Did you mean 'shell'?"]
+
+
+def test_usual_secrets_that_a_list_leaves_out_are_remarked_upon(
+    write: Write, tmp_path: Path
+) -> None:
+    usual = list(SecretRules().environment)
+    fewer = write(f"[secrets]\nenvironment = {json.dumps([*usual[:-2], 'ACME_*'])}").remarks([])
+    replaced = f"{tmp_path}/policy.toml:2: secrets.environment replaces the usual names"
+    assert fewer == [f"{replaced}: *_PASSWORD, *_PRIVATE_KEY are not secret."]
+    for enough in ([*usual, "ACME_*"], []):
+        assert write(f"[secrets]\nenvironment = {json.dumps(enough)}").remarks([]) == []

@@ -46,7 +46,7 @@ def decided(policy: Policy, url: str) -> Decision:
         ("https://evil-docs.example.org/", Deny),
         ("http://127.0.0.1:9001/", Deny),
         ("https://example.org/", Deny),
-        ("file:///etc/passwd", Allow),  # no host to speak of: the tool refuses the URL itself
+        ("file:///etc/passwd", Deny),
     ],
 )
 def test_a_url_is_decided_by_the_listed_hosts(

@@ -9,6 +9,7 @@ from wardian.cli.terminal import Terminal
 from wardian.events import CallDecided, RunFinished
 from wardian.types import Stop, Usage
 
+FLOW = "flow."
 REMEDIES = {
     Stop.STEPS: "Raise it with --max-steps, or give a smaller task.",
     Stop.TOOL_CALLS: "Raise it with --max-tool-calls, or give a smaller task.",
@@ -35,7 +36,13 @@ def how_to_allow(asked: CallDecided | None) -> str:
     terminal = "Run it on a terminal to be asked"
     if asked is None:
         return f"{terminal}, or allow the call in a policy file."
-    source = asked.decision.rule.source
+    rule = asked.decision.rule
+    source = rule.source
+    if rule.text.startswith(FLOW):
+        name = rule.text.removeprefix(FLOW).partition(" ")[0]
+        return f'{terminal}, or lift the rule for every call: {name} = "allow" under [flow].'
+    if source == "built in":
+        return f"{terminal}, or allow the call in a policy file."
     kind, _, preset = source.partition(" ")
     if kind != "preset":
         return f"{terminal}, or change the rule at {source}."

@@ -15,16 +15,18 @@ from wardian.cli.known_tools import known_tools
 from wardian.cli.listing import print_json, print_table
 from wardian.cli.policy_compare import failures, read_expectations
 from wardian.cli.policy_edit import edit
+from wardian.cli.preview import titles_of_calls
 from wardian.cli.sanitise import visible
 from wardian.cli.terminal import write
 from wardian.errors import ConfigurationError, ExitCode
+from wardian.events import Recorded
 from wardian.flow import path_of_taint, situation_after
 from wardian.runs import RunStore
 from wardian.settings import load_settings, paths, policy_in_force, workspace_of
 from wardian_policies import Policy
 from wardian_policies.explain import Explanation, parse_call
-from wardian_policies.labels import Source
 from wardian_tools import Tool
+from wardian_tools.types import Confidentiality
 
 Name = Annotated[
     str | None, typer.Argument(help="A preset, or a policy file; default: the one in force here.")
@@ -127,19 +129,22 @@ def explain(
     else:
         print_explanation(explanation)
         if after:
-            print_path(path_of_taint(read))
+            print_path(read)
         remark(rules, tools)
     return ExitCode.DONE
 
 
-def print_path(found: Sequence[tuple[Source, bool]]) -> None:
-    """Which results brought the labels that the run holds."""
-    brought = [source for source, is_first in found if is_first]
+def print_path(read: Sequence[Recorded]) -> None:
+    """Which results brought the labels that the run holds, and of which calls."""
+    titles = titles_of_calls(read)
+    brought = [source for source, is_first in path_of_taint(read) if is_first]
     lines = [
         f"  {source}: {source.integrity}{', from outside' if source.outside else ''},"
-        f" {source.confidentiality}"
+        f" {source.confidentiality}: {titles.get(source.call_id, '')}".removesuffix(": ")
         for source in brought
     ]
+    if any(source.confidentiality is Confidentiality.LOCAL for source in brought):
+        lines.append("  (local is private, and shown to no model but one on this machine)")
     heading = "What the run had read:" if lines else "The run had read nothing."
     write(sys.stdout, "".join(f"{visible(line)}\n" for line in (heading, *lines)))
 

@@ -1,10 +1,11 @@
 """Calls and results cut to what a person can take in while a run goes on. All of it sanitised."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wardian.cli.sanitise import one_line, visible
+from wardian.events import CallDecided, Recorded
 from wardian_tools.types import ToolCall
 
 CODE_LINES = 16
@@ -26,6 +27,12 @@ def title(call: ToolCall) -> str:
     else:
         text = call.arguments_text if call.arguments is None else ""
     return one_line(text, TITLE_CHARS)
+
+
+def titles_of_calls(events: Iterable[Recorded]) -> dict[str, str]:
+    """By their ids, as they ran in the end."""
+    decided = (event.call for event in events if isinstance(event, CallDecided))
+    return {call.id: title(call) for call in decided}
 
 
 def program(call: ToolCall) -> list[str] | None:

@@ -8,6 +8,7 @@ import typer
 
 from wardian.cli.grouping import group_of
 from wardian.cli.listing import print_json, print_table
+from wardian.cli.preview import titles_of_calls
 from wardian.cli.terminal import write
 from wardian.errors import ExitCode
 from wardian.flow import path_of_taint
@@ -164,6 +165,7 @@ def flow(
             ]
         )
         return ExitCode.DONE
+    titles = titles_of_calls(trajectory.events)
     rows = [
         (
             str(source.step or "-"),
@@ -171,9 +173,10 @@ def flow(
             source.integrity.value + (", from outside" if source.outside else ""),
             source.confidentiality.value,
             "new" if is_first else "",
+            titles.get(source.call_id, ""),
         )
         for source, is_first in found
     ]
-    headers = ("STEP", "RESULT OF", "INTEGRITY", "CONFIDENTIALITY", "LABEL")
+    headers = ("STEP", "RESULT OF", "INTEGRITY", "CONFIDENTIALITY", "LABEL", "CALL")
     print_table(headers, rows, "The run has read nothing.")
     return ExitCode.DONE

@@ -1,5 +1,6 @@
 """Why the web was not reached, in words for the model and with the line a person would add."""
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +12,8 @@ from wardian_sandbox.types import Egress, EgressEvent, JobFailure, JobResult
 from wardian_tools.types import Confidentiality, Output, ResultStatus
 from wardian_tools.web.address import WebAddress
 
+LOCAL = "localhost"
+"""Source: RFC 6761, 6.3."""
 CREDENTIALS = "It gives whoever asks the credentials of this machine."
 POLICY_CODES = ("not_listed", "port", "address")
 
@@ -33,23 +36,28 @@ def refused_beforehand(address: WebAddress, egress: Egress) -> Output | None:
             rules.check_address(address.host, address.host, address.port)
         rules.check_target(address.host, address.port)
     except Refused as refused:
-        return denied(refused.code, refused.sentence, _listable(address))
+        return denied(refused.code, refused.sentence, *_listable(address))
     return None
 
 
-def _listable(address: WebAddress) -> str:
+def _listable(address: WebAddress) -> tuple[str, ...]:
     """How the list names it; an address only with its port, so that no more is opened."""
-    return address.rule if isinstance(address.host, str) else show(address.host, address.port)
+    if not isinstance(address.host, str):
+        return (show(address.host, address.port),)
+    if address.host == LOCAL or address.host.endswith(f".{LOCAL}"):
+        # The name alone would lead to an address that is not on the list.
+        return address.rule, f"127.0.0.1:{address.port}"
+    return (address.rule,)
 
 
-def denied(code: str, reason: str, rule: str) -> Output:
+def denied(code: str, reason: str, rule: str, *leads_to: str) -> Output:
     """What the policy does not let be reached, and the line that would."""
     if code == "address":
         warning = f" {CREDENTIALS}" if METADATA in reason else ""
         sentence = f"{reason}{warning} If that server is meant, a person can list the address:"
     else:
         sentence = f"The policy does not let web tools reach {rule}. A person can allow it:"
-    line = f'hosts = ["{rule}"]'
+    line = f"hosts = {json.dumps([rule, *leads_to])}"
     return Output(
         content=f"{sentence} in the policy file, under [network], {line} (added to what is there).",
         status=ResultStatus.DENIED,
