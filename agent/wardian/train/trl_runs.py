@@ -78,8 +78,17 @@ def _trainer(
         Method.DPO: (trl.DPOTrainer, trl.DPOConfig, PairBatch),
         Method.KTO: (trl.KTOTrainer, trl.KTOConfig, JudgedBatch),
     }[recipe.method]
+
+    def run_epoch(self: Any, *given: Any, **named: Any) -> None:
+        # From a checkpoint of the very last step one more would be made.
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+        else:
+            kind._run_epoch(self, *given, **named)  # noqa: SLF001 - there is no public place for it
+
     # Our rows are ready; TRL's preparation begins with text.
-    ready = type(f"Ready{kind.__name__}", (kind,), {"_prepare_dataset": _as_it_is})
+    changed = {"_prepare_dataset": _as_it_is, "_run_epoch": run_epoch}
+    ready = type(f"Ready{kind.__name__}", (kind,), changed)
     made: Any = ready(
         model=model,
         args=config(**_arguments(recipe, has_dev=bool(examples.dev))),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -195,6 +196,25 @@ def test_a_killed_training_goes_on_and_ends_with_the_very_same_weights(
     steps = [step for step, _ in series(read_metrics(tmp_path / "cut"), "loss")]
     assert steps == [1, 2, 3, 4, 5, 6]
     assert train(recipe(Method.SFT, small, rows, tmp_path / "cut")).was_done
+
+
+def test_a_training_killed_after_its_last_checkpoint_makes_no_further_step(
+    small: Path, rows: Path, tmp_path: Path
+) -> None:
+    more = {
+        "training.max_steps": 5,
+        "training.checkpoint_steps": 5,
+        "training.schedule": "constant",
+    }
+    told_so = recipe(Method.SFT, small, rows, tmp_path / "o", **more)
+    whole = train(told_so)
+    before = weights(whole)
+    (tmp_path / "o" / "training.json").unlink()  # as if it had been killed before this was written
+    shutil.rmtree(whole.model)
+    after = weights(train(told_so))
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    steps = [step for step, _ in series(read_metrics(tmp_path / "o"), "loss")]
+    assert steps == [1, 2, 3, 4, 5]
 
 
 def test_a_loss_that_is_not_a_number_stops_it(small: Path, rows: Path, tmp_path: Path) -> None:
