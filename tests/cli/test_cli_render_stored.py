@@ -65,3 +65,17 @@ def test_of_two_calls_only_the_one_that_was_cut_off_has_no_result() -> None:
 def test_a_call_that_no_reply_has_is_shown_by_its_name() -> None:
     events = [CallStarted(step=1, call_id="?", name="\x1b[2J", repeatable=False)]
     assert shown(events) == [r"[1] \x1b[2J:", "[1] -> no result"]
+
+
+def test_a_call_that_its_tool_refuses_is_shown_once() -> None:
+    call = ToolCall(id="one", name="one", arguments_text="{}", arguments={})
+    message = Message(role=Role.ASSISTANT, content="", calls=(call,))
+    result = ToolResult(call_id="one", name="one", status=ResultStatus.DENIED, content="Changed.")
+    events: list[Recorded] = [
+        ModelReplied(step=1, reply=Reply(message=message, finish=Finish.CALLS), seconds=0.0),
+        CallStarted(step=1, call_id="one", name="one", repeatable=False),
+        CallFinished(step=1, result=result),
+    ]
+    assert shown(events) == ["[1] one:", "[1] -> denied (0.00 s): Changed."]
+    del events[1]  # by the policy, so that it never began
+    assert shown(events) == ["[1] one:", "[1] -> denied (0.00 s): Changed."]

@@ -86,6 +86,8 @@ class PlainRenderer(QuietRenderer):
         self.calls: dict[str, ToolCall] = {}
         self.shown = ""
         """The call shown last, by its id"""
+        self.begun: set[str] = set()
+        """Calls of the present reply that are shown"""
         self.refusals = Refusals()
         self.passed_over = PassedOver()
 
@@ -98,7 +100,7 @@ class PlainRenderer(QuietRenderer):
             case RunStarted():
                 self.say(f"agent: run {event.run_id}, {run_facts(event)}")
             case ModelReplied(reply=reply, step=step):
-                self.calls = {call.id: call for call in reply.message.calls}
+                self.calls, self.begun = {call.id: call for call in reply.message.calls}, set()
                 for line in self.passed_over.lines(reply):
                     self.say(f"[{step}] {line}")
                 self._interim_text(reply.message, step)
@@ -135,6 +137,7 @@ class PlainRenderer(QuietRenderer):
 
     def _show_call(self, call: ToolCall, step: int) -> None:
         self.shown = call.id
+        self.begun.add(call.id)
         lines = preview.program(call)
         title = preview.title(call) if lines is None else ""
         self.say(f"[{step}] {visible(call.name)}: {title}".rstrip())
@@ -142,7 +145,7 @@ class PlainRenderer(QuietRenderer):
             self.say(f"[{step}]   | {line}")
 
     def _show_result(self, result: ToolResult, step: int) -> None:
-        if never_ran(result) and result.call_id in self.calls:
+        if never_ran(result) and result.call_id in self.calls.keys() - self.begun:
             self._show_call(self.calls[result.call_id], step)
         whose = whose_result(self.calls.get(result.call_id), self.shown)
         self.shown = "" if whose else self.shown  # nor do those after it

@@ -63,6 +63,8 @@ class LiveRenderer:
         self.is_asking = False
         self.shown = ""
         """The call shown last, by its id"""
+        self.begun: set[str] = set()
+        """Calls of the present reply that are shown"""
         self.calls: dict[str, ToolCall] = {}
         self.refusals = Refusals()
         self.passed_over = PassedOver()
@@ -158,7 +160,7 @@ class LiveRenderer:
         self.console.out(shown, style=style or None, end="")
 
     def _replied(self, reply: Reply) -> None:
-        self.calls = {call.id: call for call in reply.message.calls}
+        self.calls, self.begun = {call.id: call for call in reply.message.calls}, set()
         content = reply.message.content
         if content.strip() and not self.streamed:
             self._text(content, "")
@@ -170,6 +172,7 @@ class LiveRenderer:
     def _show_call(self, call: ToolCall) -> None:
         self.pause()
         self.shown = call.id
+        self.begun.add(call.id)
         lines = preview.program(call) if call.id not in self.asked else None
         name = visible(call.name)
         self.console.out(f"{self.bullet} ", style="cyan", end="")
@@ -181,7 +184,7 @@ class LiveRenderer:
             self.console.out(line)
 
     def _show_result(self, result: ToolResult) -> None:
-        if never_ran(result) and result.call_id in self.calls:
+        if never_ran(result) and result.call_id in self.calls.keys() - self.begun:
             self._show_call(self.calls[result.call_id])
         self.pause()
         style = STATUS_STYLES.get(result.status, "dim")
