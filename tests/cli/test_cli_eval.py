@@ -210,6 +210,9 @@ def test_a_budget_stops_it_with_exit_code_5_and_a_larger_one_goes_on(
     assert stopped.returncode == 5, stopped.stderr
     assert "The limit of 0.5 USD was reached. Raise it with --max-cost." in stopped.stderr
     assert judge.asked == [0, 1]
+    other = agent("eval", "--resume", "last", "-m", "another", "--attempts", "9")
+    assert other.returncode == 2
+    assert "--model, --attempts cannot be said anew" in other.stderr
     ended = agent("eval", "--resume", "last", "--max-cost", "9")
     assert ended.returncode == 0, ended.stderr
     assert sorted(judge.asked) == list(range(TASKS))

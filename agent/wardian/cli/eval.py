@@ -29,6 +29,11 @@ from wardian.cli.task_input import UsageError
 from wardian.evals.evaluate import user_evaluations
 
 RUN = "run"
+STILL_FREE = {
+    *("resume", "retry_errors", "jobs", "max_cost"),
+    *("page", "as_json", "quiet", "plain"),
+}
+"""What may be said anew of an evaluation that goes on."""
 
 
 class EvalGroup(Commands):
@@ -61,6 +66,7 @@ def run(
         str, typer.Argument(metavar="[SUITE]", help="A built-in suite, a folder, or a file.")
     ] = "",
     *,
+    context: typer.Context,
     model: Annotated[
         list[str] | None,
         typer.Option("-m", "--model", metavar="MODEL", help="Who attempts; several times."),
@@ -123,6 +129,7 @@ def run(
             "Example: agent eval core -m tiny.",
         )
     if resume:
+        check_unchanged(context)
         wanted = kept(user_evaluations(), resume)
         if max_cost is not None:
             wanted = replace(wanted, max_cost_usd=max_cost)
@@ -162,3 +169,22 @@ def run(
             plain=plain,
         ),
     )
+
+
+def check_unchanged(context: typer.Context) -> None:
+    """Raises: UsageError where something is given that would make another evaluation of it."""
+    given = [
+        max(option.opts, key=len)
+        for option in context.command.params
+        if option.name and option.name not in STILL_FREE and is_given(context, option.name)
+    ]
+    if given:
+        raise UsageError(
+            f"An evaluation goes on as what it was: {', '.join(given)} cannot be said anew.",
+            "Leave it out, or begin another evaluation.",
+        )
+
+
+def is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
