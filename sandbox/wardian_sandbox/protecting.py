@@ -19,6 +19,9 @@ from wardian_sandbox.inner.globs import FOLDERS, segments_of
 
 WILD = frozenset("*?\\")
 BELOW = f"/{FOLDERS}"
+CONTENTS = {"commondir": b".\n"}
+"""Of placeholders that may not be empty, by their names: git reads this one, and then finds all of
+the repository where it is. Source: gitrepository-layout(5)."""
 MARK = "user.wardian.placeholder"
 """Extended attribute of what was made here; tells a later run, should this one be killed."""
 
@@ -167,17 +170,23 @@ def _make_folder(path: Path) -> bool:
 def _make_file(path: Path) -> bool:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        os.close(os.open(path, flags, 0o644))
+        made = os.open(path, flags, 0o644)
     except FileExistsError:
         return False
+    with os.fdopen(made, "wb") as file:
+        file.write(_content(path))
     return True
+
+
+def _content(path: Path) -> bytes:
+    return CONTENTS.get(path.name, b"")
 
 
 def _remove(path: Path) -> None:
     status = path.lstat()
     if stat.S_ISDIR(status.st_mode):
         path.rmdir()
-    elif stat.S_ISREG(status.st_mode) and status.st_size == 0:
+    elif stat.S_ISREG(status.st_mode) and status.st_size == len(_content(path)):
         path.unlink()
 
 
@@ -185,7 +194,8 @@ def _is_left(path: Path) -> bool:
     """Is it a placeholder, of another box or of one that was killed?"""
     try:
         status = path.lstat()
-        if stat.S_ISLNK(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_size):
+        is_file = stat.S_ISREG(status.st_mode)
+        if stat.S_ISLNK(status.st_mode) or (is_file and status.st_size != len(_content(path))):
             return False
         return MARK in os.listxattr(path, follow_symlinks=False)
     except OSError:

@@ -35,6 +35,7 @@ def exec_result(facts: dict[str, Any]) -> ExecResult:
             error=_maybe_text(facts.get("error")),
             limits_hit=tuple(Limit(_text(name)) for name in as_list(facts.get("limits", []))),
             figures=tuple(_figures(facts.get("figures", []))),
+            left_running=_number(facts.get("left_running", 0)),
             state_lost=_flag(facts["state_lost"]),
             seconds=seconds,
         )

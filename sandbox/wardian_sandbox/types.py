@@ -188,6 +188,8 @@ class ExecResult:
     """Python only: the traceback, without our frames."""
     figures: Annotated[tuple[Artefact, ...], CLAIM] = ()
     """Python only: what the cell drew with matplotlib, as PNG."""
+    left_running: int = 0
+    """Python only: processes that the cell left running, which were ended with it."""
     state_lost: bool = False
     """Python only: the interpreter was restarted, so earlier variables are gone."""
     limits_hit: tuple[Limit, ...] = ()

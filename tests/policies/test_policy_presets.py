@@ -96,7 +96,9 @@ def test_a_preset_has_no_network_and_protects_git_and_settings(name: str) -> Non
     policy = Policy.load(name)
     assert policy.name == name
     assert policy.confinement.egress.hosts == ()
-    for path in (".git/config", ".git/hooks/pre-push", ".wardian/config.toml"):
+    git = ("config", "config.worktree", "commondir", "hooks/pre-push", "modules/a/config")
+    paths = [f".git/{name}" for name in (*git, "worktrees/a/commondir")]
+    for path in (*paths, ".wardian/config.toml"):
         assert isinstance(decide(policy, TOOLS["write_file"], {"path": path}), Deny)
 
 

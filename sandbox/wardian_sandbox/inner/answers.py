@@ -1,8 +1,8 @@
 """What the host is told about a call that is over: facts, and claims marked as such.
 
 Facts, which the supervisor saw itself: ending, exit_code unless `claimed` is true, output, dropped,
-limits, state_lost, seconds. Claims of the worker: value, error, json, figures, and the exit_code of
-a cell that ran to its end, for which `claimed` is true.
+limits, left_running, state_lost, seconds. Claims of the worker: value, error, json, figures, and
+the exit_code of a cell that ran to its end, for which `claimed` is true.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ def of_code(call: Call, state_lost: bool) -> dict[str, object]:
     if isinstance(call, PythonCall) and call.claim is not None:
         facts.update(ending="exited", exit_code=1, claimed=True)
         facts.update(checked(call.claim, call.sink.limit))
+        facts["left_running"] = call.left_running
         if call.incoming.figures:
             facts["figures"] = [base64.b64encode(one).decode() for one in call.incoming.figures]
     if call.forced is not None:

@@ -82,6 +82,8 @@ class PythonCall(Call):
         self.incoming = Claim(limit)
         self.claim: dict[str, object] | None = None
         """What the worker says came of it, once it has said all."""
+        self.left_running = 0
+        """Processes that it had started, and that we ended after it."""
 
     def is_over(self) -> None:
         """No worker is to get it any more: its pipe ends with the last process that holds it."""

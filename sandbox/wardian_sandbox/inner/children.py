@@ -102,16 +102,49 @@ def next_ended() -> int | None:
     return None if info is None else info.si_pid
 
 
-def strays(known: set[int]) -> list[int]:
-    """Processes orphaned to this one that belong to no session in `known`, and all below them."""
+def has_company(worker: int, known: set[int]) -> bool:
+    """Does anybody run here besides this process, the worker, and those `known`?
+
+    Quick, since it is asked after each cell; where that cannot be told quickly it may be.
+    """
+    try:
+        return bool(_children(os.getpid()) - {worker, *known} or _children(worker))
+    except OSError:
+        return True
+
+
+def unreaped(parent: int) -> int:
+    """How many dead children it has; none where that cannot be told."""
+    try:
+        return sum(_stat(pid)[0] in DEAD for pid in _children(parent))
+    except OSError:
+        return 0
+
+
+def _children(pid: int) -> set[int]:
+    """Source: proc_pid_task(5)."""
+    found: set[int] = set()
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+            found.update(map(int, file.read().split()))
+    return found
+
+
+def strays(known: set[int], alone: int | None = None) -> list[int]:
+    """Processes orphaned to this one that belong to no session in `known`, and all below them.
+
+    Of `alone` only the process itself may stay: what it started is found too.
+    """
     me = os.getpid()
     by_parent: dict[int, list[int]] = {}
     found: list[int] = []
     for pid, parent, session in _processes():
         if parent != me:
             by_parent.setdefault(parent, []).append(pid)
-        elif pid not in known and session not in known:  # a new leader has no session yet
-            found.append(pid)
+        elif pid not in known and session not in known and pid != alone:
+            found.append(pid)  # a new leader has no session yet
+    if alone is not None:
+        found += by_parent.pop(alone, [])
     for pid in found:  # grows while it is gone through
         found += by_parent.pop(pid, [])
     return found

@@ -17,6 +17,8 @@ CHUNK_BYTES = 32 << 10
 """Of a packet's content; a packet is a mark, the nonce, and content."""
 INLINE_BYTES = 8 << 10
 """A cell of at most so many goes in the packet itself, a longer one by descriptor."""
+BURY = b"-"
+"""In the place of a request: what is dead is to be reaped."""
 PARTS = b"+"
 LAST = b"."
 FIGURE_PARTS = b"f"

@@ -6,6 +6,7 @@ Everything that process sends is a claim. Packets without the nonce of the cell 
 from __future__ import annotations
 
 import os
+import time
 
 from wardian_sandbox.inner import children, claims
 from wardian_sandbox.inner.bodies import become_worker
@@ -26,6 +27,8 @@ MAX_STRAY_PACKETS = 10_000
 MAX_ATTEMPTS = 2
 PACKET_BYTES = 2 * claims.CHUNK_BYTES
 MAX_CLAIMED_VALUES = 1000
+BURY_SECONDS = 1.0
+BURY_PAUSE_SECONDS = 0.0005
 
 
 class Interpreter:
@@ -81,11 +84,28 @@ class Interpreter:
             self._left_unread = True
             self.kill()  # it is stopped or dying
 
+    def bury(self) -> None:
+        """Have it reap its dead, which count as processes; what does not do so is ended."""
+        if self._sock is None or self.pid is None:
+            return
+        self._send(self._sock, claims.BURY, [])
+        until = time.monotonic() + BURY_SECONDS
+        while children.unreaped(self.pid):
+            if time.monotonic() >= until:
+                self.kill()
+                return
+            time.sleep(BURY_PAUSE_SECONDS)
+
     def kill(self) -> None:
         """End it and its process group; `ended` follows once it is reaped."""
         if self.pid is not None:
             self.is_killed = True
             children.kill_group(self.pid)
+
+    @property
+    def is_idle(self) -> bool:
+        """Has it done with its cell?"""
+        return self._call is None or self._call.claim is not None
 
     def leave(self, call: PythonCall) -> None:
         """The call is over, whatever the worker still makes of it."""

@@ -24,6 +24,8 @@ from wardian_sandbox.inner.watching import READ_BYTES, Watch, listen_for_childre
 
 MAX_FILE_RESULT_BYTES = 24 << 20
 MAX_LEFTOVER_PIPES = 16
+MAX_UNREAPED = 16
+"""Dead children whose exit codes the interpreter may still ask for"""
 MAX_PATIENCE_SECONDS = 3600.0
 OUT_OF_MEMORY_SECONDS = 0.05
 MAX_OUTPUTS = 4096
@@ -229,6 +231,8 @@ class Supervisor:
     def _finish(self, call: Call) -> None:
         if call.output >= 0:
             self._drain_now(call)
+        if isinstance(call, PythonCall):
+            self._end_what_is_left(call)
         if isinstance(call, FileCall):
             answer = answers.of_file(call)
         else:
@@ -241,6 +245,16 @@ class Supervisor:
         self._answer(call.number, answer)
         if isinstance(call, PythonCall):
             self._interpreter.start_ahead()
+
+    def _end_what_is_left(self, call: PythonCall) -> None:
+        """What the cell started and left running; its interpreter stays."""
+        worker = self._interpreter.pid
+        if call.claim is None or worker is None:
+            return
+        if children.has_company(worker, set(self._leaders)):
+            call.left_running = self._sweep()
+            if call.left_running or children.unreaped(worker) > MAX_UNREAPED:
+                self._interpreter.bury()
 
     def _drain_now(self, call: Call) -> None:
         """Take what is in the pipe; if somebody still holds it, keep it read but unheard."""
@@ -271,14 +285,20 @@ class Supervisor:
             self._leftovers.remove(fd)
             self._close(fd)
 
-    def _sweep(self) -> None:
+    def _sweep(self) -> int:
         self._must_sweep = False
-        sweep(self._sessions, self._reap)
+        return sweep(self._sessions, self._reap, self._alone)
 
     def _sessions(self) -> set[int]:
         """The leaders of what may go on."""
         worker = self._interpreter.pid
-        return {*self._leaders} if worker is None else {*self._leaders, worker}
+        if worker is None or self._interpreter.is_idle:
+            return {*self._leaders}
+        return {*self._leaders, worker}
+
+    def _alone(self) -> int | None:
+        """The worker between two cells: what the last one started does not go on."""
+        return self._interpreter.pid if self._interpreter.is_idle else None
 
     def _add(self, call: Call) -> Call:
         os.set_blocking(call.output, False)

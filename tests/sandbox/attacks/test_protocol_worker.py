@@ -258,14 +258,63 @@ COUNT = "grep -l '^sleep' /proc/[0-9]*/comm 2>/dev/null | wc -l"
 
 def test_a_daemon_is_gone_after_a_reset(work: Work) -> None:
     async def do(box: SupervisedSandbox) -> tuple[str, str]:
-        # Its father is still there, so nothing has been swept yet.
-        await box.python("import subprocess; kept = subprocess.Popen(['sleep', '1000'])", PLENTY)
-        before = (await box.shell(COUNT, PLENTY)).output
+        counted = f"import subprocess; subprocess.run([{'bash'!r}, '-c', {COUNT!r}])"
+        before = (await box.python(f"{DAEMON}\n{counted}", PLENTY)).output
         await box.python(DAEMON, PLENTY)
         await box.reset()
         return before, (await box.shell(COUNT, PLENTY)).output
 
     assert work(do) == ("1\n", "0\n")
+
+
+CHILD = "import subprocess; kept = subprocess.Popen(['sleep', '1000'])"
+CHILD_OF_A_THREAD = (
+    "import threading, time\n"
+    f"def start():\n    global kept; {CHILD}\n    kept.wait()\n"
+    "threading.Thread(target=start, daemon=True).start()\n"
+    "while 'kept' not in globals(): time.sleep(0.01)"
+)
+
+
+@pytest.mark.parametrize(
+    "left", [DAEMON, CHILD, CHILD_OF_A_THREAD], ids=["daemon", "child", "of a thread"]
+)
+def test_what_a_cell_leaves_running_ends_with_it_and_its_interpreter_does_not(
+    work: Work, left: str
+) -> None:
+    async def do(box: SupervisedSandbox) -> tuple[ExecResult, str, ExecResult]:
+        first = await box.python(f"x = 7\n{left}", PLENTY)
+        counted = (await box.shell(COUNT, PLENTY)).output
+        return first, counted, await box.python("x", PLENTY)
+
+    first, counted, after = work(do)
+    assert (first.error, first.left_running, first.state_lost) == (None, 1, False)
+    assert counted == "0\n"
+    assert (after.value, after.left_running, after.state_lost) == ("7", 0, False)
+
+
+@pytest.mark.parametrize(
+    ("body", "least"), [("time.sleep(1000)", 10), ("os._exit(0)", 0)], ids=["alive", "dead"]
+)
+def test_a_fork_bomb_in_a_cell_leaves_room_for_the_next_calls(
+    work: Work, body: str, least: int
+) -> None:
+    bomb = (
+        "import os, time\n"
+        "try:\n"
+        "    while True:\n"
+        f"        if os.fork() == 0: {body}\n"
+        "except OSError: print('full')"
+    )
+
+    async def do(box: SupervisedSandbox) -> tuple[ExecResult, ExecResult, ExecResult]:
+        first = await box.python(bomb, PLENTY)
+        return first, await box.shell("echo hi | cat", PLENTY), await box.python("2", PLENTY)
+
+    first, said, after = work(do)
+    assert first.output == "full\n"
+    assert first.left_running >= least
+    assert (said.output, said.exit_code, after.value) == ("hi\n", 0, "2")
 
 
 def test_an_interpreter_without_descriptors_left_hurts_itself_only(

@@ -17,11 +17,16 @@ from wardian_sandbox import Confinement, ExecResult, FileFailure, ResourceLimits
 
 Work = Callable[..., Any]
 LIMITS = ResourceLimits(wall_seconds=30.0)
-PROTECTED = (".git/config", ".git/hooks/**", ".envrc", ".mcp.json", "deep/er/settings")
+PROTECTED = (
+    *(".git/config", ".git/commondir", ".git/hooks/**", ".git/modules/**"),
+    *(".envrc", ".mcp.json", "deep/er/settings"),
+)
 OPEN, CLOSED = Confinement(limits=LIMITS), Confinement(protected=PROTECTED, limits=LIMITS)
 NOBODY = 65534
 ATTACKS = {
     "config": "mkdir -p .git && echo evil > .git/config",
+    "other-config": "mkdir -p .git evil && echo > evil/config && echo ../evil > .git/commondir",
+    "module": "mkdir -p .git/modules/a && echo evil > .git/modules/a/config",
     "hook": "mkdir -p .git/hooks && echo evil > .git/hooks/pre-commit",
     "hooks-link": "mkdir -p x .git && echo evil > x/pre-commit && ln -s ../x .git/hooks",
     "git-link": "mkdir -p x/hooks && echo evil > x/hooks/pre-commit && ln -s x .git",
@@ -33,7 +38,10 @@ ATTACKS = {
     "deep": "mkdir -p deep/er && echo evil > deep/er/settings",
     "deep-link": "mkdir -p z && echo evil > z/settings && mkdir -p deep && ln -s ../z deep/er",
 }
-PLANTED = (".git/config", ".git/hooks/pre-commit", ".envrc", ".mcp.json", "deep/er/settings")
+PLANTED = (
+    *(".git/config", ".git/commondir", ".git/hooks/pre-commit", ".git/modules/a/config"),
+    *(".envrc", ".mcp.json", "deep/er/settings"),
+)
 
 
 def planted(workspace: Path) -> list[str]:
@@ -187,7 +195,7 @@ def test_nothing_protected_is_planted_in_a_mounted_folder(
     assert mode == "mount"
     assert planted(folder) == []
     assert (folder / "fine").exists()
-    placeholders = (".git/config", ".git/hooks", ".envrc", ".mcp.json", "deep/er/settings")
+    placeholders = (path.removesuffix("/**") for path in PROTECTED)
     assert not [path for path in placeholders if (folder / path).exists()], "they go with the box"
 
 
@@ -206,6 +214,36 @@ def test_placeholders_are_no_changes_and_what_is_put_beside_them_stays(
     assert diff == [".git/HEAD", "deep/mine"]
     left = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
     assert left == [".git", ".git/HEAD", "deep", "deep/mine"]
+
+
+def test_git_works_beside_the_placeholders_and_reads_no_planted_settings(
+    work: Work, workspace: Path
+) -> None:
+    git = ["git", "-c", "user.email=a@example.org", "-c", "user.name=a"]
+    canary = workspace.parent / "canary"
+    for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "one"]):
+        subprocess.run([*git, *words], cwd=workspace, check=True)
+    monitor = f"[core]\\n\\tfsmonitor = touch {canary} #\\n"
+    plant = f"cp -r .git evil; printf '{monitor}' >> evil/config; echo ../evil > .git/commondir"
+    inside = "git status --short && git log --oneline | cut -d' ' -f2"
+
+    def status() -> str:
+        return subprocess.check_output([*git, "status", "--short"], cwd=workspace, text=True)
+
+    async def do(box: SupervisedSandbox) -> tuple[ExecResult, str]:
+        await box.shell(plant, CLOSED)
+        return await box.shell(inside, CLOSED), status()
+
+    said, outside = work(do, CLOSED)
+    if said.exit_code != 127:  # the small image has no git
+        assert said.output.endswith("\none\n"), said.output
+        assert "?? evil/\n" in said.output
+    assert "?? evil/\n" in outside
+    assert "?? evil/\n" in status()
+    assert not canary.exists()
+    (workspace / ".git" / "commondir").write_text("../evil\n")
+    subprocess.run([*git, "status"], cwd=workspace, capture_output=True, check=False)
+    assert canary.exists(), "the control: what was planted would have run"
 
 
 @pytest.mark.parametrize("patterns", [("**/.envrc",), (".env*",), ("linked/settings",)])

@@ -12,6 +12,7 @@ from wardian_tools.types import Output, ResultStatus, ToolContext
 MAX_TIMEOUT_SECONDS = 3600
 NO_OUTPUT = "(no output)"
 Timeout = Annotated[int, Between(1, MAX_TIMEOUT_SECONDS)]
+LEFT_RUNNING = "[{} left running, ended with the call: start and use a program in one call]"
 STATE_LOST = "[the interpreter was restarted: earlier variables are gone]"
 
 
@@ -30,6 +31,8 @@ async def python(context: ToolContext, code: str) -> Output:
         lines.append(result.error.rstrip())
     lines += _ending(result, context.within)
     lines += [_named(figure.reference) for figure in result.figures]
+    if result.left_running:
+        lines.append(LEFT_RUNNING.format(result.left_running))
     if result.state_lost:
         lines.append(STATE_LOST)
     claims: dict[str, Any] = {"value": result.value}
