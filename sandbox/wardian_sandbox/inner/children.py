@@ -102,17 +102,6 @@ def next_ended() -> int | None:
     return None if info is None else info.si_pid
 
 
-def has_company(worker: int, known: set[int]) -> bool:
-    """Does anybody run here besides this process, the worker, and those `known`?
-
-    Quick, since it is asked after each cell; where that cannot be told quickly it may be.
-    """
-    try:
-        return bool(_children(os.getpid()) - {worker, *known} or _children(worker))
-    except OSError:
-        return True
-
-
 def unreaped(parent: int) -> int:
     """How many dead children it has; none where that cannot be told."""
     try:

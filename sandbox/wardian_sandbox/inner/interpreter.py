@@ -11,6 +11,7 @@ import time
 from wardian_sandbox.inner import children, claims
 from wardian_sandbox.inner.bodies import become_worker
 from wardian_sandbox.inner.calls import PythonCall
+from wardian_sandbox.inner.company import Company
 from wardian_sandbox.inner.frames import BadFrame, parse
 from wardian_sandbox.inner.sockets import (
     AF_UNIX,
@@ -45,6 +46,7 @@ class Interpreter:
         """Did it end with a cell that it never took up?"""
         self.pid: int | None = None
         """None while there is none."""
+        self._company: Company | None = None
         self.is_killed = False
         """By us, though it may not be gone yet."""
         self.state_lost = False
@@ -102,6 +104,13 @@ class Interpreter:
             self.is_killed = True
             children.kill_group(self.pid)
 
+    def may_have_company(self, known: set[int]) -> bool:
+        """Might anybody run besides it and those `known`? Asked while it is idle."""
+        if self.pid is None:
+            return True
+        self._company = self._company or Company(self.pid)
+        return self._company.may_be(known)
+
     @property
     def is_idle(self) -> bool:
         """Has it done with its cell?"""
@@ -121,6 +130,9 @@ class Interpreter:
         self._watch.drop(sock.fileno())
         sock.close()
         self.pid, self._sock, self._call = None, None, None
+        if self._company is not None:
+            self._company.close()
+        self._company = None
         self.state_lost = True
         if call is None or call.claim is not None:
             return

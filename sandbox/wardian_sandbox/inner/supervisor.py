@@ -251,7 +251,7 @@ class Supervisor:
         worker = self._interpreter.pid
         if call.claim is None or worker is None:
             return
-        if children.has_company(worker, set(self._leaders)):
+        if self._interpreter.may_have_company(set(self._leaders)):
             call.left_running = self._sweep()
             if call.left_running or children.unreaped(worker) > MAX_UNREAPED:
                 self._interpreter.bury()
