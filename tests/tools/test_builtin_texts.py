@@ -38,6 +38,7 @@ FIGURE = Artefact(
     content=b"\x89PNG",
 )
 LOST = "[the interpreter was restarted: earlier variables are gone]"
+LEFT_RUNNING = "[{} left running, ended with the call: start and use a program in one call]"
 REGISTRY = Registry(builtin_tools())
 
 
@@ -109,6 +110,8 @@ def ended(
         (ended("a", exit_code=1, error="Traceback\nE: x\n"), "a\nTraceback\nE: x", "error"),
         (ended(figures=(FIGURE,)), "[figure-1.png: image/png, 12,345 bytes]", "ok"),
         (ended("a\n", state_lost=True), f"a\n{LOST}", "ok"),
+        (ended("a\n", left_running=2), f"a\n{LEFT_RUNNING.format('2 processes')}", "ok"),
+        (ended(left_running=1), LEFT_RUNNING.format("a process"), "ok"),
         (ended(exit_code=3, state_lost=True), f"[exit code 3]\n{LOST}", "error"),
         (
             ended("a\n", ending=Ending.TIMED_OUT, exit_code=137, state_lost=True),

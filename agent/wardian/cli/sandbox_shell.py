@@ -131,7 +131,6 @@ def show(result: ExecResult) -> None:
     elif result.exit_code != 0:
         write(sys.stderr, f"[{result.ending.value}, exit code {result.exit_code}]\n")
     if result.left_running:
-        count = result.left_running
-        write(sys.stderr, f"[{count} left running, ended with the call]\n")
+        write(sys.stderr, f"[processes left running: {result.left_running}, ended with the call]\n")
     if result.state_lost:
         write(sys.stderr, "[the interpreter was restarted; earlier variables are gone]\n")

@@ -32,7 +32,8 @@ async def python(context: ToolContext, code: str) -> Output:
     lines += _ending(result, context.within)
     lines += [_named(figure.reference) for figure in result.figures]
     if result.left_running:
-        lines.append(LEFT_RUNNING.format(result.left_running))
+        count = result.left_running
+        lines.append(LEFT_RUNNING.format(f"{count} processes" if count > 1 else "a process"))
     if result.state_lost:
         lines.append(STATE_LOST)
     claims: dict[str, Any] = {"value": result.value}
