@@ -91,36 +91,20 @@ def test_cancelling_kills_what_was_started_and_leaves_the_box_usable(
     assert (after.value, after.state_lost) == ("1", kind == "python")
 
 
-STOPS_ITS_INTERPRETER = """
-import os, signal, time
-def await_file(name):
-    while not os.path.exists(name):
-        time.sleep(0.01)
-if os.fork() == 0:
-    os.closerange(3, 64)
-    await_file("answered")
-    os.kill(os.getppid(), signal.SIGSTOP)
-    open("stopped", "w").close()
-    await_file("asked")
-    os.kill(os.getppid(), signal.SIGKILL)
-    os._exit(0)
-"""
-
-
 def test_a_cell_that_a_dying_interpreter_never_took_up_runs_in_the_next(
     work: Callable[..., Any],
 ) -> None:
     async def do(box: SupervisedSandbox) -> ExecResult:
-        async def write(name: str) -> None:
-            await box.file("write", {"path": name, "content": ""}, PLENTY)
-
-        await box.python(STOPS_ITS_INTERPRETER, PLENTY)
-        await write("answered")
+        worker = (await box.python("import os; os.getpid()", PLENTY)).value
+        stop = f"kill -STOP {worker}; touch stopped"
+        wait = "while ! test -e asked; do sleep 0.01; done"
+        killing = asyncio.create_task(box.shell(f"{stop}; {wait}; kill -KILL {worker}", PLENTY))
         while (await box.shell("test -e stopped", PLENTY)).exit_code != 0:
             pass
         call = asyncio.create_task(box.python("20 + 22", PLENTY))
         await asyncio.sleep(0)  # the cell is on its way before the file is
-        await write("asked")
+        await box.file("write", {"path": "asked", "content": ""}, PLENTY)
+        await killing
         return await call
 
     result = work(do)
