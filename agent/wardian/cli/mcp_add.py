@@ -22,6 +22,7 @@ from wardian.mcp import listed, setting
 from wardian.settings import Paths, make_folder, paths
 from wardian.settings.replacing import replace_file
 from wardian.settings.trust import workspace_of
+from wardian_sandbox.program import can_be_shown
 from wardian_tools.errors import ServerError, ServerFileError
 from wardian_tools.mcp.entries import Entry, check_name, checked, parse_servers, read_servers
 
@@ -191,9 +192,9 @@ def with_its_files(entry: Entry) -> Entry:
     """The entry with what its command needs to see: it, and files its arguments name.
 
     Files named from this folder get their whole path, since the server starts in another.
-    Nothing is looked for where the entry names files itself.
+    What the entry names itself comes first.
     """
-    if entry.readable or not entry.command or entry.sandbox == "none":
+    if not entry.command or entry.sandbox == "none":
         return entry
     found = shutil.which(entry.command)
     command = entry.command
@@ -202,9 +203,13 @@ def with_its_files(entry: Entry) -> Entry:
         command = str(Path(found).absolute())
         needed += program_files(Path(command))
     args = [str(Path(arg).absolute()) if Path(arg).is_file() else arg for arg in entry.args]
-    needed += [root_of(Path(arg)) for arg in args if arg.startswith("/") and Path(arg).exists()]
-    shown = [path for path in dict.fromkeys(needed) if not is_shown(path)]
-    return replace(entry, command=command, args=tuple(args), readable=tuple(map(str, shown)))
+    needed += [
+        root_of(Path(arg)) for arg in args if arg.startswith("/") and can_be_shown(Path(arg))
+    ]
+    named = [Path(path).expanduser() for path in entry.readable]
+    more = [path for path in needed if not is_shown(path) and path not in named]
+    readable = dict.fromkeys((*entry.readable, *map(str, more)))
+    return replace(entry, command=command, args=tuple(args), readable=tuple(readable))
 
 
 def is_shown(path: Path) -> bool:

@@ -166,7 +166,7 @@ class Connection:
             cause = f"did not answer within {self.entry.start_seconds:g} s of its start."
             if self._service is not None:
                 self._service.kill("was ended")
-            problem = await self._problem(cause)
+            problem = await self._problem(cause, _longer("start_seconds"))
             await self._end()
             raise problem from None
         except BaseException:
@@ -261,7 +261,7 @@ class Connection:
         except TimeoutError:
             await self._end_if_it_hangs()
             cause = f"did not answer within {self.entry.timeout_seconds:g} s."
-            raise await self._problem(cause) from None
+            raise await self._problem(cause, _longer("timeout_seconds")) from None
         except MCPError as error:
             if error.code == CONNECTION_CLOSED or self._has_ended:
                 self._client = None
@@ -303,10 +303,14 @@ class Connection:
         said = clipped(plain("; ".join(str(leaf) for leaf in leaves)), LAST_WORDS_CHARS)
         return await self._problem(f"cannot be used: {said}.")
 
-    async def _problem(self, cause: str) -> ServerUnavailable:
-        """The same with what is known of the server's end, and its last words."""
+    async def _problem(self, cause: str, first: str = "") -> ServerUnavailable:
+        """The same with what is known of the server's end, and its last words.
+
+        `first` is what to try first.
+        """
         cause = f"MCP server {self.entry.name!r} {cause}"
         remedy = "Check its address." if self.entry.url else "Run its command by hand, and see."
+        remedy = f"{first} {remedy}".lstrip()
         if self._service is None:
             return ServerUnavailable(" ".join([cause, *self._refused[:1]]), remedy)
         if self._client is None:
@@ -324,6 +328,10 @@ class Connection:
             last = plain(words)[-LAST_WORDS_CHARS:]
             cause = f"{cause} Its last words: {last.rstrip('.')}."
         return ServerUnavailable(cause, remedy)
+
+
+def _longer(key: str) -> str:
+    return f"If it needs longer, raise `{key}` in its entry."
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
