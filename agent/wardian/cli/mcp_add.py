@@ -97,9 +97,12 @@ def add(
         sandbox=sandbox,
         timeout_seconds=timeout,
     )
-    if sandbox is Sandbox.BUBBLEWRAP and entry.command:
-        entry = with_its_files(entry)
-    return enlist(places, [entry], yes=yes)
+    try:
+        check_name(name, "")
+        checked(entry, "")
+    except ServerFileError as error:
+        raise UsageError(error.cause[:1].upper() + error.cause[1:], error.remedy) from error
+    return enlist(places, [with_its_files(entry)], yes=yes)
 
 
 def enlist(places: Paths, entries: Iterable[Entry], *, yes: bool) -> int:
@@ -107,11 +110,6 @@ def enlist(places: Paths, entries: Iterable[Entry], *, yes: bool) -> int:
     known = listed(places)
     code: int = ExitCode.DONE
     for entry in entries:
-        try:
-            check_name(entry.name, "agent mcp add")
-            checked(entry, "agent mcp add")
-        except ServerFileError as error:
-            raise ConfigurationError(error.cause, error.remedy) from error
         if entry.name in known:
             raise ConfigurationError(
                 f"There is an MCP server {entry.name!r} already.",

@@ -29,6 +29,7 @@ PING_SECONDS = 2.0
 LAST_WORDS_CHARS = 400
 LAST_WORDS_SECONDS = 3.0
 """For a server whose streams have ended to have ended too, and how; on a crowded machine, long."""
+NEEDS_A_TASK = "It runs only as a task, which is not supported."
 T = TypeVar("T")
 
 
@@ -58,6 +59,7 @@ class Connection:
         has = client.server_capabilities
         self.is_stale = False
         found: list[Definition] = []
+        unusable: dict[str, str] = {}
         if has.tools is not None:
             async for page in self._pages(lambda p: client.session.list_tools(params=p), types):
                 found += [
@@ -66,7 +68,12 @@ class Connection:
                     )
                     for tool in page.tools
                 ]
-        offer = chosen(found, self.entry.offers)
+                unusable |= {
+                    tool.name: NEEDS_A_TASK
+                    for tool in page.tools
+                    if tool.execution is not None and tool.execution.task_support == "required"
+                }
+        offer = chosen(found, self.entry.offers, unusable)
         info = client.server_info
         return Offer(
             tools=offer.tools,
