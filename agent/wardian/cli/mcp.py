@@ -174,7 +174,7 @@ def check_prompt(server: str, prompts: Sequence[Any], name: str, given: Mapping[
         like = nearest(name, [one.name for one in prompts])
         remedy = f"Did you mean {like!r}?" if like else f"`agent mcp prompt {server}` lists them."
         raise UsageError(f"MCP server {server!r} has no prompt {name!r}.", remedy)
-    taken = {one.name: bool(one.required) for one in found.arguments or ()}
+    taken: dict[str, bool] = {one.name: bool(one.required) for one in found.arguments or ()}
     for one in given:
         if one not in taken:
             like = nearest(one, taken)
