@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardian_sandbox import SandboxUnavailable, diagnosis, inner
+from wardian_sandbox.docker.attached import AttachedChannel
+from wardian_sandbox.errors import last_line
 from wardian_sandbox.inner import children
 from wardian_sandbox.inner.frames import MAX_FRAME_BYTES, BadFrame, FrameReader, pack
 from wardian_sandbox.inner.globs import is_match
@@ -31,6 +33,19 @@ def test_of_what_a_process_said_at_its_end_a_message_holds_no_traceback() -> Non
         assert "\n" not in said
     finally:
         ending.release()
+
+
+def test_of_what_a_container_said_the_last_is_kept() -> None:
+    async def complaint() -> str:
+        channel = AttachedChannel()
+        for said in (b"x" * 9000 + b"\n", b"OSError: no\n"):
+            channel.received(memoryview(b"\x02\0\0\0" + len(said).to_bytes(4, "big") + said))
+        await asyncio.sleep(0)
+        return channel.complaint
+
+    said = asyncio.run(complaint())
+    assert last_line(said) == "OSError: no"
+    assert len(said) <= 4000
 
 
 @pytest.mark.parametrize("path", sorted(Path(str(inner.__file__)).parent.glob("*.py")), ids=str)
