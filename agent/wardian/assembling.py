@@ -31,6 +31,7 @@ def assemble(agent: ConfiguredAgent[Any], run_id: str, recorder: RunRecorder, bo
         specs=(),
         window=window_of(agent),
         policy=agent.policy,
+        workspace=agent.workspace,
         box=box,
         recorder=recorder,
         conversation=recorder.conversation,

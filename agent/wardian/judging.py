@@ -7,6 +7,7 @@ like any other.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from wardian.approval import MAX_EDITS, Answer, Approve, Grants, Pending, Said, answers
@@ -16,6 +17,7 @@ from wardian.limits import Meter
 from wardian.privacy import Screen, UnfitArguments
 from wardian_policies import Policy
 from wardian_policies.labels import Situation
+from wardian_policies.paths import respelled
 from wardian_policies.types import Allow, Ask, Decision, Deny
 from wardian_tools import MAX_CALLS_PER_REPLY, Registry
 from wardian_tools.types import ResultStatus, Tool, ToolCall, ToolResult
@@ -50,6 +52,8 @@ class Court(Protocol):
     def grants(self) -> Grants: ...
     @property
     def by(self) -> str: ...
+    @property
+    def workspace(self) -> Path: ...
     @property
     def stays_here(self) -> bool:
         """Will a model on this machine read the results?"""
@@ -135,6 +139,8 @@ def judge(run: Court, call: ToolCall, edits: int = 0) -> Judged | Verdict:
         return settled(call, ResultStatus.DENIED, str(problem))
     situation = Situation(flow=run.labels.state, is_local=run.stays_here, restores=restores)
     decision = run.policy.decide(call, tool, situation)
+    if isinstance(decision, Deny):
+        decision = respelled(decision, call, tool, run.workspace)
     return Judged(call=call, tool=tool, decision=decision, edits=edits)
 
 

@@ -40,10 +40,14 @@ class LeavesTheMachine(PermissionError):
 def check_local(model: Model) -> None:
     """Raises: ConfigurationError for a model that is elsewhere."""
     if not model.is_local:
-        raise ConfigurationError(
-            f"With --local, {model.name} cannot be asked: it is not on this machine.",
-            "Name a local model with -m, such as tiny, gguf:PATH or ollama/NAME, or leave --local.",
-        )
+        raise is_elsewhere(model.name)
+
+
+def is_elsewhere(model: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"With --local, {model} cannot be asked: it is not on this machine.",
+        "Name a local model with -m, such as tiny, gguf:PATH or ollama/NAME, or leave --local.",
+    )
 
 
 def narrowed(policy: Policy) -> Policy:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from wardian.approval import Approve, Grants
@@ -76,6 +77,7 @@ class Run:
     registry: Registry
     specs: tuple[ToolSpec, ...]
     policy: Policy
+    workspace: Path
     box: Opening
     recorder: Recorder
     conversation: Conversation

@@ -5,8 +5,10 @@ writes the workspace. Does not cover: what code run by `python` or `shell` touch
 links; both are bounded by the sandbox, which gets the same globs in its `Confinement`.
 """
 
+import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from wardian_policies.globs import may_hold, normalise, one_of, path_regex
 from wardian_policies.matching import as_text, path_arguments
@@ -23,6 +25,8 @@ class PathGlob:
 
 
 EVERYTHING = (PathGlob(glob="**", source="built in"),)
+NO_PATH = "paths"
+"""The rule that denies what is no path inside the workspace."""
 OWN_FILES = PathGlob(glob=".wardian/**", source="built in")
 """Protected in every policy: no run may edit the settings that bind the next one."""
 
@@ -61,7 +65,7 @@ class PathRules:
         path = normalise(written)
         if path is None:
             why = "not a relative path inside the workspace"
-            return denial(tool, written, why, "paths", "built in")
+            return denial(tool, written, why, NO_PATH, "built in")
         if Effect.WRITES in tool.effects:
             if found := self._protected.fullmatch(path):
                 item = self.protected[(found.lastindex or 1) - 1]
@@ -86,6 +90,21 @@ def denial(tool: Tool, path: str, why: str, rule: str, source: str) -> Deny:
         reason=f"{tool.name} may not use the path {shown or '.'!r}: it is {why} ({rule}).",
         rule=Rule(text=rule, source=source),
     )
+
+
+def respelled(denied: Deny, call: ToolCall, tool: Tool, workspace: Path) -> Deny:
+    """The denial, with how to write a path that lies in the workspace: tools take it from there."""
+    if denied.rule.text != NO_PATH:
+        return denied
+    for name in path_arguments(tool):
+        given = (call.arguments or {}).get(name)
+        if not isinstance(given, str) or normalise(given) is not None:
+            continue
+        whole = Path(os.path.normpath(given))
+        if whole.is_absolute() and whole.is_relative_to(workspace):
+            relative = str(whole.relative_to(workspace))
+            return replace(denied, reason=f"{denied.reason} Use {relative!r}.")
+    return denied
 
 
 def origin(globs: tuple[PathGlob, ...]) -> str:

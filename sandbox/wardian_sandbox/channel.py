@@ -10,7 +10,7 @@ import itertools
 import socket
 from typing import Any
 
-from wardian_sandbox.errors import ProtocolBroken, SandboxLost
+from wardian_sandbox.errors import ProtocolBroken, SandboxLost, last_line
 from wardian_sandbox.inner.frames import BadFrame, FrameReader, pack
 from wardian_sandbox.inner.values import as_number, as_object
 
@@ -120,7 +120,8 @@ class Channel(asyncio.BufferedProtocol):
 
     def _take(self, message: dict[str, Any]) -> None:
         if "fault" in message:
-            self.end(f"its supervisor failed: {str(message['fault'])[:MAX_FAULT_CHARACTERS]}")
+            said = last_line(str(message["fault"]))[:MAX_FAULT_CHARACTERS]
+            self.end(f"its supervisor failed: {said}")
             return
         try:
             if "ready" in message and not self.ready.done():

@@ -7,6 +7,11 @@ SandboxError
 """
 
 
+def last_line(said: str) -> str:
+    """What of a process's last words tells why it ended: a message holds no traceback."""
+    return ([line.strip() for line in said.splitlines() if line.strip()] or [""])[-1]
+
+
 class SandboxError(Exception):
     """Root of what this package raises: one sentence of cause, one of remedy."""
 

@@ -8,8 +8,11 @@ from contextlib import suppress
 from typing import Protocol
 
 from wardian_sandbox.cgroup import children_of
+from wardian_sandbox.errors import last_line
 from wardian_sandbox.usage import tree
 
+MAX_COMPLAINT_BYTES = 64 << 10
+"""More than a pipe holds, so its last line is in it."""
 INSIDE_SECONDS = 5.0
 """For what was inside to be gone after it; longer only where the kernel cannot end a process."""
 SWEEP_SECONDS = 5.0
@@ -83,9 +86,11 @@ class Process:
         return ""
 
     def complaint(self) -> str:
-        """What it wrote to its standard error; once it is gone."""
+        """The last line of what it wrote to its standard error; once it is gone."""
         stream = self._process.stderr
-        return "" if stream is None else stream.read(4000).decode(errors="replace").strip()
+        if stream is None:
+            return ""
+        return last_line(stream.read(MAX_COMPLAINT_BYTES).decode(errors="replace"))
 
     def release(self) -> None:
         if self._process.stderr is not None:

@@ -11,6 +11,9 @@ BACKENDS = ("bubblewrap", "none")
 SEARCHED = "/usr/local/bin:/usr/bin:/bin"
 """PATH in a box."""
 
+OWN = (Path("/dev"), Path("/proc"), Path("/sys"))
+"""What each box has of its own. A device that is mounted into a box is one no longer."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
@@ -29,6 +32,13 @@ class Program:
 def shown_as(program: Program, backend: str) -> str:
     """Where the program finds the workspace."""
     return WORKSPACE if backend != "none" else str(program.workspace or home())
+
+
+def can_be_shown(path: Path) -> bool:
+    """Is it a regular file or a folder of the host's, and not all of it?"""
+    real = path.resolve()
+    is_own = real == Path("/") or any(real.is_relative_to(top) for top in OWN)
+    return not is_own and (real.is_file() or real.is_dir())
 
 
 def home() -> Path:

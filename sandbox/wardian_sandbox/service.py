@@ -27,7 +27,7 @@ from wardian_sandbox.guard import Guard, Watched
 from wardian_sandbox.idmapped import detached, mapped, place_of
 from wardian_sandbox.opening import proxy_for
 from wardian_sandbox.process import BoxProcess, SweepingProcess
-from wardian_sandbox.program import BACKENDS, Program, home
+from wardian_sandbox.program import BACKENDS, Program, can_be_shown, home
 from wardian_sandbox.protecting import Mount, Protection, can_mount
 from wardian_sandbox.service_streams import Incoming, Outgoing, Tail
 from wardian_sandbox.starting import start, start_in_group
@@ -145,6 +145,12 @@ async def open_service(
     for path in (*program.readable, *([program.workspace] if program.workspace else [])):
         if not path.exists():
             raise SandboxError(f"{path} does not exist.", "Correct the path, or leave it out.")
+        if not can_be_shown(path) and backend != "none":
+            raise SandboxError(
+                f"{path} cannot be shown to a server: a box shows files and folders of yours, no "
+                "devices, and not all there is.",
+                "Leave it out, or name what of it is needed.",
+            )
     streams = await Streams.open()
     try:
         service = await (

@@ -132,6 +132,7 @@ USAGE = [
     ["x", "--max-steps", "0"],
     ["x", "-o", "missing/answer.txt"],
     ["x", "--output-schema", "missing.json"],
+    ["x", "--image", "missing.png"],
     ["x", "--no-such-option"],
     ["-", "--context", "-"],
 ]
@@ -141,6 +142,7 @@ CONFIGURATION = [
     ["x", "--workspace", "a.txt"],
     ["x", "--workspace", "missing"],
     ["x", "--output-schema", "a.txt"],
+    ["x", "--image", "a.txt"],
     ["x", "--output-schema", "list.json"],
     ["x", "--tools", "pyhton"],
 ]

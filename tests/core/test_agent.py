@@ -79,6 +79,17 @@ def test_in_copy_mode_the_workspace_stays_as_it_was(box: Box) -> None:
     assert [c["path"] for c in box.events(run)[-1].changes] == ["b.txt"]
 
 
+def test_a_whole_path_within_the_workspace_is_denied_with_how_to_write_it(box: Box) -> None:
+    (box.workspace / "a.txt").write_text("one\n")
+    whole = str(box.workspace / "a.txt")
+    calls = [("read_file", {"path": path}) for path in (whole, "a.txt")]
+    run = box.run([calls, "Done."])
+    denied, allowed = box.results(run)
+    assert denied.status is ResultStatus.DENIED
+    assert denied.content.endswith("Use 'a.txt'.")
+    assert allowed.status is ResultStatus.OK
+
+
 def test_a_denied_call_never_reaches_the_sandbox(box: Box, tmp_path: Path) -> None:
     policy = tmp_path / "policy.toml"
     policy.write_text('extends = "default"\n[tools]\ndeny = ["shell(touch*)"]\n')

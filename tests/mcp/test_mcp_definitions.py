@@ -86,7 +86,7 @@ def test_a_schema_nested_without_end_is_left_out() -> None:
 
 def test_what_is_invisible_is_shown_to_the_model_as_an_escape() -> None:
     text = "safe \x1b[2J\u202etxt\u200b\U000e0041 [/red] ümlaut\n\ttab"
-    assert plain(text) == "safe \\u001b[2J\\u202etxt\\u200b\\U000e0041 [/red] ümlaut\n\ttab"
+    assert plain(text) == "safe \\x1b[2J\\u202etxt\\u200b\\U000e0041 [/red] ümlaut\n\ttab"
     schema = {"properties": {"a": {"description": "\u202e", "enum": ["\u202e"]}}}
     assert plain_schema(schema)["properties"]["a"] == {"description": "\\u202e", "enum": ["\u202e"]}
 

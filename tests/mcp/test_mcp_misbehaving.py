@@ -85,8 +85,9 @@ def test_a_server_that_goes_wrong_in_a_call_is_ended_and_serves_the_next(
 
 def test_a_server_that_hangs_is_ended_and_started_again(raw: MakeEntry, setting: Setting) -> None:
     async def work(connection: Connection) -> str:
-        with pytest.raises(ServerUnavailable, match="did not answer within 1 s"):
+        with pytest.raises(ServerUnavailable, match="did not answer within 1 s") as error:
             await said(connection, "hang")
+        assert "raise `timeout_seconds` in its entry" in error.value.remedy
         return await said(connection, "again")
 
     assert with_server(raw(timeout_seconds=1.0), setting, work) == "again"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wardian_tools.mcp.connection import Connection
+from wardian_tools.mcp.connection import NEEDS_A_TASK, Connection
 from wardian_tools.mcp.definitions import Offer
 from wardian_tools.mcp.entries import Entry
 from wardian_tools.mcp.pins import Pin
@@ -63,6 +63,7 @@ def test_the_reference_server_is_served(setting: Setting) -> None:
     offer, found = asyncio.run(work())
     tools = {t.name for t in McpServers({"e": entry}, {"e": Pin.of(entry, offer)}, setting).tools}
     assert {"everything__echo", "everything__get-sum", "everything__read_resource"} <= tools
+    assert offer.left_out == {"simulate-research-query": NEEDS_A_TASK}
     assert "hi" in found["echo"].content
     assert "5" in found["sum"].content
     assert "[image, image/png" in found["image"].content

@@ -21,7 +21,7 @@ from wardian import Agent
 from wardian.cli.mcp_serve import the_token
 from wardian.errors import ConfigurationError
 from wardian.runs import RunStore
-from wardian.serve.mcp import make_server, serve_http
+from wardian.serve.mcp import listener_on, make_server, serve_http
 from wardian.serve.mcp_session import Caller, Session
 from wardian_policies import Policy
 from wardian_policies.types import Budgets
@@ -329,7 +329,9 @@ def test_http_takes_the_token_and_nothing_else(setting: Setting, tmp_path: Path)
 
     async def run() -> None:
         ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        serving = asyncio.create_task(serve_http(session, 0, "t0p-secret-token", ready.set_result))
+        serving = asyncio.create_task(
+            serve_http(session, listener_on(0), "t0p-secret-token", ready.set_result)
+        )
         url = f"http://127.0.0.1:{await ready}/mcp"
         try:
             await attack(url)
@@ -365,3 +367,21 @@ def test_a_token_that_is_easily_guessed_is_refused(tmp_path: Path) -> None:
         the_token(token)
     token.write_text("long-enough-for-anybody\n")
     assert the_token(token) == "long-enough-for-anybody"
+
+
+def test_a_port_that_is_taken_is_said_before_any_token(tmp_path: Path) -> None:
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    environment = {**kept, "WARDIAN_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}
+    with listener_on(0) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [*COMMAND, "--http", str(port)],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 3
+    assert f"Cannot listen on 127.0.0.1:{port}: address already in use." in done.stderr
+    assert "token" not in done.stderr

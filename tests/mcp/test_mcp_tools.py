@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from wardian_tools import Registry, ToolCall, run_call
-from wardian_tools.mcp.connection import Connection
+from wardian_tools.mcp.connection import NEEDS_A_TASK, Connection
 from wardian_tools.mcp.definitions import Definition, Offer
 from wardian_tools.mcp.entries import Entry
 from wardian_tools.mcp.pins import Pin
@@ -134,14 +134,17 @@ def test_results_of_a_server_that_knows_nothing_private_may_be_public(
     assert result.confidentiality is Confidentiality.PUBLIC
 
 
-@pytest.mark.parametrize("mode", ["altered", "renamed"])
+@pytest.mark.parametrize(
+    ("mode", "said"), [("altered", "was changed by"), ("renamed", "was renamed to 'sum' by")]
+)
 def test_a_tool_that_is_not_as_approved_is_not_called(
-    raw: MakeEntry, setting: Setting, mode: str
+    raw: MakeEntry, setting: Setting, mode: str, said: str
 ) -> None:
     changed, same = calling(
         raw(mode), setting, ("raw__add", {"a": 1, "b": 1}), ("raw__say", {"text": "hello"})
     )
     assert changed.status is ResultStatus.DENIED
+    assert said in changed.content
     assert "agent mcp approve raw" in changed.content
     assert same.content == "hello"
 
@@ -167,6 +170,21 @@ def test_a_crash_is_a_result_for_the_model(raw: MakeEntry, setting: Setting) -> 
     assert crashed.status is ResultStatus.ERROR
     assert "about to crash" in crashed.content
     assert after.content == "hello"
+
+
+def test_a_tool_that_runs_only_as_a_task_is_left_out_and_said(
+    raw: MakeEntry, setting: Setting
+) -> None:
+    async def offered() -> Offer:
+        connection = Connection(raw("task"), setting)
+        try:
+            return await connection.offer()
+        finally:
+            await connection.close()
+
+    offer = asyncio.run(offered())
+    assert [tool.name for tool in offer.tools] == ["add"]
+    assert offer.left_out == {"say": NEEDS_A_TASK}
 
 
 def test_descriptions_reach_the_model_without_hidden_signs(

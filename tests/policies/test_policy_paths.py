@@ -1,10 +1,12 @@
 """What the path rules say of a tool's path arguments."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from wardian_policies import Allow, Decision, Deny, Policy
+from wardian_policies.paths import respelled
 from wardian_tools import builtin_tools
 from wardian_tools.types import ToolCall
 
@@ -76,3 +78,25 @@ def test_an_empty_list_leaves_nothing_writable(write: Write) -> None:
     assert policy.confinement.writable == ()
     assert isinstance(decide(policy, "write_file", path="a", content=""), Deny)
     assert isinstance(decide(policy, "read_file", path="a"), Allow)
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("/home/me/w/a.txt", " Use 'a.txt'."),
+        ("/home/me/w/b/../a.txt", " Use 'a.txt'."),
+        ("/home/me/w", " Use '.'."),
+        ("/home/me/w/../.ssh/id_rsa", ""),
+        ("/home/me/wide/a.txt", ""),
+        ("../a.txt", ""),
+    ],
+)
+def test_a_whole_path_within_the_workspace_is_answered_by_its_relative_one(
+    path: str, hint: str
+) -> None:
+    call = ToolCall(id="1", name="read_file", arguments_text="", arguments={"path": path})
+    tool = TOOLS["read_file"]
+    denied = Policy.load("default").decide(call, tool)
+    assert isinstance(denied, Deny)
+    said = respelled(denied, call, tool, Path("/home/me/w")).reason
+    assert said == denied.reason + hint

@@ -80,6 +80,18 @@ def test_no_system_call_of_a_local_run_names_another_machine(
     assert [address for address in named if not is_here(address)] == []
 
 
+@pytest.mark.parametrize("key", [None, "sk-of-somebody"])
+def test_a_model_elsewhere_is_refused_whether_its_key_is_set_or_not(
+    environment: dict[str, str], tmp_path: Path, key: str | None
+) -> None:
+    if key:
+        environment["OPENAI_API_KEY"] = key
+    command = [*AGENT, "run", "--local", "-m", "openai/gpt-4o", "hi"]
+    done = finished(command, environment, tmp_path)
+    assert done.returncode == 3, done.stderr
+    assert "With --local, openai/gpt-4o cannot be asked" in done.stderr
+
+
 def test_whatever_connects_elsewhere_is_refused(tmp_path: Path) -> None:
     """Names, addresses, datagrams, asyncio; and loopback still works."""
     script = """

@@ -62,3 +62,11 @@ def test_the_path_of_taint_of_a_run_is_shown(environment: dict[str, str], tmp_pa
     assert row["step"] == 1
     assert row["is_first"]
     assert row["integrity"] == "untrusted"
+
+
+def test_the_report_says_what_is_kept_as_it_is_and_what_code_may_print(
+    environment: dict[str, str],
+) -> None:
+    done = agent(environment, "privacy", "report", "--samples", "1")
+    assert "copies of workspace files" in done.stdout
+    assert "and code no secrets of it" in " ".join(done.stdout.split())

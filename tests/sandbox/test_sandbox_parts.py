@@ -1,9 +1,11 @@
 """Parts of the sandbox by themselves: filter, frames, globs, output, diagnosis, exports."""
 
 import ast
+import asyncio
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardian_sandbox import SandboxUnavailable, diagnosis, inner
+from wardian_sandbox.docker.attached import AttachedChannel
+from wardian_sandbox.errors import last_line
 from wardian_sandbox.inner import children
 from wardian_sandbox.inner.frames import MAX_FRAME_BYTES, BadFrame, FrameReader, pack
 from wardian_sandbox.inner.globs import is_match
 from wardian_sandbox.inner.sink import Sink
+from wardian_sandbox.process import Process
+
+
+def test_of_what_a_process_said_at_its_end_a_message_holds_no_traceback() -> None:
+    code = "import sys; sys.stderr.write('x' * 9000 + '\\n'); open('/dev/null/x')"
+    python = [sys.executable, "-c", code]
+    ending = Process(subprocess.Popen(python, stderr=subprocess.PIPE))
+    try:
+        asyncio.run(ending.ended())
+        said = ending.complaint()
+        assert said.startswith("NotADirectoryError: ")
+        assert "\n" not in said
+    finally:
+        ending.release()
+
+
+def test_of_what_a_container_said_the_last_is_kept() -> None:
+    async def complaint() -> str:
+        channel = AttachedChannel()
+        for said in (b"x" * 9000 + b"\n", b"OSError: no\n"):
+            channel.received(memoryview(b"\x02\0\0\0" + len(said).to_bytes(4, "big") + said))
+        await asyncio.sleep(0)
+        return channel.complaint
+
+    said = asyncio.run(complaint())
+    assert last_line(said) == "OSError: no"
+    assert len(said) <= 4000
 
 
 @pytest.mark.parametrize("path", sorted(Path(str(inner.__file__)).parent.glob("*.py")), ids=str)

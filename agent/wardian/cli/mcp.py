@@ -3,8 +3,9 @@
 import asyncio
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,12 +18,14 @@ from wardian.cli.mcp_show import (
     approval_lines,
     decide_on,
     failed,
+    is_as_approved,
     state_of,
     test,
     tested_json,
     tested_lines,
 )
 from wardian.cli.sanitise import visible
+from wardian.cli.task_input import UsageError
 from wardian.cli.terminal import write
 from wardian.errors import ConfigurationError, ExitCode
 from wardian.mcp import approved, listed, setting
@@ -82,7 +85,8 @@ def check(
 ) -> int:
     """Start a server, and show what it offers.
 
-    What differs from what was approved is marked.
+    What differs from what was approved is marked, and ends it with exit code 6: it needs your yes
+    (`agent mcp approve`).
     """
     places = paths(os.environ)
     entry = entry_of(places, name)
@@ -92,7 +96,8 @@ def check(
         print_json(tested_json(tested, pin))
     else:
         write(sys.stdout, "\n".join(map(visible, tested_lines(tested, pin))) + "\n")
-    return ExitCode.DONE
+    is_fine = entry.disabled or is_as_approved(tested, pin)
+    return ExitCode.DONE if is_fine else ExitCode.APPROVAL
 
 
 def approve(
@@ -147,8 +152,10 @@ def prompt(
         from wardian_tools.mcp.results import prompt_lines, prompt_text
 
         try:
+            prompts = await connection.prompts()
             if prompt_name is None:
-                return prompt_lines(await connection.prompts())
+                return prompt_lines(prompts)
+            check_prompt(name, prompts, prompt_name, given)
             return prompt_text(await connection.prompt(prompt_name, given))
         finally:
             await connection.close()
@@ -158,6 +165,28 @@ def prompt(
     except ServerError as error:
         raise failed(error) from error
     return ExitCode.DONE
+
+
+def check_prompt(server: str, prompts: Sequence[Any], name: str, given: Mapping[str, str]) -> None:
+    """Raises: UsageError for a prompt that is not there, or does not take these arguments."""
+    found = next((one for one in prompts if one.name == name), None)
+    if found is None:
+        like = nearest(name, [one.name for one in prompts])
+        remedy = f"Did you mean {like!r}?" if like else f"`agent mcp prompt {server}` lists them."
+        raise UsageError(f"MCP server {server!r} has no prompt {name!r}.", remedy)
+    taken: dict[str, bool] = {one.name: bool(one.required) for one in found.arguments or ()}
+    for one in given:
+        if one not in taken:
+            like = nearest(one, taken)
+            known = f"It takes {', '.join(taken)}." if taken else "It takes none."
+            remedy = f"Did you mean {like!r}?" if like else known
+            raise UsageError(f"The prompt {name!r} takes no argument {one!r}.", remedy)
+    if missing := [one for one, is_required in taken.items() if is_required and one not in given]:
+        words = " ".join(f"{one}=…" for one in missing)
+        raise UsageError(
+            f"The prompt {name!r} needs {', '.join(missing)}.",
+            f"`agent mcp prompt {server} {name} {words}`",
+        )
 
 
 def reached(entry: Entry, workspace: Path) -> Tested:

@@ -22,6 +22,7 @@ from wardian.mcp import listed, setting
 from wardian.settings import Paths, make_folder, paths
 from wardian.settings.replacing import replace_file
 from wardian.settings.trust import workspace_of
+from wardian_sandbox.program import can_be_shown
 from wardian_tools.errors import ServerError, ServerFileError
 from wardian_tools.mcp.entries import Entry, check_name, checked, parse_servers, read_servers
 
@@ -96,9 +97,12 @@ def add(
         sandbox=sandbox,
         timeout_seconds=timeout,
     )
-    if sandbox is Sandbox.BUBBLEWRAP and entry.command:
-        entry = with_its_files(entry)
-    return enlist(places, [entry], yes=yes)
+    try:
+        check_name(name, "")
+        checked(entry, "")
+    except ServerFileError as error:
+        raise UsageError(error.cause[:1].upper() + error.cause[1:], error.remedy) from error
+    return enlist(places, [with_its_files(entry)], yes=yes)
 
 
 def enlist(places: Paths, entries: Iterable[Entry], *, yes: bool) -> int:
@@ -106,11 +110,6 @@ def enlist(places: Paths, entries: Iterable[Entry], *, yes: bool) -> int:
     known = listed(places)
     code: int = ExitCode.DONE
     for entry in entries:
-        try:
-            check_name(entry.name, "agent mcp add")
-            checked(entry, "agent mcp add")
-        except ServerFileError as error:
-            raise ConfigurationError(error.cause, error.remedy) from error
         if entry.name in known:
             raise ConfigurationError(
                 f"There is an MCP server {entry.name!r} already.",
@@ -191,9 +190,9 @@ def with_its_files(entry: Entry) -> Entry:
     """The entry with what its command needs to see: it, and files its arguments name.
 
     Files named from this folder get their whole path, since the server starts in another.
-    Nothing is looked for where the entry names files itself.
+    What the entry names itself comes first.
     """
-    if entry.readable or not entry.command or entry.sandbox == "none":
+    if not entry.command or entry.sandbox == "none":
         return entry
     found = shutil.which(entry.command)
     command = entry.command
@@ -202,9 +201,13 @@ def with_its_files(entry: Entry) -> Entry:
         command = str(Path(found).absolute())
         needed += program_files(Path(command))
     args = [str(Path(arg).absolute()) if Path(arg).is_file() else arg for arg in entry.args]
-    needed += [root_of(Path(arg)) for arg in args if arg.startswith("/") and Path(arg).exists()]
-    shown = [path for path in dict.fromkeys(needed) if not is_shown(path)]
-    return replace(entry, command=command, args=tuple(args), readable=tuple(map(str, shown)))
+    needed += [
+        root_of(Path(arg)) for arg in args if arg.startswith("/") and can_be_shown(Path(arg))
+    ]
+    named = [Path(path).expanduser() for path in entry.readable]
+    more = [path for path in needed if not is_shown(path) and path not in named]
+    readable = dict.fromkeys((*entry.readable, *map(str, more)))
+    return replace(entry, command=command, args=tuple(args), readable=tuple(readable))
 
 
 def is_shown(path: Path) -> bool:

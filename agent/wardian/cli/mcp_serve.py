@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Awaitable
 from dataclasses import replace
@@ -79,13 +80,33 @@ def serve(
         tags=("mcp-serve",),
         consent=settings.consent == "yes",
     )
-    token = the_token(token_file) if http is not None else ""
     from wardian.serve.mcp import serve_http, serve_stdio  # a second; after all that may fail
 
     session = Session(agent, caller)
-    serving = serve_stdio(session) if http is None else serve_http(session, http, token, announce)
+    if http is None:
+        serving = serve_stdio(session)
+    else:
+        token = the_token(token_file)
+        listener = listening_on(http)
+        if token_file is None:
+            write(sys.stderr, f"token: {token}\n")
+        serving = serve_http(session, listener, token, announce)
     asyncio.run(until_stopped(serving, session))
     return ExitCode.DONE
+
+
+def listening_on(port: int) -> socket.socket:
+    """Raises: ConfigurationError."""
+    from wardian.serve.mcp import HOST, listener_on
+
+    try:
+        return listener_on(port)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigurationError(
+            f"Cannot listen on {HOST}:{port}: {reason}.",
+            "Choose another port (0 is any that is free), or end the program that has it.",
+        ) from error
 
 
 async def until_stopped(serving: Awaitable[None], session: Session) -> None:
@@ -111,11 +132,9 @@ async def until_stopped(serving: Awaitable[None], session: Session) -> None:
 
 
 def the_token(file: Path | None) -> str:
-    """The one in the file, else a new one, told on stderr. Raises: ConfigurationError."""
+    """The one in the file, else a new one. Raises: ConfigurationError."""
     if file is None:
-        token = secrets.token_urlsafe(TOKEN_BYTES)
-        write(sys.stderr, f"token: {token}\n")
-        return token
+        return secrets.token_urlsafe(TOKEN_BYTES)
     token = read_file(file).strip()
     if len(token) < MIN_TOKEN_CHARS or not token.isascii() or not token.isprintable():
         raise ConfigurationError(

@@ -76,7 +76,7 @@ def given_lines(entry: Entry) -> list[str]:
     """What the server gets, and can do with it."""
     what = entry.url or " ".join((entry.command, *entry.args))
     if entry.is_remote:
-        place = "another machine's, which learns what its tools are called with"
+        place = "none: it runs elsewhere, not started by us, and learns what it is called with"
     elif entry.sandbox == "none":
         place = "none: it has your own rights, to files, network and programs"
     else:
@@ -114,10 +114,18 @@ def tested_lines(tested: Tested, pin: Pin | None) -> list[str]:
     return lines
 
 
+def is_as_approved(tested: Tested, pin: Pin | None) -> bool:
+    """May models call all that the server offers now?"""
+    is_same = pin is not None and not changes(pin.tools, tested.offer.tools)
+    return is_same and state_of(tested.entry, pin) == "approved"
+
+
 def closing(entry: Entry, pin: Pin | None, differs: dict[str, str]) -> str:
     state = state_of(entry, pin)
     if state == "approved" and not differs:
         return "approved, and as it was"
+    if entry.disabled:
+        return "disabled in its entry"
     differing = f"{counted(len(differs), 'tool')} not as approved"
     what = differing if differs else state
     return f"{what}: `agent mcp approve {entry.name}`"

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from wardian.errors import ModelError
+from wardian.errors import ModelError, ModelRefused
+from wardian.local_only import is_elsewhere
 from wardian.models.cards import read_card, stamp_of
 from wardian.models.catalogue import local_file, resolve_model
 from wardian.models.gguf_files import FILE_KINDS
@@ -57,14 +58,19 @@ def configured_model(settings: Settings) -> Model:
     """The model the settings name, those after it that they name too. Raises: WardianError."""
 
     def resolved(spelling: str, base_url: str | None) -> Model:
-        return resolve_model(
-            spelling,
-            base_url=base_url,
-            environ=os.environ,
-            context_tokens=settings.context_tokens,
-            call_style=settings.call_style,
-            adapter=settings.adapter,
-        )
+        try:
+            return resolve_model(
+                spelling,
+                base_url=base_url,
+                environ=os.environ,
+                context_tokens=settings.context_tokens,
+                call_style=settings.call_style,
+                adapter=settings.adapter,
+            )
+        except ModelRefused as error:
+            if settings.local:  # it lacks a key, so it is a provider's
+                raise is_elsewhere(spelling) from error
+            raise
 
     first = resolved(settings.model or BUILT_IN, settings.base_url)
     others = [name.strip() for name in settings.fallback_models.split(",") if name.strip()]

@@ -22,7 +22,11 @@ from wardian_policies.redaction.personal import has_phone_plans
 PROMISES = (
     ("P0", "held by --local", "no socket leaves this machine"),
     ("P1", "always", "no registered value reaches a provider, a tool, a log, a screen, an export"),
-    ("P2", "by the policy", "what it names private is read by local models only, or refused"),
+    (
+        "P2",
+        "by the policy",
+        "no tool but code gives a model elsewhere what it names private, and code no secrets of it",
+    ),
     ("P3", "best effort", "personal data is a pseudonym to models elsewhere"),
 )
 CHANNELS = (
@@ -31,6 +35,7 @@ CHANNELS = (
     ("results of tools, their data and figures", "known, structure, rules, personal"),
     ("replies, while they stream", "known, however they are cut"),
     ("trajectories and their blobs", "what the model saw, nothing else"),
+    ("copies of workspace files, for undoing", "none: what the files held, for you alone"),
     ("errors and tracebacks", "known"),
     ("screen, --json, runs show", "known; the user's own data is shown"),
 )

@@ -56,10 +56,9 @@ from wardian.cli.run_options import (
 )
 from wardian.cli.servers import tool_servers
 from wardian.cli.session import Open, converse, new_task
-from wardian.cli.task_input import read_task
+from wardian.cli.task_input import pictures, read_task
 from wardian.cli.terminal import person_fd
 from wardian.cli.view import View
-from wardian.images import read_images
 from wardian.local_only import check_local, forbid_leaving, narrowed
 from wardian.runs import RunStore
 from wardian.settings import Settings, load_settings, paths, policy_in_force, workspace_of
@@ -139,7 +138,7 @@ def run(
     names = [name.strip() for name in tools.split(",")] if tools is not None else None
     job = read_task(task, file, context)
     if image:
-        job = replace(job, images=read_images(image))
+        job = replace(job, images=pictures(image))
     view = View(as_json=as_json, quiet=quiet, plain=plain, answer_file=output)
     view.answers_json = schema is not None
     view.notices(settings.notices)

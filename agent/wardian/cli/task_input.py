@@ -9,11 +9,12 @@ import os
 import select
 import stat
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from wardian.cli.terminal import write
 from wardian.errors import ConfigurationError, ExitCode
-from wardian.types import Task
+from wardian.types import Image, Task
 
 SILENCE_SECONDS = 2.0
 LIMIT_BYTES = 16 << 20
@@ -101,6 +102,18 @@ def read_file(path: Path) -> str:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(f"Cannot read {path}: {reason}.", "Name a readable text file.") from error
+
+
+def pictures(files: Sequence[Path]) -> tuple[Image, ...]:
+    """Raises: UsageError for one that cannot be read; ConfigurationError for what is no picture."""
+    from wardian.images import read_images  # who shows none does not wait for it
+
+    try:
+        return read_images(files)
+    except ConfigurationError as error:
+        if isinstance(error.__cause__, OSError):
+            raise UsageError(error.cause, error.remedy) from error
+        raise
 
 
 def decoded(data: bytes, source: str) -> str:

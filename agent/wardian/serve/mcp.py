@@ -9,6 +9,7 @@ call what the policy allows.
 import asyncio
 import hmac
 import secrets
+import socket
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -206,10 +207,23 @@ async def serve_stdio(session: Session) -> None:
         await session.close()
 
 
-async def serve_http(session: Session, port: int, token: str, ready: Callable[[int], None]) -> None:
-    """Until cancelled. `ready` gets the port; 0 was any that is free. Raises: OSError."""
-    import socket
+def listener_on(port: int) -> socket.socket:
+    """A socket that listens on this machine's loopback; 0 is any port. Raises: OSError."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen()
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
+
+async def serve_http(
+    session: Session, listener: socket.socket, token: str, ready: Callable[[int], None]
+) -> None:
+    """Until cancelled; closes the listener. `ready` gets its port."""
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -218,9 +232,7 @@ async def serve_http(session: Session, port: int, token: str, ready: Callable[[i
             """They are the command's: uvicorn would wait until the last stream is closed."""
             yield
 
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
+    with listener:
         port = listener.getsockname()[1]
         hosts = [f"{name}:{port}" for name in (HOST, "localhost")]
         security = TransportSecuritySettings(

@@ -44,8 +44,9 @@ class AttachedChannel(Channel):
             self._left -= len(part)
             if self._stream == STDOUT:
                 super().received(part)
-            elif len(self._complaint) < MAX_COMPLAINT_BYTES:
+            else:
                 self._complaint += part
+                del self._complaint[:-MAX_COMPLAINT_BYTES]
 
 
 def unframed(data: bytes) -> bytes:

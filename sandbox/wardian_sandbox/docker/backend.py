@@ -29,7 +29,7 @@ from wardian_sandbox.docker.probing import RUNTIMES
 from wardian_sandbox.docker.problems import DockerError
 from wardian_sandbox.docker.process import ContainerProcess
 from wardian_sandbox.egress.proxy import EgressProxy
-from wardian_sandbox.errors import SandboxLost, SandboxUnavailable
+from wardian_sandbox.errors import SandboxLost, SandboxUnavailable, last_line
 from wardian_sandbox.files import WORKSPACE
 from wardian_sandbox.guard import Guard
 from wardian_sandbox.inner.control import STREAMS
@@ -218,7 +218,7 @@ async def _explained(engine: Engine, process: ContainerProcess, said: str) -> Sa
     logged = b""
     with contextlib.suppress(DockerError):  # an attached container has no log
         logged = await asyncio.to_thread(engine.read, path, stdout=1, stderr=1, tail=20)
-    words = unframed(logged).decode(errors="replace").strip() or said
+    words = last_line(unframed(logged).decode(errors="replace")) or last_line(said)
     return SandboxUnavailable(
         f"The container did not start: {words}.",
         "Build its image anew with 'agent sandbox build', and see 'agent sandbox doctor'.",

@@ -46,8 +46,9 @@ def main(control_name: str) -> None:
     except Exception as problem:  # noqa: BLE001 - a fault of ours: said to the host, then the end
         import traceback
 
-        said = f"{problem!r}\n{traceback.format_exc()}"
-        control.sendall(pack({"fault": said[-MAX_FAULT_CHARACTERS:]}))
+        place = traceback.extract_tb(problem.__traceback__)[-1]
+        said = f"{problem!r} ({os.path.basename(place.filename)}, line {place.lineno})"
+        control.sendall(pack({"fault": said[:MAX_FAULT_CHARACTERS]}))
     finally:
         supervisor.end_everything()
         os._exit(0)

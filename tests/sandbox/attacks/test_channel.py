@@ -137,6 +137,12 @@ def test_a_fault_is_told_and_bounded(tmp_path: Path) -> None:
     assert len(str(outcome)) < 5000
 
 
+def test_a_fault_is_told_in_one_line(tmp_path: Path) -> None:
+    outcome, _ = with_stand_in("say({'fault': 'Traceback: …\\n  File\\nOSError: no'})", tmp_path)
+    assert isinstance(outcome, SandboxLost)
+    assert "its supervisor failed: OSError: no" in str(outcome)
+
+
 def heard(data: bytes) -> Any:
     """What a channel makes of bytes while one request is open."""
 

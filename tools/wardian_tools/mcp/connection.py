@@ -29,6 +29,7 @@ PING_SECONDS = 2.0
 LAST_WORDS_CHARS = 400
 LAST_WORDS_SECONDS = 3.0
 """For a server whose streams have ended to have ended too, and how; on a crowded machine, long."""
+NEEDS_A_TASK = "It runs only as a task, which is not supported."
 T = TypeVar("T")
 
 
@@ -58,6 +59,7 @@ class Connection:
         has = client.server_capabilities
         self.is_stale = False
         found: list[Definition] = []
+        unusable: dict[str, str] = {}
         if has.tools is not None:
             async for page in self._pages(lambda p: client.session.list_tools(params=p), types):
                 found += [
@@ -66,7 +68,12 @@ class Connection:
                     )
                     for tool in page.tools
                 ]
-        offer = chosen(found, self.entry.offers)
+                unusable |= {
+                    tool.name: NEEDS_A_TASK
+                    for tool in page.tools
+                    if tool.execution is not None and tool.execution.task_support == "required"
+                }
+        offer = chosen(found, self.entry.offers, unusable)
         info = client.server_info
         return Offer(
             tools=offer.tools,
@@ -166,7 +173,7 @@ class Connection:
             cause = f"did not answer within {self.entry.start_seconds:g} s of its start."
             if self._service is not None:
                 self._service.kill("was ended")
-            problem = await self._problem(cause)
+            problem = await self._problem(cause, _longer("start_seconds"))
             await self._end()
             raise problem from None
         except BaseException:
@@ -261,7 +268,7 @@ class Connection:
         except TimeoutError:
             await self._end_if_it_hangs()
             cause = f"did not answer within {self.entry.timeout_seconds:g} s."
-            raise await self._problem(cause) from None
+            raise await self._problem(cause, _longer("timeout_seconds")) from None
         except MCPError as error:
             if error.code == CONNECTION_CLOSED or self._has_ended:
                 self._client = None
@@ -303,10 +310,14 @@ class Connection:
         said = clipped(plain("; ".join(str(leaf) for leaf in leaves)), LAST_WORDS_CHARS)
         return await self._problem(f"cannot be used: {said}.")
 
-    async def _problem(self, cause: str) -> ServerUnavailable:
-        """The same with what is known of the server's end, and its last words."""
+    async def _problem(self, cause: str, first: str = "") -> ServerUnavailable:
+        """The same with what is known of the server's end, and its last words.
+
+        `first` is what to try first.
+        """
         cause = f"MCP server {self.entry.name!r} {cause}"
         remedy = "Check its address." if self.entry.url else "Run its command by hand, and see."
+        remedy = f"{first} {remedy}".lstrip()
         if self._service is None:
             return ServerUnavailable(" ".join([cause, *self._refused[:1]]), remedy)
         if self._client is None:
@@ -324,6 +335,10 @@ class Connection:
             last = plain(words)[-LAST_WORDS_CHARS:]
             cause = f"{cause} Its last words: {last.rstrip('.')}."
         return ServerUnavailable(cause, remedy)
+
+
+def _longer(key: str) -> str:
+    return f"If it needs longer, raise `{key}` in its entry."
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -8,7 +8,7 @@ Does not cover: what a description says. A person reads it once, before it is ap
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -24,6 +24,7 @@ MAX_NAME_CHARS = 64
 SEPARATOR = "__"
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+NOTHING: Mapping[str, str] = {}
 RESOURCE_TOOLS = ("list_resources", "read_resource")
 
 
@@ -55,15 +56,22 @@ class Offer:
     """What it calls itself, with its version."""
 
 
-def chosen(found: Iterable[Definition], is_wanted: Callable[[str], bool]) -> Offer:
-    """Those that are wanted and fit, and why others that are wanted do not."""
+def chosen(
+    found: Iterable[Definition],
+    is_wanted: Callable[[str], bool],
+    unusable: Mapping[str, str] = NOTHING,
+) -> Offer:
+    """Those that are wanted and fit, and why others that are wanted do not.
+
+    `unusable` are names of tools that cannot be called → why, as a sentence.
+    """
     kept: dict[str, Definition] = {}
     left_out: dict[str, str] = {}
     for one in found:
         shown = plain(one.name)[:MAX_NAME_CHARS] or "(no name)"
         if not is_wanted(one.name):
             continue
-        if problem := _problem(one):
+        if problem := unusable.get(one.name) or _problem(one):
             left_out[shown] = problem
         elif one.name in kept:
             left_out[shown] = "It is there twice; the first is taken."
@@ -114,6 +122,8 @@ def _is_plain(character: str) -> bool:
 
 def _escape(character: str) -> str:
     code = ord(character)
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 

@@ -233,19 +233,23 @@ def _is_text(value: object) -> bool:
 
 
 def check_name(name: str, where: str) -> None:
-    """Raises: ServerFileError."""
+    """`where` it stands; empty for no place. Raises: ServerFileError."""
     if not NAME.fullmatch(name) or len(name) > MAX_NAME_CHARS:
         raise ServerFileError(
-            f"{where}: {name!r} cannot name a server.",
+            f"{_at(where)}{name!r} cannot name a server.",
             f"Use at most {MAX_NAME_CHARS} of a-z, 0-9, and single - or _ between them.",
         )
+
+
+def _at(where: str) -> str:
+    return f"{where}: " if where else ""
 
 
 def checked(entry: Entry, where: str) -> Entry:
     """The entry, where its parts agree. Raises: ServerFileError."""
 
     def wrong(cause: str, remedy: str) -> ServerFileError:
-        return ServerFileError(f"{where}: server {entry.name!r} {cause}", remedy)
+        return ServerFileError(f"{_at(where)}server {entry.name!r} {cause}", remedy)
 
     if bool(entry.command) == bool(entry.url):
         what = "both a command and a URL." if entry.command else "neither a command nor a URL."

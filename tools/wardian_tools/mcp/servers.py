@@ -15,6 +15,7 @@ from wardian_tools.errors import ServerError
 from wardian_tools.mcp.checking import parameters_of, validator
 from wardian_tools.mcp.connection import Connection
 from wardian_tools.mcp.definitions import (
+    MAX_NAME_CHARS,
     RESOURCE_TOOLS,
     Definition,
     called,
@@ -225,7 +226,9 @@ class Server:
 
     def _changed(self, change: Change) -> Output:
         server = self.entry.name
-        what = "is gone from" if change.kind in ("removed", "renamed") else "was changed by"
+        what = {"removed": "is gone from", "changed": "was changed by"}.get(change.kind, "")
+        if change.kind == "renamed":
+            what = f"was renamed to {plain(change.name)[:MAX_NAME_CHARS]!r} by"
         return Output(
             content=f"Not run: this tool {what} MCP server {server!r} since the user approved it "
             f"({self.pin.approved}). The user has to look at it: `agent mcp approve {server}`.",

@@ -102,8 +102,11 @@ class Setting:
         path = SEARCHED if entry.sandbox != "none" else os.environ.get("PATH")
         if entry.sandbox != "none" and shutil.which(entry.command):
             where = os.path.realpath(str(shutil.which(entry.command)))
+            whole = (
+                "" if Path(entry.command).is_absolute() else ", and the command by its whole path"
+            )
             return (
-                f"{entry.command} is at {where}, which its sandbox does not show: name the folder "
-                "under `readable`, and the command by its whole path."
+                f"{entry.command} is at {where}, which its sandbox does not show, or not all that "
+                f"it needs: name the folder under `readable`{whole}."
             )
         return f"Install {entry.command}: it is not in {path}."
