@@ -27,6 +27,8 @@ try:
 except PermissionError:
     print("refused")
 """
+TRUNCATE_SINCE = 3
+"""ABI. Source: landlock(7)."""
 ACTS = {
     "write": "open(folder + '/old', 'w')",
     "append": "open(folder + '/old', 'a').write('x')",
@@ -51,6 +53,9 @@ def place() -> Iterator[Path]:
 
 @pytest.mark.parametrize("act", ACTS)
 def test_nothing_is_written_but_where_it_may_be(place: Path, act: str) -> None:
+    if act == "truncate" and landlock.version() < TRUNCATE_SINCE:
+        pytest.skip("this kernel's Landlock knows no right to truncate: Linux has it from 6.2 on")
+
     def outcome(way: str, where: str) -> str:
         folder = place / way / where
         (folder / "empty").mkdir(parents=True)

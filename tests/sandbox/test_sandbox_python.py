@@ -165,7 +165,7 @@ def test_a_process_that_keeps_the_output_open_does_not_hold_the_call(python: Pyt
     code = "import subprocess; child = subprocess.Popen(['sleep', '60']); 'done'"
     first, second = python(code, "child.poll()")
     assert (first.value, first.ending) == ("'done'", Ending.EXITED)
-    assert (second.value, second.error) == (None, None)
+    assert (first.left_running, second.value, second.error) == (1, "-9", None)
 
 
 def test_python_calls_queue(work: Callable[..., Any]) -> None:

@@ -253,7 +253,7 @@ class Supervisor:
             return
         if self._interpreter.may_have_company(set(self._leaders)):
             call.left_running = self._sweep()
-            if call.left_running or children.unreaped(worker) > MAX_UNREAPED:
+            if children.unreaped(worker) > MAX_UNREAPED:
                 self._interpreter.bury()
 
     def _drain_now(self, call: Call) -> None:

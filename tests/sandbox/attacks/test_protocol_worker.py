@@ -253,7 +253,10 @@ DAEMON = (
     "    os.execvp('sleep', ['sleep', '1000'])\n"
     "os.wait()"
 )
-COUNT = "grep -l '^sleep' /proc/[0-9]*/comm 2>/dev/null | wc -l"
+COUNT = (
+    "for p in $(grep -ls '^sleep' /proc/[0-9]*/comm); do "
+    "grep -Ls '^State:.Z' ${p%comm}status; done | wc -l"
+)
 
 
 def test_a_daemon_is_gone_after_a_reset(work: Work) -> None:
