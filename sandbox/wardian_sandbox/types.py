@@ -226,6 +226,8 @@ class SandboxIdentity:
     """Limit → what keeps it: e.g. memory → cgroup v2, or rlimit and host watcher."""
     detail: dict[str, Any] = field(default_factory=dict[str, Any])
     """Versions, uid, workspace mode; JSON values only."""
+    notice: str = ""
+    """What whoever uses it should be told first; empty where nothing is out of the ordinary."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
