@@ -206,6 +206,21 @@ def test_a_backend_that_does_not_hold_is_not_proven() -> None:
     assert "no-network" in asyncio.run(prove("bubblewrap"))
 
 
+def shortcomings(backend: str, image: str) -> str:
+    """What is said of a backend that does not hold; empty of one that does."""
+    try:
+        asyncio.run(prove(backend, image))
+    except SandboxUnavailable as problem:
+        return problem.cause
+    return ""
+
+
+def test_what_runs_in_gvisor_is_not_said_not_to(docker_image: str, gvisor: None) -> None:
+    said = shortcomings("gvisor", docker_image)
+    assert said == "" or "ls and stat cannot look at files" in said
+    assert "programs do not run" not in said
+
+
 def test_a_package_that_does_not_exist_is_named(tmp_path: Path) -> None:
     if not can_bootstrap():
         pytest.skip("no mmdebstrap")
