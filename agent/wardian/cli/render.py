@@ -4,6 +4,7 @@ import sys
 from typing import Protocol, TextIO
 
 from wardian.cli import preview
+from wardian.cli.complaint import NO_SANDBOX
 from wardian.cli.json_lines import event_line
 from wardian.cli.plan import plan_lines
 from wardian.cli.sanitise import one_line, visible
@@ -189,7 +190,7 @@ def run_facts(event: RunStarted) -> str:
 def unconfined(event: RunStarted | RunResumed) -> str:
     """What to say where calls run in no sandbox; else nothing."""
     is_none = event.sandbox.get("backend") == "none"
-    return "NO SANDBOX: calls run with your rights" if is_none else ""
+    return NO_SANDBOX if is_none else ""
 
 
 def warning(event: Event) -> str:
