@@ -157,6 +157,8 @@ def _copy(folder: int, name: str, target: Path) -> None:
         status = os.fstat(fd)
         if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_FILE_BYTES:
             target.write_bytes(file.read(MAX_FILE_BYTES))
+            # By the index's time git knows which files may have changed since in the same second.
+            os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _copy_refs(folder: int, name: str, target: Path, depth: int, left: list[int]) -> None:
