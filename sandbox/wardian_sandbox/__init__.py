@@ -28,6 +28,7 @@ _HOMES = {
     "GVisor": "wardian_sandbox.library",
     "GitResult": "wardian_sandbox.safe_git",
     "HostRule": "wardian_sandbox.egress.rules",
+    "InvalidRequest": "wardian_sandbox.errors",
     "Limit": "wardian_sandbox.types",
     "Program": "wardian_sandbox.program",
     "ProtocolBroken": "wardian_sandbox.errors",

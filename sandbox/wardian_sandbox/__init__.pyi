@@ -8,6 +8,7 @@ from wardian_sandbox.doctor import probe as probe
 from wardian_sandbox.egress.proxy import EgressProxy as EgressProxy
 from wardian_sandbox.egress.rules import HostRule as HostRule
 from wardian_sandbox.egress.rules import parse_host_rule as parse_host_rule
+from wardian_sandbox.errors import InvalidRequest as InvalidRequest
 from wardian_sandbox.errors import ProtocolBroken as ProtocolBroken
 from wardian_sandbox.errors import SandboxError as SandboxError
 from wardian_sandbox.errors import SandboxLost as SandboxLost

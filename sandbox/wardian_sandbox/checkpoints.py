@@ -76,7 +76,9 @@ class Checkpoints:
                     entry = _carry(source, target, path, owner)
                     if entry is not None:
                         checkpoint.seen.entries[path] = entry
-        return changes_between(now, take_snapshot(workspace)) if paths or gone else ()
+        if not paths and not gone:
+            return ()
+        return changes_between(now, without_placeholders(take_snapshot(workspace), mounts))
 
     def fork(self, checkpoint: Checkpoint, folder: Path) -> None:
         """A new folder in that state, whose files share nothing that a change would show in.

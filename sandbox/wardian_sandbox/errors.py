@@ -1,6 +1,7 @@
 """What the sandbox raises. A command that fails is a result, never one of these.
 
 SandboxError
+├── InvalidRequest       no image, package or file can be called what was asked for
 ├── SandboxUnavailable   this machine cannot enforce the sandbox that was asked for
 └── SandboxLost          the sandbox died
     └── ProtocolBroken   what came out of it was not our supervisor's: somebody forges
@@ -19,6 +20,10 @@ class SandboxError(Exception):
         super().__init__(f"{cause} {remedy}".strip())
         self.cause = cause
         self.remedy = remedy
+
+
+class InvalidRequest(SandboxError):
+    """What was asked for cannot be: a name that Docker or Debian does not know, a missing file."""
 
 
 class SandboxUnavailable(SandboxError):

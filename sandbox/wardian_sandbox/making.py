@@ -4,12 +4,13 @@ import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wardian_sandbox.docker.build import build
+from wardian_sandbox.docker.build import build, check_dockerfile
 from wardian_sandbox.docker.engine import find_engine
 from wardian_sandbox.docker.image import Image, default_image, record
+from wardian_sandbox.docker.naming import check_packages, repository_and_tag
 from wardian_sandbox.docker.packages import MINIMAL, USUAL, Say
 from wardian_sandbox.docker.probing import RUNTIMES, runtimes
-from wardian_sandbox.errors import SandboxError
+from wardian_sandbox.errors import SandboxError, SandboxUnavailable
 from wardian_sandbox.proving import prove
 
 
@@ -31,18 +32,18 @@ async def make_image(
     more: tuple[str, ...] = (),
     say: Say,
 ) -> Built:
-    """Build the image, try it with every runtime there is, and write it down.
+    """Build the image, try it with every runtime there is, and write it down if one holds.
 
-    Raises: SandboxError.
+    Raises: InvalidRequest before anything is asked or started; SandboxUnavailable when no sandbox
+    holds with the image, which then is not recorded; SandboxError.
     """
-    engine = find_engine()
-    here = await runtimes(engine)
     packages = tuple(dict.fromkeys((*(MINIMAL if minimal else USUAL), *more)))
     name = name or default_image()
+    _check(name, packages, dockerfile)
+    engine = find_engine()
+    here = await runtimes(engine)
     image = await asyncio.to_thread(build, engine, name, packages, dockerfile=dockerfile, say=say)
     problems: dict[str, SandboxError] = {}
-    # Unknown to the record until it is tried, as what is run is looked up there.
-    record(image)
     for backend in (backend for backend, runtime in RUNTIMES.items() if runtime in here):
         say(f"trying {backend}")
         try:
@@ -54,5 +55,24 @@ async def make_image(
         for backend, runtime in RUNTIMES.items()
         if runtime in here and backend not in problems
     )
+    if not held:
+        raise _unusable(name, problems)
     image = replace(image, backends=held)
     return Built(image=image, record=record(image), problems=problems)
+
+
+def _check(name: str, packages: tuple[str, ...], dockerfile: Path | None) -> None:
+    """Raises: InvalidRequest."""
+    repository_and_tag(name)
+    check_packages(packages)
+    if dockerfile is not None:
+        check_dockerfile(dockerfile)
+
+
+def _unusable(name: str, problems: dict[str, SandboxError]) -> SandboxUnavailable:
+    tried = [f"{backend} cannot be used with it: {one.cause}" for backend, one in problems.items()]
+    return SandboxUnavailable(
+        f"The image {name} was made, but no sandbox holds with it, and it is not recorded. "
+        + " ".join(tried or ["The daemon has none of the runtimes."]),
+        "It needs python3, bash, and coreutils. 'agent sandbox doctor' says what is lacking here.",
+    )

@@ -6,9 +6,11 @@ one by one. Here git never sees the repository's settings: it gets an empty repo
 ours, with HEAD, refs and index copied in as data, and reads the objects where they are.
 
 Covers: settings, hooks, attributes that name programs, submodules, includes, the user's and the
-system's settings, credentials, network transports. Only commands that look are allowed.
+system's settings, credentials, network transports; pipes and devices that would keep git waiting,
+which are refused (`wardian_sandbox.blocking`). Only commands that look are allowed.
 Does not cover: a `.git` that is a file or a link (worktrees, submodules), which is refused; faults
-of git itself in reading hostile objects; a `git` that a person runs in the folder.
+of git itself in reading hostile objects; a `git` that a person runs in the folder; what a guest
+that still runs puts there meanwhile, for which there is a time limit.
 """
 
 import os
@@ -19,6 +21,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from wardian_sandbox.blocking import find_blocking
 from wardian_sandbox.errors import SandboxError
 from wardian_sandbox.snapshot import FOLDER
 
@@ -83,7 +86,8 @@ class GitResult:
 def git(workspace: Path, command: str, *arguments: str) -> GitResult:
     """Run a git command that only looks: diff, log, ls-files, rev-parse, show, status.
 
-    Raises: SandboxError when there is no git, no plain repository, or another command is asked for.
+    Raises: SandboxError when there is no git, no plain repository, another command is asked for, or
+    something in the folder would keep git waiting.
     """
     if command not in COMMANDS:
         known = ", ".join(COMMANDS)
@@ -92,6 +96,7 @@ def git(workspace: Path, command: str, *arguments: str) -> GitResult:
         private = Path(folder, "git")
         repository = _open_repository(workspace)
         try:
+            _refuse_blocking(workspace)
             objects = _prepare(repository, private)
         finally:
             os.close(repository)
@@ -110,6 +115,15 @@ def _open_repository(workspace: Path) -> int:
             f"{workspace} has no plain git repository ({problem.strerror}).",
             "Worktrees and submodules, whose .git is a file, are not looked into.",
         ) from problem
+
+
+def _refuse_blocking(workspace: Path) -> None:
+    """Raises: SandboxError naming what git would wait for."""
+    if (path := find_blocking(workspace)) is not None:
+        raise SandboxError(
+            f"{path!r} in {workspace} is a pipe or a device, and git would wait for it for ever.",
+            "Remove it: git reads what has that name, and no repository has such a thing there.",
+        )
 
 
 def _prepare(repository: int, private: Path) -> int:
@@ -143,6 +157,8 @@ def _copy(folder: int, name: str, target: Path) -> None:
         status = os.fstat(fd)
         if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_FILE_BYTES:
             target.write_bytes(file.read(MAX_FILE_BYTES))
+            # By the index's time git knows which files may have changed since in the same second.
+            os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _copy_refs(folder: int, name: str, target: Path, depth: int, left: list[int]) -> None:
@@ -182,7 +198,12 @@ def _settings(repository: int, private: Path) -> dict[str, str]:
 
 
 def _run(line: list[str], workspace: Path, private: Path, objects: int) -> GitResult:
-    return _git(line, workspace, (objects,), GIT_DIR=str(private), GIT_WORK_TREE=str(workspace))
+    places = {"GIT_DIR": str(private), "GIT_WORK_TREE": str(workspace)}
+    try:
+        return _git(line, workspace, (objects,), **places)
+    except SandboxError:
+        _refuse_blocking(workspace)  # put there since the first look
+        raise
 
 
 def _git(
@@ -208,7 +229,7 @@ def _git(
         except subprocess.TimeoutExpired as problem:
             raise SandboxError(
                 f"git took more than {TIMEOUT_SECONDS:g} s over the workspace.",
-                "Look at fewer files.",
+                "Look at fewer files, and not while something still runs there.",
             ) from problem
         output.seek(0)
         errors.seek(0)

@@ -87,12 +87,19 @@ class SupervisedSandbox:
         return self._shown_as
 
     async def python(self, code: str, within: Confinement | None = None) -> ExecResult:
-        """Run `code` in the persistent interpreter. Raises: SandboxLost."""
+        """Run `code` in the persistent interpreter. Raises: SandboxLost.
+
+        Of the limits of `within` time and output are the call's own; memory, processes, files and
+        workspace stay as the box was opened with (`ResourceLimits`).
+        """
         async with self._python_turn:
             return await self._calls.run("python", within or self.within, code=code)
 
     async def shell(self, command: str, within: Confinement | None = None) -> ExecResult:
         """Run `command` with bash in the workspace; whatever it leaves running is killed.
+
+        Of the limits of `within` those of a single process, time and output are the call's own; all
+        else stays as the box was opened with (`ResourceLimits`).
 
         Raises: SandboxLost.
         """

@@ -48,7 +48,9 @@ async def get(do: Operation, path: str, max_bytes: int) -> Artefact | FileFailur
             return answer
         part = _decoded(answer.get("content"))
         content += part
-        if len(content) > max_bytes:
+        # The size as it is now, so that a large file is not brought here in vain; it may grow.
+        size = answer.get("size_bytes")
+        if max(len(content), size if isinstance(size, int) else 0) > max_bytes:
             message = f"{path!r} has more than {max_bytes} bytes"
             return FileFailure(code="too_large", message=message)
         if len(part) < most:

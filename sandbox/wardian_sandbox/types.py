@@ -7,14 +7,20 @@ from typing import Annotated, Any, Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceLimits:
-    """What one call may consume. A value of the run's sandbox is fixed when it is opened."""
+    """What a box and each of its calls may consume.
+
+    A call's own are `wall_seconds`, `cpu_seconds` and `output_bytes`; for a command also
+    `file_bytes`, `memory_bytes` as the address space of each of its processes, and with bubblewrap
+    `processes`. All else is the box's, fixed when it is opened, and without effect in a call's.
+    """
 
     wall_seconds: float = 60.0
     """Host clock, for one call; then everything the call started is killed."""
     cpu_seconds: int = 1800
     """Processor time of one call, all its processes together, and of each (RLIMIT_CPU)."""
     memory_bytes: int = 2 << 30
-    """Of the box, with its private files; and address space of each process (RLIMIT_AS)."""
+    """Of the box, with its private files; and address space of each process (RLIMIT_AS), the only
+    part that one call can lower."""
     processes: int = 256
     """Processes and threads in the sandbox."""
     file_bytes: int = 1 << 30
@@ -228,6 +234,8 @@ class SandboxIdentity:
     """Limit → what keeps it: e.g. memory → cgroup v2, or rlimit and host watcher."""
     detail: dict[str, Any] = field(default_factory=dict[str, Any])
     """Versions, uid, workspace mode; JSON values only."""
+    notice: str = ""
+    """What whoever uses it should be told first; empty where nothing is out of the ordinary."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,6 +286,7 @@ class Sandbox(Protocol):
     async def python(self, code: str, within: Confinement) -> ExecResult:
         """Run `code` in the box's persistent interpreter.
 
+        Of `within.limits` time and output are the call's own; see `ResourceLimits`.
         Raises: SandboxLost when the box itself is gone.
         """
         ...
@@ -285,7 +294,8 @@ class Sandbox(Protocol):
     async def shell(self, command: str, within: Confinement) -> ExecResult:
         """Run `command` with `bash -c` (or sh) in the workspace, in its own process group.
 
-        Raises: SandboxLost when the box itself is gone.
+        Of `within.limits` those of single processes, time and output are the call's own; see
+        `ResourceLimits`. Raises: SandboxLost when the box itself is gone.
         """
         ...
 

@@ -65,7 +65,7 @@ def test_the_answer_alone_goes_to_stdout(agent: Command, serve: Serve) -> None:
 
 
 def test_quiet_leaves_stderr_empty(agent: Command, serve: Serve) -> None:
-    done = agent("run", "-q", "say hi", *serve(stream_text("hi")))
+    done = agent("run", "-q", "say hi", *serve(stream_text("hi")), "--sandbox", "auto")
     assert (done.stdout, done.stderr) == ("hi\n", "")
 
 
@@ -82,8 +82,13 @@ def test_what_the_model_writes_cannot_act_on_the_terminal(agent: Command, serve:
     assert "\\x1b]0;owned\\x07" in done.stderr
 
 
-def test_running_without_a_sandbox_is_said(agent: Command, serve: Serve) -> None:
-    assert "NO SANDBOX" in agent("run", "x", *serve(stream_text("ok"))).stderr
+@pytest.mark.parametrize("how", ["", "--plain", "-q", "--json"])
+def test_running_without_a_sandbox_is_said_once_however_little_else(
+    agent: Command, serve: Serve, how: str
+) -> None:
+    done = agent("run", "x", *serve(shell("true"), stream_text("ok")), *([how] if how else []))
+    assert done.stderr.count("NO SANDBOX: calls run with your rights") == 1
+    assert "NO SANDBOX" not in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -321,7 +326,7 @@ def test_the_json_stream_is_ascii_and_holds_the_run(agent: Command, serve: Serve
     lines = lines_of(done)
     assert done.stdout.isascii()
     assert done.stdout.replace("\n", "").isprintable()
-    assert done.stderr == ""
+    assert done.stderr == "agent: NO SANDBOX: calls run with your rights\n"
     kinds = [line["event"] for line in lines]
     assert kinds[0] == "run_started"
     assert {"model_asked", "call_delta", "model_replied", "call_decided", "call_started"} < {*kinds}

@@ -48,6 +48,18 @@ def test_what_a_box_prints_cannot_act_on_the_terminal(agent: Command) -> None:
     assert "\x1b" not in done.stdout
 
 
+def test_without_a_sandbox_that_is_said_to_programs_too(agent: Command) -> None:
+    done = agent("sandbox", "shell", "--sandbox", "none", input="1 + 1\n")
+    said = "agent: NO SANDBOX: lines run with your rights\n"
+    assert (done.stdout, done.stderr, done.returncode) == ("2\n", said, 0)
+
+
+def test_an_image_that_cannot_be_is_refused_with_its_name(agent: Command) -> None:
+    done = agent("sandbox", "shell", "--sandbox", "docker", "--image", "BAD NAME", input="1\n")
+    assert done.returncode == 3
+    assert "'BAD NAME'" in done.stderr
+
+
 def test_without_lines_nothing_happens(agent: Command) -> None:
     done = agent("sandbox", "shell", input="")
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)

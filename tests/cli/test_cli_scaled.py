@@ -42,6 +42,13 @@ def test_most_answers_win_and_each_attempt_is_shown(agent: Command, serve: Serve
     assert len(re.findall(r"^agent: attempt \d: ", done.stderr, re.MULTILINE)) == 3
 
 
+def test_attempts_without_a_sandbox_are_said_to_be_so_once(agent: Command, serve: Serve) -> None:
+    options = ["--samples", "2", "-q", "--sandbox", "none"]
+    done = agent("run", "capital?", *options, *serve(*[stream_text("Paris")] * 2))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "agent: NO SANDBOX: calls run with your rights\n"
+
+
 def test_a_critic_s_words_make_it_try_again(agent: Command, serve: Serve, workspace: Path) -> None:
     (workspace / "rubric.md").write_text("- kind: it is polite\n")
     answers = [stream_text("Go away."), judged(0), stream_text("Hello!"), judged(1)]

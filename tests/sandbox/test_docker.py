@@ -94,6 +94,7 @@ def test_closing_removes_the_container(work: Callable[..., Any], docker: Engine)
     ("method", "path", "why"),
     [
         ("POST", "/containers/{}/kill", "killed from outside"),
+        ("POST", "/containers/{}/stop?t=1", "stopped from outside"),
         ("DELETE", "/containers/{}?force=1", "from outside"),
     ],
 )

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from wardian_sandbox import Confinement, SandboxUnavailable, open_sandbox
+from wardian.cli.application import application
+from wardian_sandbox import Confinement, InvalidRequest, SandboxUnavailable, open_sandbox
 from wardian_sandbox.choosing import choose
 from wardian_sandbox.docker.build import from_dockerfile
 from wardian_sandbox.docker.engine import Engine
@@ -86,7 +87,28 @@ def test_a_dockerfile_that_fails_says_where(dockerfile: Path, home: Path) -> Non
     assert done.returncode == 7
     assert "missing" in done.stderr
     assert not (home / "images.json").exists()
-    assert "no Dockerfile" in build("--file", "missing").stderr
+    missing = build("--file", "missing")
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert "no Dockerfile" in missing.stderr
+
+
+def test_of_a_long_failure_the_last_whole_lines_are_said_and_once(
+    dockerfile: Path, docker: Engine
+) -> None:
+    script = "for i in $(seq 1000); do echo line $i; done; false"
+    dockerfile.write_text(f"{dockerfile.read_text()}RUN {script}\n")
+    said: list[str] = []
+    with pytest.raises(DockerError) as raised:
+        from_dockerfile(docker, NAME, dockerfile, say=said.append)
+    first, *lines = raised.value.cause.splitlines()
+    assert first == "The image could not be built:"
+    assert len(raised.value.cause) < 2_100
+    assert "line 1000" in lines
+    assert set(lines) >= {f"line {number}" for number in range(900, 1001)}
+    assert not set(lines) & set(said)
+    left = docker.call("GET", "/containers/json", all=1, filters=json.dumps({"status": ["exited"]}))
+    assert not [one for one in left if "line $i" in one["Command"]]
+    assert any(line.startswith("Step 3/4 : RUN") or "] RUN" in line for line in said)
 
 
 def test_an_image_in_which_nothing_runs_is_not_called_usable(
@@ -94,11 +116,64 @@ def test_an_image_in_which_nothing_runs_is_not_called_usable(
 ) -> None:
     dockerfile.write_text("FROM scratch\nCOPY greeting /\n")
     done = build("--file", str(dockerfile), "--image", NAME)
-    assert done.returncode == 7
+    assert (done.returncode, done.stdout) == (7, "")
     assert "docker cannot be used with it" in done.stderr
-    known = recorded(NAME)
-    assert known is not None
-    assert known.backends == ()
+    assert recorded(NAME) is None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--package", "--help", "--minimal"),
+        ("--package", "; rm -rf /"),
+        ("--package", "--customize-hook=touch /pwned"),
+        ("--package", "python3-"),
+        ("--image", "BAD NAME"),
+        ("--file", "missing"),
+    ],
+    ids=["option", "shell", "hook", "removal", "image", "file"],
+)
+def test_what_cannot_be_is_refused_before_anything_is_asked_or_started(
+    arguments: tuple[str, ...], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    with pytest.raises(InvalidRequest) as raised:
+        application(["sandbox"])(["sandbox", "build", *arguments], standalone_mode=False)
+    assert raised.value.remedy
+    assert not home.exists()
+
+
+def test_a_name_that_cannot_be_is_wrong_usage() -> None:
+    done = build("--package=--help", "--minimal")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'--help' is no name of a Debian package" in done.stderr
+
+
+def test_an_image_that_nobody_recorded_is_named_where_it_is_used(
+    docker: Engine, docker_image: str, workspace: Path
+) -> None:
+    async def notice(image: str) -> str:
+        async with await open_sandbox("docker", workspace, Confinement(), image=image) as box:
+            return box.identity.notice
+
+    assert docker_image in asyncio.run(notice(docker_image))
+    digest = docker.call("GET", f"/images/{docker_image}/json")["Id"]
+    record(Image(name=docker_image, digest=digest, source="bookworm", backends=("docker",)))
+    assert asyncio.run(notice(docker_image)) == ""
+    assert asyncio.run(notice(digest)) == ""
+
+
+def test_a_foreign_image_is_said_on_stderr(docker_image: str) -> None:
+    command = [sys.executable, "-P", "-m", "wardian", "sandbox", "shell", "--sandbox", "docker"]
+    done = subprocess.run(
+        [*command, "--image", docker_image],
+        input="1 + 1\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "2\n"
+    assert f"agent: The image {docker_image} " in done.stderr
 
 
 def test_auto_takes_gvisor_only_where_it_was_seen_to_hold(docker_image: str, gvisor: None) -> None:
@@ -129,6 +204,21 @@ def test_a_backend_that_does_not_hold_is_not_proven() -> None:
     with pytest.raises(SandboxUnavailable, match=r"cannot be relied on.*it runs as root"):
         asyncio.run(prove("none"))
     assert "no-network" in asyncio.run(prove("bubblewrap"))
+
+
+def shortcomings(backend: str, image: str) -> str:
+    """What is said of a backend that does not hold; empty of one that does."""
+    try:
+        asyncio.run(prove(backend, image))
+    except SandboxUnavailable as problem:
+        return problem.cause
+    return ""
+
+
+def test_what_runs_in_gvisor_is_not_said_not_to(docker_image: str, gvisor: None) -> None:
+    said = shortcomings("gvisor", docker_image)
+    assert said == "" or "ls and stat cannot look at files" in said
+    assert "programs do not run" not in said
 
 
 def test_a_package_that_does_not_exist_is_named(tmp_path: Path) -> None:

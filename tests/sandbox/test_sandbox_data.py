@@ -21,6 +21,7 @@ from wardian_sandbox import (
     SandboxError,
     SupervisedSandbox,
     Unconfined,
+    transfer,
 )
 from wardian_sandbox.library import Box, Bubblewrap
 from wardian_sandbox.types import CLAIM
@@ -146,6 +147,23 @@ def test_what_cannot_be_put_or_got_is_a_failure(work: Work, workspace: Path) -> 
     assert sorted(path.name for path in workspace.iterdir()) == [".hidden", "notes.txt", "src"]
 
 
+def test_of_a_file_that_is_too_large_the_size_is_asked_and_no_more(work: Work) -> None:
+    async def do(box: SupervisedSandbox) -> tuple[Any, int]:
+        asked: list[str] = []
+
+        async def file(operation: str, arguments: dict[str, Any]) -> dict[str, Any] | FileFailure:
+            asked.append(operation)
+            return await box.file(operation, arguments, PLENTY)
+
+        await box.shell("truncate -s 900M big", PLENTY)
+        got = await transfer.get(file, "big", transfer.MAX_BYTES)
+        await box.shell("rm big", PLENTY)
+        return got, len(asked)
+
+    got, asked = work(do)
+    assert (got.code, asked) == ("too_large", 1)
+
+
 def make_wheel(folder: Path, name: str) -> None:
     with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
         wheel.writestr(f"{name}.py", "answer = 42\n")
@@ -218,6 +236,23 @@ def test_a_workspace_goes_back_to_what_it_was(
     assert (tmp_path / "fork" / "l").is_symlink()
     assert (tmp_path / "fork" / "notes.txt").read_text().endswith("more\n")
     assert not (tmp_path / "fork" / "src").exists()
+
+
+def test_going_back_tells_of_no_placeholder_for_what_is_protected(
+    work: Work, workspace: Path
+) -> None:
+    within = Confinement(protected=(".envrc", ".git/config", ".git/hooks/**"))
+
+    async def do(box: SupervisedSandbox) -> tuple[Any, Any]:
+        state = await box.checkpoint()
+        await box.shell("echo more >> notes.txt", within)
+        return await box.restore(state), await box.diff()
+
+    before = contents(workspace)
+    restored, left = work(do, within)
+    assert [(change.path, change.kind) for change in restored] == [("notes.txt", "modified")]
+    assert {change.path for change in left} <= {"notes.txt"}  # its time is another
+    assert contents(workspace) == before
 
 
 def test_states_share_what_did_not_change_and_nothing_with_the_workspace(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_modules_of_the_workspace_can_be_imported(python: Python) -> None:
 def test_a_cell_that_forks_answers_once(python: Python) -> None:
     forked, after = python("import os\npid = os.fork()\n'answer'", "os.waitpid(pid, 0)[1]")
     assert forked.value == "'answer'"
-    assert after.value == "0"
+    assert after.value in ("0", "9")  # it left by itself, or was ended with its cell
 
 
 def test_a_process_that_keeps_the_output_open_does_not_hold_the_call(python: Python) -> None:

@@ -21,7 +21,7 @@ from wardian.cli.outcome import Outcome, RunBroke
 from wardian.cli.terminal import write
 from wardian.errors import ExitCode, WardianError
 from wardian_policies.errors import PolicyError
-from wardian_sandbox.errors import SandboxError
+from wardian_sandbox.errors import InvalidRequest, SandboxError
 from wardian_tools.errors import ToolError
 
 Failure = tuple[int, str, str]
@@ -95,6 +95,8 @@ def understood(error: Exception, argv: list[str]) -> Failure:
             return error.exit_code, error.cause, error.remedy
         case PolicyError():
             return ExitCode.CONFIGURATION, error.cause, error.remedy
+        case InvalidRequest():
+            return ExitCode.USAGE, error.cause, error.remedy
         case SandboxError():
             return ExitCode.SANDBOX, error.cause, error.remedy or "Run `agent doctor`."
         case ToolError():

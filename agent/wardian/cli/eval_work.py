@@ -12,6 +12,7 @@ from typing import Any, cast
 from wardian.agent import Agent
 from wardian.budget import Ledger
 from wardian.cli.closing import counted
+from wardian.cli.complaint import say_unconfined
 from wardian.cli.eval_progress import Progress, progress_on
 from wardian.cli.eval_stored import write_page
 from wardian.cli.eval_text import print_report
@@ -127,6 +128,7 @@ def evaluate_and_show(wanted: Wanted, how: How) -> int:
     wanted = replace(wanted, suite=suite.source)
     agents, wanted = agents_of(wanted, quiet=how.quiet)
     scaling = scaling_of(wanted, agents)
+    say_unconfined(wanted.sandbox)
     screen = terminal(sys.stderr, plain=how.plain)
     with progress_on(screen, quiet=how.quiet) as progress:
         try:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from wardian.cli.complaint import say_unconfined
 from wardian.cli.eval_progress import progress_on
 from wardian.cli.listing import print_json
 from wardian.cli.models_hub import say
@@ -87,6 +88,7 @@ def improve_model(
 
     start = model or begun_with(out)
     flags = {"sandbox": sandbox, "policy": policy}
+    say_unconfined(sandbox)
     present = present_settings(flags, start)
     plan = Plan(
         suite=suite,

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from wardian.agent import Agent
+from wardian.cli.complaint import say_unconfined
 from wardian.cli.dispatch import report
 from wardian.cli.interrupts import Interrupts
 from wardian.cli.run_options import Copy, PolicyName, SandboxName, Tools
@@ -60,6 +61,7 @@ def serve(
         "max_tool_calls": max_tool_calls,
     }
     settings = load_settings(flags, os.environ, workspace)
+    say_unconfined(settings.sandbox)
     places = paths(os.environ)
     rules = policy_in_force(settings.policy, os.environ, workspace_of(workspace, os.environ))
     names = [name.strip() for name in tools.split(",")] if tools is not None else None

@@ -4,6 +4,7 @@ import sys
 from typing import Protocol, TextIO
 
 from wardian.cli import preview
+from wardian.cli.complaint import NO_SANDBOX
 from wardian.cli.json_lines import event_line
 from wardian.cli.plan import plan_lines
 from wardian.cli.sanitise import one_line, visible
@@ -20,6 +21,7 @@ from wardian.events import (
     Noted,
     RunResumed,
     RunStarted,
+    SandboxOpened,
 )
 from wardian.types import Message, Reply
 from wardian_policies.types import Ask
@@ -53,13 +55,14 @@ class Renderer(Protocol):
 
 
 class QuietRenderer:
-    """Shows nothing but what must be said."""
+    """Shows nothing but what must be said: that calls are not confined, or not as was proven."""
 
     is_asking = False
     answer_shown = ""
 
     def on(self, event: Event) -> None:
-        del event
+        if text := warning(event):
+            self.say(f"agent: {text}")
 
     def pause(self) -> None:
         pass
@@ -73,6 +76,7 @@ class JsonRenderer(QuietRenderer):
     """One line of JSON an event, on stdout."""
 
     def on(self, event: Event) -> None:
+        super().on(event)
         if text := event_line(event):
             write(sys.stdout, text + "\n")
 
@@ -123,6 +127,8 @@ class PlainRenderer(QuietRenderer):
                 self.say(f"[{step}] {one_line(text, preview.LINE_CHARS)}")
             case Compacted(step=step):
                 self.say(f"[{step}] {shortened(event)}")
+            case SandboxOpened() if text := warning(event):
+                self.say(f"agent: {text}")
             case _:
                 pass
 
@@ -176,10 +182,26 @@ def run_facts(event: RunStarted) -> str:
     if "imported" in event.settings:
         return visible(f"imported, {event.model.get('name') or 'by a model that is not named'}")
     where = "local" if event.model.get("is_local") else "remote"
-    backend = str(event.sandbox.get("backend", ""))
-    sandbox = "NO SANDBOX: calls run with your rights" if backend == "none" else backend
+    sandbox = unconfined(event) or str(event.sandbox.get("backend", ""))
     policy = str(event.policy.get("name", ""))
     return visible(f"{event.model.get('name')} ({where}), {sandbox}, policy {policy}")
+
+
+def unconfined(event: RunStarted | RunResumed) -> str:
+    """What to say where calls run in no sandbox; else nothing."""
+    is_none = event.sandbox.get("backend") == "none"
+    return NO_SANDBOX if is_none else ""
+
+
+def warning(event: Event) -> str:
+    """What is said of where calls run however little else is shown; mostly nothing."""
+    match event:
+        case RunStarted() | RunResumed():
+            return unconfined(event)
+        case SandboxOpened():
+            return visible(str(event.sandbox.get("notice") or ""))
+        case _:
+            return ""
 
 
 def child_started(event: ChildStarted) -> str:
@@ -189,7 +211,8 @@ def child_started(event: ChildStarted) -> str:
 
 def resumed_facts(event: RunResumed) -> str:
     where = "local" if event.model.get("is_local") else "remote"
-    return visible(f"agent: resumed after step {event.step}, {event.model.get('name')} ({where})")
+    facts = f"agent: resumed after step {event.step}, {event.model.get('name')} ({where})"
+    return visible(", ".join(filter(None, (facts, unconfined(event)))))
 
 
 class Refusals:

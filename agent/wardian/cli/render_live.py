@@ -14,6 +14,7 @@ from wardian.cli.render import (
     run_facts,
     shortened,
     unanswered,
+    warning,
     whose_result,
 )
 from wardian.cli.sanitise import VisibleStream, one_line, visible
@@ -32,6 +33,7 @@ from wardian.events import (
     RunFinished,
     RunResumed,
     RunStarted,
+    SandboxOpened,
 )
 from wardian.types import CallDelta, ReasoningDelta, Reply, TextDelta
 from wardian_tools.types import ResultStatus, ToolCall, ToolResult
@@ -122,6 +124,9 @@ class LiveRenderer:
                 self.say(f"  {one_line(text, preview.LINE_CHARS)}", "yellow")
             case Compacted():
                 self.say(f"  {shortened(event)}", "dim")
+            case SandboxOpened():
+                if text := warning(event):
+                    self.say(f"  {text}", "yellow")
             case RunFinished():
                 self.pause()
             case _:

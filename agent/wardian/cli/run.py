@@ -13,6 +13,7 @@ from wardian.agent import Agent
 from wardian.approval import Approve
 from wardian.cli.additions import Additions, additions
 from wardian.cli.approve import Person
+from wardian.cli.complaint import say_unconfined
 from wardian.cli.model_choice import configured_model, with_model
 from wardian.cli.outcome import RunBroke
 from wardian.cli.run_options import (
@@ -163,6 +164,7 @@ def run(
         # Who wants one attempt does not wait for it.
         from wardian.cli.scaled import Scaling, perform_scaled
 
+        say_unconfined(settings.sandbox)
         how = Scaling(
             samples=samples, select=select.value, rounds=refine, rubric=rubric, critic=critic
         )

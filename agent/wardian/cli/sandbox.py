@@ -62,7 +62,7 @@ def build(
         make_image(image, dockerfile, minimal=minimal, more=tuple(package or ()), say=say)
     )
     show(built, as_json=as_json)
-    return ExitCode.DONE if built.image.backends else ExitCode.SANDBOX
+    return ExitCode.DONE
 
 
 def say(line: str) -> None:
@@ -89,7 +89,7 @@ def show(built: Built, *, as_json: bool) -> None:
         return
     for name, cause in problems.items():
         say(f"{name} cannot be used with it: {cause}")
-    usable = ", ".join(f"--sandbox {name}" for name in image.backends) or "no sandbox"
+    usable = ", ".join(f"--sandbox {name}" for name in image.backends)
     write(sys.stdout, visible(f"{image.name} {image.digest}\n"))
     say(f"Recorded in {built.record}; usable with {usable}.")
 

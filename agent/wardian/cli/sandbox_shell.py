@@ -59,6 +59,7 @@ def converse(
     is_person = sys.stdin.isatty()
     if is_person:
         greet(box)
+    warn(box)
     result: ExecResult | None = None
     try:
         for is_shell, code in pieces(bash=bash, is_person=is_person):
@@ -80,9 +81,16 @@ def greet(box: SupervisedSandbox) -> None:
         __import__("readline")  # gives `input` editing and a history
     name = box.identity.backend
     chosen = str(box.identity.detail.get("chosen") or "")
-    confined = "NO SANDBOX: lines run with your rights" if name == "none" else name
-    write(sys.stderr, visible(f"{confined}{f': {chosen}' if chosen else ''}\n"))
+    write(sys.stderr, visible(f"{name}{f': {chosen}' if chosen else ''}\n"))
     write(sys.stderr, f"Python; {SHELL_MARK}COMMAND runs a shell command; Ctrl-D leaves.\n")
+
+
+def warn(box: SupervisedSandbox) -> None:
+    """Say that nothing confines the lines, or not as was proven: to programs too."""
+    is_none = box.identity.backend == "none"
+    text = "NO SANDBOX: lines run with your rights" if is_none else box.identity.notice
+    if text:
+        write(sys.stderr, f"agent: {visible(text)}\n")
 
 
 def pieces(*, bash: bool, is_person: bool) -> Iterator[tuple[bool, str]]:

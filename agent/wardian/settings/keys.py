@@ -12,6 +12,7 @@ from wardian_policies.schema import (
     text,
     whole,
 )
+from wardian_sandbox.docker.naming import is_reference
 from wardian_tools.web.engines import ENGINES
 
 VARIABLE_PREFIX = "WARDIAN_"
@@ -49,7 +50,10 @@ SCHEMA: dict[str, Kind] = {
         description='"auto", "bubblewrap", "docker" or "gvisor" ("none" only as the flag '
         "--sandbox none)",
     ),
-    "sandbox_image": text("the name of an image that `agent sandbox build` made"),
+    "sandbox_image": Kind(
+        description="the name of an image as Docker takes it, such as wardian-sandbox:latest",
+        accepts=lambda value: isinstance(value, str) and is_reference(value),
+    ),
     "workspace_mode": choice("mount", "copy"),
     "consent": choice("yes", "no"),
     "temperature": number(),

@@ -23,7 +23,7 @@ from wardian_sandbox.docker.attached import AttachedChannel, unframed
 from wardian_sandbox.docker.container import HOME, Plan
 from wardian_sandbox.docker.engine import Engine, find_engine
 from wardian_sandbox.docker.folder import BoxFolder, other_user
-from wardian_sandbox.docker.image import find
+from wardian_sandbox.docker.image import find, foreign
 from wardian_sandbox.docker.leftovers import labels, reap
 from wardian_sandbox.docker.probing import RUNTIMES
 from wardian_sandbox.docker.problems import DockerError
@@ -130,6 +130,7 @@ async def open_docker(
             "egress": list(confinement.egress.hosts),
             "chosen": chosen,
         },
+        notice=foreign(image, digest),
     )
     return SupervisedSandbox(process, channel, workspace, identity, WORKSPACE, proxy, guard)
 

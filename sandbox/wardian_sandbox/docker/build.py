@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -11,8 +12,10 @@ from pathlib import Path
 from wardian_sandbox.docker.engine import Engine
 from wardian_sandbox.docker.image import Image
 from wardian_sandbox.docker.leftovers import PROJECT
+from wardian_sandbox.docker.naming import check_packages, repository_and_tag
 from wardian_sandbox.docker.packages import Say, bootstrap, can_bootstrap, host_suite
-from wardian_sandbox.docker.problems import DockerError
+from wardian_sandbox.docker.problems import DockerError, Tail
+from wardian_sandbox.errors import InvalidRequest
 
 SHIPPED = Path(__file__).parent.parent / "images" / "Dockerfile"
 BASE = "debian:bookworm-slim"
@@ -20,6 +23,9 @@ BASE = "debian:bookworm-slim"
 REGISTRY_SECONDS = 15.0
 USER = "1000:1000"
 """Of the image by itself; a box names the workspace's."""
+STEP = r"Step \d+/\d+ : |#\d+ \["
+"""How Docker's two builders begin the line that says what they do next."""
+STEP_CHARS = 200
 
 
 def build(
@@ -31,8 +37,9 @@ def build(
     say: Say,
 ) -> Image:
     """The image `name`, from `dockerfile`, else from the shipped one if its base can be had, else
-    from the Debian packages. Raises: DockerError.
+    from the Debian packages. Raises: InvalidRequest, DockerError.
     """
+    check_packages(packages)
     if dockerfile is not None:
         return from_dockerfile(engine, name, dockerfile, say=say)
     if _can_reach_registry(engine):
@@ -58,11 +65,11 @@ def from_tarball(
 ) -> Image:
     """The image of a file system made by `bootstrap`. Raises: DockerError."""
     say("handing the image to Docker")
-    repository, _, tag = name.partition(":")
+    repository, tag = repository_and_tag(name)
     query = {
         "fromSrc": "-",
         "repo": repository,
-        "tag": tag or "latest",
+        "tag": tag,
         "changes": [f"USER {USER}", f"LABEL {PROJECT}=wardian"],
     }
     with tarball.open("rb") as body:
@@ -77,7 +84,11 @@ def from_tarball(
 def from_dockerfile(
     engine: Engine, name: str, dockerfile: Path, packages: Sequence[str] = (), *, say: Say
 ) -> Image:
-    """The image of a Dockerfile, built by Docker's own command. Raises: DockerError."""
+    """The image of a Dockerfile, built by Docker's own command; its steps are said as they begin.
+
+    Raises: InvalidRequest when the file is not there; DockerError with the last that Docker said.
+    """
+    repository_and_tag(name)
     docker = shutil.which("docker")
     if docker is None:
         raise DockerError(
@@ -85,23 +96,32 @@ def from_dockerfile(
             "The command docker, which builds from a Dockerfile, is not installed.",
             "Install it with 'sudo apt-get install docker.io'.",
         )
-    if not dockerfile.is_file():
-        raise DockerError(0, f"There is no Dockerfile {dockerfile}.", "Name one that is there.")
+    check_dockerfile(dockerfile)
     command = [docker, "--host", f"unix://{engine.path}", "build", "--tag", name]
     command += ["--label", f"{PROJECT}=wardian", "--file", str(dockerfile)]
+    command += ["--force-rm"]  # or a step that fails leaves its container
     command += ["--build-arg", f"PACKAGES={' '.join(packages)}"] if packages else []
     command += [str(dockerfile.parent)]
-    last = ""
+    said = Tail()
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            last = line.strip() or last
-            say(line.strip())
+            if re.match(STEP, line):
+                say(line.strip()[:STEP_CHARS])
+            else:
+                said.hear(line)
     if process.returncode != 0:
-        raise DockerError(0, f"The image could not be built: {last}.", f"Mend {dockerfile}.")
+        words = said.text or f"docker build ended with code {process.returncode}"
+        raise DockerError(0, f"The image could not be built:\n{words}", f"Mend {dockerfile}.")
     return _described(engine, name, str(dockerfile), packages)
+
+
+def check_dockerfile(path: Path) -> None:
+    """Raises: InvalidRequest when it is not there."""
+    if not path.is_file():
+        raise InvalidRequest(f"There is no Dockerfile {path}.", "Name one that is there.")
 
 
 def remove_replaced(engine: Engine) -> int:

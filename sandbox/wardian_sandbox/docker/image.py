@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wardian_sandbox.docker.engine import Engine
+from wardian_sandbox.docker.naming import check_reference
 from wardian_sandbox.docker.problems import BUILD, DockerError, no_image
 from wardian_sandbox.errors import SandboxError
 
@@ -78,7 +79,11 @@ def record(image: Image) -> Path:
 
 
 async def is_there(engine: Engine, name: str) -> bool:
-    """Has the engine an image of that name? Raises: DockerError when it cannot say."""
+    """Has the engine an image of that name?
+
+    Raises: DockerError when it cannot say; InvalidRequest when nothing can be called that.
+    """
+    check_reference(name)
     try:
         await engine.ask("GET", f"/images/{name}/json")
     except DockerError as problem:
@@ -91,8 +96,10 @@ async def is_there(engine: Engine, name: str) -> bool:
 async def find(engine: Engine, name: str) -> str:
     """The digest to run for `name`, which may itself be a digest.
 
-    Raises: DockerError when it is not there, or is not the one that was recorded.
+    Raises: DockerError when it is not there, or is not the one that was recorded; InvalidRequest
+    when nothing can be called that.
     """
+    check_reference(name)
     try:
         there = (await engine.ask("GET", f"/images/{name}/json"))["Id"]
     except DockerError as problem:
@@ -106,6 +113,16 @@ async def find(engine: Engine, name: str) -> str:
             f"Build it anew with '{BUILD}'.",
         )
     return str(there)
+
+
+def foreign(name: str, digest: str) -> str:
+    """What to tell whoever runs an image that was never recorded here; empty for others."""
+    if any(entry["digest"] == digest for entry in _read().values()):
+        return ""
+    return (
+        f"The image {name} ({digest[:19]}) was not made by '{BUILD}' here: nobody tried whether it "
+        "holds, and the programs in it are whoever's who made it."
+    )
 
 
 def _read() -> dict[str, dict[str, Any]]:

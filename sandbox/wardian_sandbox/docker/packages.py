@@ -2,11 +2,11 @@
 
 import shutil
 import subprocess
-from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from wardian_sandbox.docker.problems import DockerError
+from wardian_sandbox.docker.naming import check_packages
+from wardian_sandbox.docker.problems import DockerError, Tail
 
 MINIMAL = ("python3", "ripgrep")
 """Without these a box has no interpreter or no search_files."""
@@ -25,7 +25,6 @@ SUITE = "bookworm"
 OS_RELEASE = Path("/etc/os-release")
 UNNEEDED = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 WITHOUT_SET_ID = 'find "$1" -xdev -type f -perm /6000 -exec chmod a-s {} +'
-KEPT_LINES = 12
 NO_MODE = "unable to pick chroot mode"
 """What mmdebstrap says where an ordinary user has no way to make what looks like root's files."""
 
@@ -46,20 +45,25 @@ def can_bootstrap() -> bool:
 
 
 def bootstrap(packages: Sequence[str], suite: str, target: Path, say: Say) -> None:
-    """Make the tar archive of a file system with these packages. Raises: DockerError."""
+    """Make the tar archive of a file system with these packages.
+
+    Raises: InvalidRequest, DockerError.
+    """
+    check_packages(packages)
     command = ["mmdebstrap", "--variant=essential", f"--include={','.join(packages)}"]
     command += [f"--dpkgopt=path-exclude={pattern}" for pattern in UNNEEDED]
     command += [f"--customize-hook={WITHOUT_SET_ID}", suite, str(target)]
-    last: deque[str] = deque(maxlen=KEPT_LINES)
+    last = Tail()
     try:
         with subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
         ) as process:
             assert process.stderr is not None
             for line in process.stderr:
-                last.append(line.strip())
                 if line.startswith("I: "):
                     say(line[3:].strip())
+                else:
+                    last.hear(line)
     except OSError as problem:
         raise DockerError(
             0,
@@ -68,8 +72,8 @@ def bootstrap(packages: Sequence[str], suite: str, target: Path, say: Say) -> No
         ) from problem
     if process.returncode != 0:
         target.unlink(missing_ok=True)
-        said = " | ".join(line for line in last if line and not line.startswith("I: "))
         remedy = "Check the names of the packages, the network, and the free disk space."
-        if NO_MODE in said:
+        if NO_MODE in last.text:
             remedy = "Run it as root, or install what lets you map users: 'apt-get install uidmap'."
-        raise DockerError(0, f"The packages could not be put together: {said}.", remedy)
+        words = last.text or f"mmdebstrap ended with code {process.returncode}"
+        raise DockerError(0, f"The packages could not be put together:\n{words}", remedy)

@@ -1,5 +1,6 @@
 """What goes wrong with Docker, as a cause and what to do about it."""
 
+from collections import deque
 from pathlib import Path
 
 from wardian_sandbox.errors import SandboxUnavailable
@@ -19,6 +20,32 @@ KNOWN = (
         f"Build one that has with '{BUILD}'.",
     ),
 )
+
+
+MAX_SAID_CHARS = 2_000
+
+
+class Tail:
+    """The last that a program said: whole lines, at most MAX_SAID_CHARS of them together."""
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque()
+        self._chars = 0
+
+    def hear(self, line: str) -> None:
+        """One more line; of one too long its end. Empty ones do not count."""
+        line = line.strip()
+        if len(line) >= MAX_SAID_CHARS:
+            line = f"…{line[2 - MAX_SAID_CHARS :]}"
+        if line:
+            self._lines.append(line)
+            self._chars += len(line) + 1
+        while self._chars > MAX_SAID_CHARS:
+            self._chars -= len(self._lines.popleft()) + 1
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self._lines)
 
 
 class DockerError(SandboxUnavailable):

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
+import time
 
 from wardian_sandbox.docker.engine import Engine
 from wardian_sandbox.docker.folder import BoxFolder
@@ -14,6 +16,7 @@ KILLED_SECONDS = 5.0
 """How long a killed process may take to be gone before Docker is asked to see to it."""
 STATE_SECONDS = 3.0
 """How long Docker may take to notice that a container ended."""
+KILLED = ("9", "SIGKILL", "KILL")
 
 
 class ContainerProcess:
@@ -73,9 +76,26 @@ class ContainerProcess:
             return ""
         if state["OOMKilled"]:
             return "its container ran out of memory"
+        if await self._was_stopped():
+            return "its container was stopped from outside"
         if state["ExitCode"] > 128:
             return f"its container was killed from outside (signal {state['ExitCode'] - 128})"
         return f"its container ended with code {state['ExitCode']}"
+
+    async def _was_stopped(self) -> bool:
+        """Did somebody have Docker ask it to stop? What we end ourselves gets SIGKILL and no more.
+
+        Docker keeps the latest 256 events only, so a no may be wrong.
+        """
+        wanted = json.dumps({"container": [self.container], "event": ["kill"]})
+        try:
+            said = await asyncio.to_thread(
+                self._engine.read, "/events", since=0, until=f"{time.time():.9f}", filters=wanted
+            )
+            events = [json.loads(line)["Actor"]["Attributes"] for line in said.splitlines() if line]
+        except (DockerError, ValueError, KeyError, TypeError):
+            return False
+        return any(event.get("signal") not in KILLED for event in events)
 
     def release(self) -> None:
         if self._watch >= 0:

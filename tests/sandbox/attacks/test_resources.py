@@ -50,6 +50,22 @@ def test_a_fork_bomb_that_leaves_its_session_is_ended_too(work: Callable[..., An
     assert int(after.output) < 10
 
 
+def test_lower_limits_of_one_call_bind_its_commands_processes_and_leave_python_the_boxs(
+    work: Callable[..., Any],
+) -> None:
+    low = ResourceLimits(wall_seconds=30.0, memory_bytes=512 << 20, file_bytes=1 << 20)
+    limits = "[resource.getrlimit(one)[0] for one in (resource.RLIMIT_AS, resource.RLIMIT_FSIZE)]"
+
+    async def do(box: SupervisedSandbox) -> tuple[ExecResult, ExecResult]:
+        within = Confinement(limits=low)
+        command = await box.shell("ulimit -v; ulimit -f", within)
+        return command, await box.python(f"import resource\n{limits}", within)
+
+    command, python = work(do)
+    assert command.output.split() == [str(512 << 10), str(1 << 10)]
+    assert python.value == repr([PLENTY.limits.memory_bytes, PLENTY.limits.file_bytes])
+
+
 @pytest.mark.parametrize("size", ["bytearray(1 << 30)", "[0] * (1 << 28)"])
 def test_memory_beyond_the_limit_is_an_error_of_the_cell(python: Python, size: str) -> None:
     small = Confinement(limits=ResourceLimits(wall_seconds=30.0, memory_bytes=512 << 20))

@@ -1,6 +1,7 @@
 """git over a workspace whose guest left it something to run."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from wardian_sandbox import SandboxError, git
+from wardian_sandbox.blocking import find_blocking
 
 
 def run_git(folder: Path, *arguments: str, check: bool = True) -> str:
@@ -138,6 +140,71 @@ def test_git_borrows_no_objects_from_elsewhere(repository: Path, tmp_path: Path)
     blob = run_git(repository, "rev-parse", "HEAD:a.txt").strip()
     assert run_git(thief, "show", blob) == "one\n"
     assert git(thief, "show", blob).exit_code != 0
+
+
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [
+        (".gitattributes", "status"),
+        ("deep/er/.gitattributes", "show"),
+        (".gitignore", "status"),
+        (".mailmap", "log"),
+        ("inner/.git/HEAD", "status"),
+        ("elsewhere/commondir", "status"),
+        (".git/objects/pack/multi-pack-index", "log"),
+    ],
+)
+def test_git_waits_for_no_planted_pipe(repository: Path, path: str, command: str) -> None:
+    (repository / "deep" / "er").mkdir(parents=True)
+    (repository / "deep" / "er" / "file").write_text("x\n")
+    run_git(repository, "add", ".")
+    run_git(repository, "commit", "-q", "-m", "second")
+    for name, inside in (("inner", ""), ("pointing", "../elsewhere")):
+        (repository / name).mkdir()
+        run_git(
+            repository / name, "init", "-q", *([f"--separate-git-dir={inside}"] if inside else [])
+        )
+    os.mkfifo(repository / "plain")  # which git opens by no name
+    assert git(repository, command).exit_code == 0, "the control: without it git has an answer"
+    pipe = repository / path
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
+    with pytest.raises(SandboxError, match=re.escape(repr(path))) as raised:
+        git(repository, command)
+    assert "pipe or a device" in raised.value.cause
+
+
+def test_a_link_to_a_pipe_is_a_pipe_to_git(repository: Path) -> None:
+    os.mkfifo(repository / "plain")
+    (repository / ".gitignore").symlink_to("plain")
+    with pytest.raises(SandboxError, match=r"'\.gitignore' in .* is a pipe or a device"):
+        git(repository, "status")
+    (repository / ".gitignore").unlink()
+    (repository / ".gitignore").symlink_to("a.txt")
+    assert git(repository, "status").exit_code == 0
+
+
+def test_a_plain_git_would_wait_for_a_planted_pipe(repository: Path) -> None:
+    os.mkfifo(repository / ".gitattributes")
+    line = ["git", "-c", "safe.directory=*", "status"]
+    with subprocess.Popen(line, cwd=repository, stdout=subprocess.DEVNULL) as process:
+        # Opening the other end waits until somebody reads, and shows that git does.
+        os.close(os.open(repository / ".gitattributes", os.O_WRONLY))
+    assert process.returncode is not None
+
+
+def test_git_looks_for_pipes_in_folders_deeper_than_python_recurses(repository: Path) -> None:
+    here = os.open(repository, os.O_RDONLY)
+    for _ in range(1_100):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    assert find_blocking(repository) is None
+    os.mkfifo(repository / "d" / "d" / ".gitignore")
+    assert find_blocking(repository) == "d/d/.gitignore"
+    subprocess.run(["rm", "-r", repository / "d"], check=True)  # pytest would recurse, too
 
 
 def test_git_runs_no_command_that_changes(repository: Path) -> None:
