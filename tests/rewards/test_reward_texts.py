@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wardian.errors import ConfigurationError
+from wardian.rewards.specification import verifier_of
 from wardian.rewards.texts import ExactMatch, JsonMatch, NumberMatch, RegexMatch, same_json
 from wardian.rewards.types import GradingFailed, Reward
 
@@ -118,6 +120,26 @@ def test_json_fits_the_schema_and_equals_the_value(grade: Grade, answer: str, va
 def test_a_schema_that_is_none_fails_the_grading(grade: Grade) -> None:
     with pytest.raises(GradingFailed, match="schema"):
         grade(JsonMatch(schema={"type": "nothing"}), "{}")
+
+
+UNUSABLE = [
+    {"$ref": "http://127.0.0.1:9/none"},
+    {"properties": {"n": {"$ref": "#/$defs/none"}}},
+    {"$ref": "#"},
+    {"type": "nothing"},
+]
+
+
+@pytest.mark.parametrize("schema", UNUSABLE, ids=["remote", "missing", "endless", "none"])
+def test_a_task_whose_schema_cannot_be_used_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"The task's schema cannot be used: .+\."):
+        verifier_of({"kind": "json", "schema": schema})
+
+
+def test_a_schema_may_refer_to_itself_where_values_end(grade: Grade) -> None:
+    schema = {"type": "array", "items": {"$ref": "#"}}
+    assert grade(verifier_of({"kind": "json", "schema": schema}), "[[], [[]]]").value == 1.0
+    assert grade(verifier_of({"kind": "json", "schema": schema}), "[[], [1]]").value == 0.0
 
 
 JSON = st.recursive(

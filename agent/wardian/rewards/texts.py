@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from wardian.answers import unfenced
+from wardian.json_schemas import UnusableSchema, validator_of
 from wardian.rewards.patterns import compiled
 from wardian.rewards.types import MAX_ANSWER_CHARS, Attempt, GradingFailed, Reward
 from wardian.rewards.versions import version_of
@@ -135,23 +136,22 @@ class JsonMatch:
         is_right = self.expected is None or same_json(value, self.expected)
         return reward(self, is_right, got=text, expected=self.expected)
 
-    def _fault(self, value: Any) -> str | None:
-        from jsonschema import Draft202012Validator
-        from jsonschema.exceptions import SchemaError, ValidationError
-
-        validator: Any = Draft202012Validator(self.schema)  # its stub is untyped in part
+    def checking(self) -> Any:
+        """What checks answers by the schema. Raises: GradingFailed."""
         try:
-            validator.check_schema(self.schema)
-            validator.validate(value)
-        except SchemaError as wrong:
+            return validator_of(self.schema)
+        except UnusableSchema as wrong:
             raise GradingFailed(
-                f"The task's schema is none: {wrong.message}.", "Mend the task."
+                f"The task's schema cannot be used: {wrong}.", "Mend the task."
             ) from wrong
-        except ValidationError as error:
-            return f"{error.json_path}: {error.message}"[:MAX_SHOWN_CHARS]
+
+    def _fault(self, value: Any) -> str | None:
+        validator = self.checking()
+        try:
+            error = next(validator.iter_errors(value), None)
         except RecursionError:
             return "nested too deeply"
-        return None
+        return f"{error.json_path}: {error.message}"[:MAX_SHOWN_CHARS] if error else None
 
 
 def same_json(left: object, right: object) -> bool:
