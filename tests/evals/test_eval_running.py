@@ -305,6 +305,23 @@ def test_what_cannot_be_graded_or_attempted_is_named_before_anything_is_asked(
     assert (asked.asked, evaluations.ids()) == (0, [])
 
 
+def test_the_check_of_a_task_may_not_choose_the_sample_that_it_measures(
+    agent_of: AgentOf, evaluations: EvaluationStore
+) -> None:
+    with pytest.raises(ConfigurationError, match="no such answer key"):
+        Scaling(samples=2, select="verifier")
+    scaling = Scaling(samples=2, select="reward")
+    found = asyncio.run(
+        evaluate(
+            a_suite(a_task()),
+            [agent_of(Counting("41", "42"))],
+            scaling=scaling,
+            evaluations=evaluations,
+        )
+    )
+    assert [one.ending for one in found.outcomes] == [Ending.WRONG]  # the first of equals
+
+
 UNSOUND = """
 class Unnotable(Exception):
     def __setattr__(self, name, value):
