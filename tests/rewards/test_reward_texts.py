@@ -61,6 +61,26 @@ def test_the_last_number_of_the_answer_counts(
     assert grade(NumberMatch(expected=1234.5, **options), answer).value == value
 
 
+@pytest.mark.parametrize(
+    ("expected", "options", "near", "far"),
+    [
+        (42, {"tolerance": 0.5}, "42.5", "43"),
+        (42, {"tolerance": 0.5}, "41.5", "63.1"),
+        (42, {"relative": 0.5}, "63", "63.1"),
+        (-42, {"relative": 0.5, "tolerance": 30}, "-12", "-11"),
+        (0.3, {"tolerance": 0.1}, "0.4", "0.41"),
+        (0.1 + 0.2, {}, "0.3", "0.31"),
+        (121932631112635269, {"tolerance": 0}, "121932631112635269", "121932631112635369"),
+        (0, {"relative": 0.5}, "0", "0.1"),
+    ],
+)
+def test_a_tolerance_is_a_distance_and_a_relative_one_a_share(
+    grade: Grade, expected: float, options: dict[str, Any], near: str, far: str
+) -> None:
+    verifier = NumberMatch(expected=expected, **options)
+    assert [grade(verifier, answer).value for answer in (near, far)] == [1.0, 0.0]
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False, width=32))
 def test_a_number_as_python_writes_it_is_read_back(number: float) -> None:
     assert NumberMatch(expected=0).number_in(f"It is {number!r}.") == number

@@ -74,20 +74,23 @@ class NumberMatch:
     name: str = field(default="number", init=False)
     expected: float
     tolerance: float = 1e-9
-    """Absolute or relative, whichever allows more"""
+    """How far it may be from `expected`"""
+    relative: float = 0.0
+    """The same, as a share of `expected`; the larger of the two is allowed"""
     whole: bool = False
     """The answer must be nothing but the number"""
     percent: bool = False
 
     @property
     def version(self) -> str:
-        return version_of("1", self)
+        return version_of("2", self)
 
     async def grade(self, attempt: Attempt) -> Reward:
         got = self.number_in(bounded(attempt.answer))
-        is_near = got is not None and math.isclose(
-            got, self.expected, rel_tol=self.tolerance, abs_tol=self.tolerance
-        )
+        allowed = max(self.tolerance, self.relative * abs(self.expected))
+        # As far as floats can tell: 0.4 is within 0.1 of 0.3.
+        allowed += allowed * 1e-9 + math.ulp(self.expected)
+        is_near = got is not None and abs(got - self.expected) <= allowed
         return reward(self, is_near, got=got, expected=self.expected)
 
     def number_in(self, text: str) -> float | None:
