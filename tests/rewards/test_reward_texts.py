@@ -109,7 +109,7 @@ def test_a_pattern_is_searched_or_has_to_be_all(
 
 
 def test_a_pattern_that_is_none_fails_the_grading_and_not_the_attempt(grade: Grade) -> None:
-    with pytest.raises(GradingFailed, match=r"'\(' is none of RE2"):
+    with pytest.raises(GradingFailed, match=r"'\(' is not in RE2's syntax"):
         grade(RegexMatch(pattern="("), "x")
 
 
