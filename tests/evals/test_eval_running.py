@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -342,7 +343,7 @@ def unsound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: unsound\nVersion: 1\n")
     (about / "entry_points.txt").write_text("[wardian.verifiers]\nunsound = unsound:Unsound\n")
     (tmp_path / "site" / "unsound.py").write_text(UNSOUND)
-    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), *sys.path])
     offered.cache_clear()
     yield
     offered.cache_clear()

@@ -19,7 +19,7 @@ class Gives:
     name: str = "gives"
     version: str = "1"
 
-    async def grade(self, _: Attempt) -> Any:
+    async def grade(self, attempt: Attempt) -> Any:
         return self.reward
 
 

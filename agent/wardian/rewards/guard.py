@@ -6,6 +6,7 @@ Does not cover: one that never ends, or that ends the process.
 
 import json
 import math
+from typing import Any
 
 from wardian.rewards.types import Attempt, GradingFailed, Reward, Verifier
 
@@ -33,7 +34,7 @@ def _problem(reward: object) -> str:
     """What is wrong with what a verifier gave; empty where nothing is."""
     if not isinstance(reward, Reward):
         return f"no reward but {reward!r:.100}"
-    value: object = reward.value
+    value: Any = reward.value  # others may give what they like
     if not isinstance(value, int | float) or not math.isfinite(value):
         return f"the value {reward.value!r:.100}"
     try:
