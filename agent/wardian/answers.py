@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, cast
 
 from wardian.errors import ConfigurationError
+from wardian.json_schemas import UnusableSchema, validator_of
 from wardian.results import T
 
 MAX_PROBLEM_CHARS = 500
@@ -58,23 +59,23 @@ def _typed(output_type: type[T]) -> AnswerCheck[T]:
 
 
 def _schema(schema: dict[str, Any]) -> AnswerCheck[T]:
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError, ValidationError
-
     try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
+        validator = validator_of(schema)
+    except UnusableSchema as error:
         raise ConfigurationError(
-            f"The output schema is not a JSON schema: {error.message}.", "Mend it, or leave it out."
+            f"The output schema is not a JSON schema that can be used: {error}.",
+            "Mend it, or leave it out.",
         ) from error
-    validator: Any = Draft202012Validator(schema)  # the stub of iter_errors is untyped in part
 
     def problem(text: str) -> str | None:
         try:
             value = json.loads(unfenced(text))
         except (ValueError, RecursionError) as error:
             return _told(f"not JSON: {error}")
-        found: ValidationError | None = next(validator.iter_errors(value), None)
+        try:
+            found = next(validator.iter_errors(value), None)
+        except RecursionError:
+            return _told("nested too deeply")
         return _told(f"at {found.json_path}: {found.message}") if found else None
 
     return AnswerCheck(

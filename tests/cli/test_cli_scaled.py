@@ -101,3 +101,44 @@ def test_what_makes_no_sense_is_a_usage_error(
     done = agent("run", "?", "-m", "tiny", *options)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
+
+
+NUMBER = '{"kind": "number", "expected": 42}'
+
+
+@pytest.mark.parametrize(
+    ("select", "form"), [("verifier", "file.json"), ("reward", "file.toml"), ("reward", "json")]
+)
+def test_a_check_that_the_user_gives_chooses(
+    agent: Command, serve: Serve, workspace: Path, select: str, form: str
+) -> None:
+    (workspace / "file.json").write_text(NUMBER)
+    (workspace / "file.toml").write_text('[verifier]\nkind = "number"\nexpected = 42\n')
+    answers = [stream_text(text) for text in ("It is 41.", "It is 42.", "It is 41.")]
+    by = ["--select", select, "--verifier", NUMBER if form == "json" else form]
+    done = agent("run", "?", "--samples", "3", *by, *serve(*answers))
+    assert (done.returncode, done.stdout) == (0, "It is 42.\n"), done.stderr
+    assert "(1.00): It is 42." in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--samples", "2", "--select", "verifier"], 2, "There is no verifier to choose by."),
+        (["--verifier", NUMBER], 2, "The verifier would not be asked"),
+        (["--samples", "2", "--verifier", NUMBER], 2, "The verifier would not be asked"),
+        (
+            ["--samples", "2", "--select", "verifier", "--verifier", '{"kind": "nmber"}'],
+            3,
+            "Did you mean 'number'",
+        ),
+        (["--samples", "2", "--select", "reward", "--verifier", "{"], 3, "cannot be read"),
+    ],
+    ids=["none", "one attempt", "vote", "unknown", "no json"],
+)
+def test_a_check_that_could_not_choose_is_refused(
+    agent: Command, serve: Serve, options: list[str], code: int, said: str
+) -> None:
+    done = agent("run", "?", *options, *serve(stream_text("42")))
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    assert said in done.stderr

@@ -54,6 +54,16 @@ def test_a_schema_that_is_none_is_refused_before_the_model_is_asked(tmp_path: Pa
         agent(["x"], tmp_path).run_sync(Task(prompt="x", output_schema={"type": "objekt"}))
 
 
+@pytest.mark.parametrize(
+    "schema", [{"$ref": "http://127.0.0.1:9/none"}, {"$ref": "#"}], ids=range(2)
+)
+def test_a_schema_that_refers_to_nothing_is_refused_before_the_model_is_asked(
+    tmp_path: Path, schema: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigurationError, match="a JSON schema that can be used: "):
+        agent(["x"], tmp_path).run_sync(Task(prompt="x", output_schema=schema))
+
+
 def test_three_answers_that_do_not_fit_end_the_run_and_it_says_why(tmp_path: Path) -> None:
     run = agent(["one", "two", "three", '{"lines": 3}'], tmp_path, output_type=Count).run_sync("x")
     assert run.stop is Stop.MALFORMED

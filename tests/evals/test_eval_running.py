@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from wardian.events import Rewarded, RunStarted
 from wardian.models.function import FunctionModel
 from wardian.models.replies import Answer
 from wardian.rewards.judge import Rubric, RubricJudge
+from wardian.rewards.specification import offered
 from wardian.runs import RunStore
 from wardian.types import Request, Role
 from wardian_policies.types import Budgets
@@ -284,11 +287,15 @@ def test_seeds_count_up_with_attempts_and_local_models_are_sampled(
         ({"verifier": []}, "The task sums/1 has no verifier"),
         ({"verifier": {"kind": "number"}}, "The task sums/1: "),
         (
+            {"verifier": {"kind": "json", "schema": {"$ref": "http://127.0.0.1:9/x"}}},
+            "The task sums/1: The task's schema cannot be used: it refers to",
+        ),
+        (
             {"tools": ["shel"]},
             "the tool 'shel', which function has not. Did you mean 'shell'",
         ),
     ],
-    ids=["unknown", "none", "incomplete", "tool"],
+    ids=["unknown", "none", "incomplete", "schema", "tool"],
 )
 def test_what_cannot_be_graded_or_attempted_is_named_before_anything_is_asked(
     agent_of: AgentOf, evaluations: EvaluationStore, change: dict[str, Any], said: str
@@ -297,6 +304,67 @@ def test_what_cannot_be_graded_or_attempted_is_named_before_anything_is_asked(
     with pytest.raises(ConfigurationError, match=said):
         asyncio.run(evaluate(a_suite(a_task(**change)), [agent_of(asked)], evaluations=evaluations))
     assert (asked.asked, evaluations.ids()) == (0, [])
+
+
+def test_the_check_of_a_task_may_not_choose_the_sample_that_it_measures(
+    agent_of: AgentOf, evaluations: EvaluationStore
+) -> None:
+    with pytest.raises(ConfigurationError, match="no such answer key"):
+        Scaling(samples=2, select="verifier")
+    scaling = Scaling(samples=2, select="reward")
+    found = asyncio.run(
+        evaluate(
+            a_suite(a_task()),
+            [agent_of(Counting("41", "42"))],
+            scaling=scaling,
+            evaluations=evaluations,
+        )
+    )
+    assert [one.ending for one in found.outcomes] == [Ending.WRONG]  # the first of equals
+
+
+UNSOUND = """
+class Unnotable(Exception):
+    def __setattr__(self, name, value):
+        raise AttributeError(name)
+
+class Unsound:
+    name, version = "unsound", "1"
+    async def grade(self, attempt):
+        raise Unnotable
+"""
+
+
+@pytest.fixture
+def unsound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An installed package with a verifier that breaks, by an exception nothing can be noted on."""
+    about = tmp_path / "site" / "unsound-1.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: unsound\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[wardian.verifiers]\nunsound = unsound:Unsound\n")
+    (tmp_path / "site" / "unsound.py").write_text(UNSOUND)
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), *sys.path])
+    offered.cache_clear()
+    yield
+    offered.cache_clear()
+
+
+@pytest.mark.usefixtures("unsound")
+@pytest.mark.parametrize(
+    "table",
+    [{"kind": "unsound"}, {"kind": "all", "of": [{"kind": "unsound"}] * 2}],
+    ids=["alone", "several"],
+)
+def test_a_verifier_that_breaks_is_one_attempt_s_error_and_the_others_are_graded(
+    agent_of: AgentOf, evaluations: EvaluationStore, table: dict[str, Any]
+) -> None:
+    suite = a_suite(a_task(verifier=table), a_task("sums/2"))
+    found = asyncio.run(evaluate(suite, [agent_of(Counting())], evaluations=evaluations))
+    assert {one.task: one.ending for one in found.outcomes} == {
+        "sums/1": Ending.ERROR,
+        "sums/2": Ending.PASSED,
+    }
+    assert "The verifier Unsound broke: Unnotable()." in found.errors[0].detail
 
 
 def test_an_agent_that_keeps_no_runs_cannot_be_evaluated(

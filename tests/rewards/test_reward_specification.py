@@ -54,6 +54,7 @@ def test_every_kind_names_itself_in_its_rewards() -> None:
         ({"kind": "number", "expected": 1, "tolerence": 1}, "Did you mean 'tolerance'?"),
         ({"kind": "number"}, "cannot use expected"),
         ({"kind": "number", "expected": "many"}, "cannot use expected"),
+        ({"kind": "exact", "expected": "Paris"}, "expected: input should be a valid list"),
         ({"kind": "all", "of": []}, "needs a list 'of' others"),
         ({"kind": "all", "of": [3]}, "are tables"),
         ({"kind": "sum", "of": [{"kind": "steps"}], "weights": [1, 2]}, "1 verifiers and 2"),

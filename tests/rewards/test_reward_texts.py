@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wardian.errors import ConfigurationError
+from wardian.rewards.specification import verifier_of
 from wardian.rewards.texts import ExactMatch, JsonMatch, NumberMatch, RegexMatch, same_json
 from wardian.rewards.types import GradingFailed, Reward
 
@@ -59,6 +61,26 @@ def test_the_last_number_of_the_answer_counts(
     assert grade(NumberMatch(expected=1234.5, **options), answer).value == value
 
 
+@pytest.mark.parametrize(
+    ("expected", "options", "near", "far"),
+    [
+        (42, {"tolerance": 0.5}, "42.5", "43"),
+        (42, {"tolerance": 0.5}, "41.5", "63.1"),
+        (42, {"relative": 0.5}, "63", "63.1"),
+        (-42, {"relative": 0.5, "tolerance": 30}, "-12", "-11"),
+        (0.3, {"tolerance": 0.1}, "0.4", "0.41"),
+        (0.1 + 0.2, {}, "0.3", "0.31"),
+        (121932631112635269, {"tolerance": 0}, "121932631112635269", "121932631112635369"),
+        (0, {"relative": 0.5}, "0", "0.1"),
+    ],
+)
+def test_a_tolerance_is_a_distance_and_a_relative_one_a_share(
+    grade: Grade, expected: float, options: dict[str, Any], near: str, far: str
+) -> None:
+    verifier = NumberMatch(expected=expected, **options)
+    assert [grade(verifier, answer).value for answer in (near, far)] == [1.0, 0.0]
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False, width=32))
 def test_a_number_as_python_writes_it_is_read_back(number: float) -> None:
     assert NumberMatch(expected=0).number_in(f"It is {number!r}.") == number
@@ -87,7 +109,7 @@ def test_a_pattern_is_searched_or_has_to_be_all(
 
 
 def test_a_pattern_that_is_none_fails_the_grading_and_not_the_attempt(grade: Grade) -> None:
-    with pytest.raises(GradingFailed, match=r"'\(' is none of RE2"):
+    with pytest.raises(GradingFailed, match=r"'\(' is not in RE2's syntax"):
         grade(RegexMatch(pattern="("), "x")
 
 
@@ -118,6 +140,26 @@ def test_json_fits_the_schema_and_equals_the_value(grade: Grade, answer: str, va
 def test_a_schema_that_is_none_fails_the_grading(grade: Grade) -> None:
     with pytest.raises(GradingFailed, match="schema"):
         grade(JsonMatch(schema={"type": "nothing"}), "{}")
+
+
+UNUSABLE = [
+    {"$ref": "http://127.0.0.1:9/none"},
+    {"properties": {"n": {"$ref": "#/$defs/none"}}},
+    {"$ref": "#"},
+    {"type": "nothing"},
+]
+
+
+@pytest.mark.parametrize("schema", UNUSABLE, ids=["remote", "missing", "endless", "none"])
+def test_a_task_whose_schema_cannot_be_used_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"The task's schema cannot be used: .+\."):
+        verifier_of({"kind": "json", "schema": schema})
+
+
+def test_a_schema_may_refer_to_itself_where_values_end(grade: Grade) -> None:
+    schema = {"type": "array", "items": {"$ref": "#"}}
+    assert grade(verifier_of({"kind": "json", "schema": schema}), "[[], [[]]]").value == 1.0
+    assert grade(verifier_of({"kind": "json", "schema": schema}), "[[], [1]]").value == 0.0
 
 
 JSON = st.recursive(

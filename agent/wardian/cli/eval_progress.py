@@ -5,6 +5,7 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
+from wardian.cli.closing import counted
 from wardian.cli.sanitise import one_line
 from wardian.cli.terminal import Terminal, write
 from wardian.evals.outcomes import Outcome, Plan
@@ -41,7 +42,7 @@ class Progress:
     @property
     def figures(self) -> str:
         failed = self.done - self.passed - self.errors
-        errors = f", {self.errors} errors" if self.errors else ""
+        errors = f", {counted(self.errors, 'error')}" if self.errors else ""
         return f"{self.passed} passed, {failed} failed{errors}"
 
 

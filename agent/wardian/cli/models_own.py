@@ -101,7 +101,7 @@ def choices() -> Choices:
 
 
 def described(choice: Choice) -> str:
-    return str(choice) if choice.model else "the model that is found"
+    return str(choice) if choice.model else "what is found where none is chosen"
 
 
 def say_overruled() -> None:

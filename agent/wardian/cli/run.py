@@ -50,6 +50,7 @@ from wardian.cli.run_options import (
     Timeout,
     Tools,
     Url,
+    VerifierOption,
     When,
     Workspace,
     check_writable,
@@ -101,6 +102,7 @@ def run(
     approve: ApproveWhen = None,
     samples: Samples = 1,
     select: SelectBy = Select.VOTE,
+    verifier: VerifierOption = None,
     refine: Refine = 0,
     rubric: RubricFile = None,
     critic: CriticName = None,
@@ -160,13 +162,19 @@ def run(
     def make_agent(ask: Approve | None) -> Agent[object]:
         return configured_agent(settings, rules, workspace, more, schema, ask, servers)
 
-    if samples > 1 or refine:
+    if samples > 1 or refine or verifier is not None:
         # Who wants one attempt does not wait for it.
         from wardian.cli.scaled import Scaling, perform_scaled
+        from wardian.cli.verifier_option import chosen_verifier
 
         say_unconfined(settings.sandbox)
         how = Scaling(
-            samples=samples, select=select.value, rounds=refine, rubric=rubric, critic=critic
+            samples=samples,
+            select=select.value,
+            verifier=chosen_verifier(verifier, select.value, samples),
+            rounds=refine,
+            rubric=rubric,
+            critic=critic,
         )
         return perform_scaled(make_agent, job, view, how)
     place = rule_place(settings, os.environ)

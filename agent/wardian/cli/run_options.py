@@ -26,6 +26,8 @@ class Select(StrEnum):
     MATHS = "maths"
     JUDGE = "judge"
     STEPS = "steps"
+    VERIFIER = "verifier"
+    REWARD = "reward"
 
 
 class SandboxChoice(StrEnum):
@@ -128,7 +130,14 @@ Samples = Annotated[
 ]
 SelectBy = Annotated[
     Select,
-    typer.Option(help="What chooses: most answers, also as maths, a judge, or marks of the steps."),
+    typer.Option(
+        help="What chooses: most answers, also as maths, a judge, marks of the steps, a verifier, "
+        "or the sum of what rewards there are."
+    ),
+]
+VerifierOption = Annotated[
+    str | None,
+    typer.Option("--verifier", metavar="FILE|JSON", help="The check that chooses, as in a task."),
 ]
 Refine = Annotated[
     int, typer.Option(min=0, max=32, metavar="R", help="Criticise and try again, R times at most.")

@@ -13,6 +13,7 @@ from wardian.cli.sanitise import one_line
 from wardian.cli.task_input import read_file
 from wardian.cli.view import View
 from wardian.models.catalogue import resolve_model
+from wardian.rewards.combine import WeightedSum
 from wardian.rewards.judge import Rubric, RubricJudge
 from wardian.rewards.steps import StepRewards
 from wardian.rewards.types import Verifier
@@ -37,7 +38,9 @@ class Scaling:
 
     samples: int = 1
     select: str = "vote"
-    """vote, maths, judge or steps"""
+    """vote, maths, judge, steps, verifier or reward"""
+    verifier: Verifier | None = None
+    """That chooses, with `verifier`, and counts beside the steps with `reward`"""
     rounds: int = 0
     """Of criticism"""
     rubric: Path | None = None
@@ -90,8 +93,23 @@ async def choose(agent: Agent[Any], task: Task, scaling: Scaling, judge: RubricJ
     if scaling.select in ("vote", "maths"):
         same = same_maths if scaling.select == "maths" else same_text
         return await vote(agent, task, scaling.samples, same=same, parallel=PARALLEL)
-    verifier: Verifier = judge if scaling.select == "judge" else StepRewards()
-    return await best_of(agent, task, scaling.samples, verifier, parallel=PARALLEL)
+    by = by_reward(scaling, judge)
+    return await best_of(agent, task, scaling.samples, by, parallel=PARALLEL)
+
+
+def by_reward(scaling: Scaling, judge: RubricJudge) -> Verifier:
+    """Whose highest reward is chosen."""
+    steps = StepRewards()
+    match scaling.select:
+        case "judge":
+            return judge
+        case "verifier":
+            assert scaling.verifier is not None
+            return scaling.verifier
+        case "reward" if scaling.verifier:
+            return WeightedSum((scaling.verifier, steps), (1.0, 1.0))
+        case _:
+            return steps
 
 
 def line_of(candidate: Candidate) -> str:

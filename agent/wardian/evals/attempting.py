@@ -13,7 +13,14 @@ from typing import Any
 from wardian.agent import Agent
 from wardian.approval import Grants
 from wardian.budget import Ledger
-from wardian.errors import ContextOverflow, ModelError, RunNotFound, StorageError, WardianError
+from wardian.errors import (
+    ConfigurationError,
+    ContextOverflow,
+    ModelError,
+    RunNotFound,
+    StorageError,
+    WardianError,
+)
 from wardian.evals.contents import make_workspace
 from wardian.evals.grading import Check, fault_of, protected_state
 from wardian.evals.made import Made, of_group, of_log, of_run
@@ -47,6 +54,8 @@ ENDINGS = {
     Stop.APPROVAL: Ending.APPROVAL,
 }
 MAX_DETAIL_CHARS = 300
+SELECTS = ("vote", "maths", "judge", "steps", "reward")
+"""What may choose among samples; `reward` is what a run earns by itself, by its steps"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +64,7 @@ class Scaling:
 
     samples: int = 1
     select: str = "vote"
-    """vote, maths, steps, or judge"""
+    """One of `SELECTS`"""
     rounds: int = 0
     """Of criticism"""
     judge: RubricJudge | None = None
@@ -63,6 +72,18 @@ class Scaling:
 
     def __post_init__(self) -> None:
         assert not self.rounds or self.judge
+        if self.select not in SELECTS:
+            cannot = (
+                "The verifier of a task cannot choose among the samples that it is to measure: who"
+                " uses the model has no such answer key."
+                if self.select == "verifier"
+                else f"Samples cannot be chosen by {self.select!r:.80}."
+            )
+            raise ConfigurationError(
+                cannot,
+                f"Take {', '.join(SELECTS)}; what the best of N would come to is pass@N of"
+                " --attempts N.",
+            )
 
     @property
     def is_plain(self) -> bool:

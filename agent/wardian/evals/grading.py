@@ -22,6 +22,7 @@ from wardian.evals.tasks import Suite, Task
 from wardian.rewards.combine import AllOf
 from wardian.rewards.commands import STEERING, changes_of, lay_over
 from wardian.rewards.files import read_within
+from wardian.rewards.guard import graded_by
 from wardian.rewards.specification import verifier_of
 from wardian.rewards.types import Attempt, GradingFailed, Reward, Verifier
 
@@ -56,7 +57,7 @@ class Check:
                 f"The hidden files cannot be put into the workspace: {problem.strerror}.",
                 "Free some space and grade it again.",
             ) from problem
-        reward = await self.verifier.grade(attempt)
+        reward = await graded_by(self.verifier, attempt)
         if not reward.passed:
             return reward
         return replace(reward, suspicions=tuple(dict.fromkeys((*reward.suspicions, *suspicions))))

@@ -233,4 +233,4 @@ def rows(decision: Decision) -> list[Sequence[str]]:
     return table
 
 
-HEADERS = ("", "TASKS OF", "TASKS", "PRESENT", "CANDIDATE", "CHANGE", "P")
+HEADERS = ("", "TASKS OF", "TASKS", "PRESENT", "CANDIDATE", "CHANGE", "P, ONE-SIDED")

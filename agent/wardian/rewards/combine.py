@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from wardian.rewards.guard import graded_by
 from wardian.rewards.types import Attempt, Reward, Verifier
 
 
@@ -47,7 +48,7 @@ class WeightedSum:
 
 async def graded(verifiers: Sequence[Verifier], attempt: Attempt) -> list[Reward]:
     """All of them at once; the first that fails fails the whole. Raises: GradingFailed."""
-    tasks = [asyncio.ensure_future(one.grade(attempt)) for one in verifiers]
+    tasks = [asyncio.ensure_future(graded_by(one, attempt)) for one in verifiers]
     try:
         return [await task for task in tasks]
     finally:

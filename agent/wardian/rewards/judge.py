@@ -116,7 +116,7 @@ class RubricJudge:
                 problem = str(error)
         raise GradingFailed(
             f"{self.model.name} did not grade as it was asked to ({problem}).",
-            "Name a stronger judge.",
+            "Have a stronger model judge: --critic MODEL, or `model` of the verifier.",
         )
 
     def _messages(self, attempt: Attempt) -> list[Message]:

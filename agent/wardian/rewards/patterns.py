@@ -10,5 +10,5 @@ def compiled(pattern: str) -> Pattern:
         return compile_pattern(pattern)
     except ValueError as problem:
         raise GradingFailed(
-            f"The pattern {pattern!r} is none of RE2: {problem}.", "Mend the task."
+            f"The pattern {pattern!r} is not in RE2's syntax: {problem}.", "Mend the task."
         ) from problem

@@ -98,14 +98,20 @@ def _built_in(kind: str, given: dict[str, Any]) -> Verifier:
 
     _check_keys(kind, given, {one.name for one in fields(KINDS[kind]) if one.init})
     try:
-        return cast("Verifier", _adapter(kind).validate_python(given))
+        made = cast("Verifier", _adapter(kind).validate_python(given))
+        if isinstance(made, JsonMatch):
+            made.checking()
     except ValidationError as problem:
         first = problem.errors()[0]
         key = ".".join(map(str, first["loc"])) or "its keys"
+        # Who writes a task knows lists.
+        said = first["msg"].lower().replace("tuple", "list")
         raise ConfigurationError(
-            f"The verifier '{kind}' cannot use {key}: {first['msg'].lower()}.",
-            "Mend the task.",
+            f"The verifier '{kind}' cannot use {key}: {said}.", "Mend the task."
         ) from problem
+    except GradingFailed as problem:
+        raise ConfigurationError(problem.cause, problem.remedy) from problem
+    return made
 
 
 @cache

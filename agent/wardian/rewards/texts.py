@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from wardian.answers import unfenced
+from wardian.json_schemas import UnusableSchema, validator_of
 from wardian.rewards.patterns import compiled
 from wardian.rewards.types import MAX_ANSWER_CHARS, Attempt, GradingFailed, Reward
 from wardian.rewards.versions import version_of
@@ -73,20 +74,23 @@ class NumberMatch:
     name: str = field(default="number", init=False)
     expected: float
     tolerance: float = 1e-9
-    """Absolute or relative, whichever allows more"""
+    """How far it may be from `expected`"""
+    relative: float = 0.0
+    """The same, as a share of `expected`; the larger of the two is allowed"""
     whole: bool = False
     """The answer must be nothing but the number"""
     percent: bool = False
 
     @property
     def version(self) -> str:
-        return version_of("1", self)
+        return version_of("2", self)
 
     async def grade(self, attempt: Attempt) -> Reward:
         got = self.number_in(bounded(attempt.answer))
-        is_near = got is not None and math.isclose(
-            got, self.expected, rel_tol=self.tolerance, abs_tol=self.tolerance
-        )
+        allowed = max(self.tolerance, self.relative * abs(self.expected))
+        # As far as floats can tell: 0.4 is within 0.1 of 0.3.
+        allowed += allowed * 1e-9 + math.ulp(self.expected)
+        is_near = got is not None and abs(got - self.expected) <= allowed
         return reward(self, is_near, got=got, expected=self.expected)
 
     def number_in(self, text: str) -> float | None:
@@ -135,23 +139,22 @@ class JsonMatch:
         is_right = self.expected is None or same_json(value, self.expected)
         return reward(self, is_right, got=text, expected=self.expected)
 
-    def _fault(self, value: Any) -> str | None:
-        from jsonschema import Draft202012Validator
-        from jsonschema.exceptions import SchemaError, ValidationError
-
-        validator: Any = Draft202012Validator(self.schema)  # its stub is untyped in part
+    def checking(self) -> Any:
+        """What checks answers by the schema. Raises: GradingFailed."""
         try:
-            validator.check_schema(self.schema)
-            validator.validate(value)
-        except SchemaError as wrong:
+            return validator_of(self.schema)
+        except UnusableSchema as wrong:
             raise GradingFailed(
-                f"The task's schema is none: {wrong.message}.", "Mend the task."
+                f"The task's schema cannot be used: {wrong}.", "Mend the task."
             ) from wrong
-        except ValidationError as error:
-            return f"{error.json_path}: {error.message}"[:MAX_SHOWN_CHARS]
+
+    def _fault(self, value: Any) -> str | None:
+        validator = self.checking()
+        try:
+            error = next(validator.iter_errors(value), None)
         except RecursionError:
             return "nested too deeply"
-        return None
+        return f"{error.json_path}: {error.message}"[:MAX_SHOWN_CHARS] if error else None
 
 
 def same_json(left: object, right: object) -> bool:

@@ -8,6 +8,7 @@ from wardian.agent import Agent
 from wardian.budget import Ledger
 from wardian.errors import StorageError
 from wardian.events import Recorded
+from wardian.rewards.guard import graded_by
 from wardian.rewards.types import GradingFailed, Verifier
 from wardian.scale.attempts import TEMPERATURES, Candidate, attempts
 from wardian.scale.comparing import note_rewards, tell
@@ -64,7 +65,7 @@ async def grade(agent: Agent[Any], candidate: Candidate, verifier: Verifier) -> 
     """Give a candidate its reward, or say why it has none."""
     try:
         attempt = candidate.attempt(events_of(agent, candidate))
-        candidate.reward = await verifier.grade(attempt)
+        candidate.reward = await graded_by(verifier, attempt)
     except GradingFailed as problem:
         candidate.error = str(problem)
 

@@ -15,6 +15,7 @@ from typing import Any
 from wardian.agent import Agent
 from wardian.budget import Ledger
 from wardian.errors import ConfigurationError, WardianError
+from wardian.rewards.guard import graded_by
 from wardian.rewards.judge import RubricJudge
 from wardian.rewards.types import GradingFailed, Reward
 from wardian.runs import new_run_id
@@ -142,7 +143,7 @@ class _Rounds:
     async def _grade(self, candidate: Candidate) -> None:
         """What it is worth to the critic, or why that cannot be said: the answer stands."""
         try:
-            candidate.reward = await self._critic.grade(candidate.attempt())
+            candidate.reward = await graded_by(self._critic, candidate.attempt())
             self.graded.append(candidate)
         except GradingFailed as problem:
             candidate.error = str(problem)

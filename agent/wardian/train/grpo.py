@@ -28,7 +28,7 @@ from wardian.train.rollouts import Rollout, Rollouts
 from wardian.train.tasks_to_try import Tasks, load_tasks, success_on
 from wardian.train.token_batches import Stream, stream_of
 from wardian.train.trl_runs import LOWER_RATE, not_a_number
-from wardian.train.watch import History, check, mean
+from wardian.train.watch import History, check, check_learnt, mean
 
 KEPT_ROLLOUTS = 5
 """Steps whose attempts stay on the disk, to be looked at"""
@@ -65,6 +65,8 @@ def train_grpo(
     progress, stopped = training.progress, training.stopped
     if stopped is not None and not progress.history.dev:
         raise stopped  # nothing says which of the models on the way was good
+    if stopped is None:
+        check_learnt(progress.history, progress.groups_used)
     facts: dict[str, Any] = {
         "steps": progress.step,
         "best_step": progress.best_step if tasks.dev else progress.step,

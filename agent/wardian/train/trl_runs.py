@@ -18,6 +18,7 @@ from wardian.train.errors import TrainingStopped
 from wardian.train.examples import Examples
 from wardian.train.libraries import library
 from wardian.train.measures import Measured, Metrics, Seen
+from wardian.train.rates import schedule
 from wardian.train.recipe import Method, Recipe
 from wardian.train.rollouts import Rollouts
 from wardian.train.tasks_to_try import dev_tasks, success_on
@@ -86,8 +87,18 @@ def _trainer(
         else:
             kind._run_epoch(self, *given, **named)  # noqa: SLF001 - there is no public place for it
 
+    def create_scheduler(self: Any, num_training_steps: int, optimizer: Any = None) -> Any:
+        if self.lr_scheduler is None:
+            self.lr_scheduler = schedule(optimizer or self.optimizer, recipe, num_training_steps)
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
     # Our rows are ready; TRL's preparation begins with text.
-    changed = {"_prepare_dataset": _as_it_is, "_run_epoch": run_epoch}
+    changed: dict[str, Any] = {
+        "_prepare_dataset": _as_it_is,
+        "_run_epoch": run_epoch,
+        "create_scheduler": create_scheduler,
+    }
     ready = type(f"Ready{kind.__name__}", (kind,), changed)
     made: Any = ready(
         model=model,
@@ -121,10 +132,6 @@ def _arguments(recipe: Recipe, *, has_dev: bool) -> dict[str, Any]:
         "per_device_eval_batch_size": micro,
         "gradient_accumulation_steps": max(1, training.batch_size // (micro * processes.count())),
         "learning_rate": recipe.learning_rate,
-        "lr_scheduler_type": training.schedule
-        if training.schedule != "constant"
-        else "constant_with_warmup",
-        "warmup_steps": training.warmup_share,
         "weight_decay": training.weight_decay,
         "max_grad_norm": training.max_grad_norm,
         "seed": training.seed,

@@ -81,18 +81,37 @@ def _hacking(history: History, watch: Watch) -> None:
 def _flat(history: History, watch: Watch) -> None:
     if not watch.flat_steps or history.flat < watch.flat_steps:
         return
-    reward = mean(history.reward[-watch.flat_steps :])
-    if reward > 0.5:
-        advice = "Take harder tasks: these are all solved."
-    else:
-        advice = (
-            "Take easier tasks or a verifier that gives part of the reward, or train with sft on "
-            "attempts that passed first."
-        )
     raise TrainingStopped(
-        f"In {history.flat} steps no group of attempts differed in reward (mean {reward:.2f}), so "
-        "there was nothing to learn from.",
-        advice,
+        f"In {history.flat} steps no group of attempts differed in reward (mean "
+        f"{mean(history.reward[-watch.flat_steps :]):.2f}), so there was nothing to learn from.",
+        _other_tasks(mean(history.reward[-watch.flat_steps :])),
+    )
+
+
+def check_learnt(history: History, groups_used: int) -> None:
+    """At the end: was any step one of learning? Raises: TrainingStopped."""
+    if history.entropy or not history.reward:
+        return
+    if groups_used:
+        raise TrainingStopped(
+            "Nothing was learnt: the attempts of all groups that differed were too long.",
+            "Raise training.max_tokens, and begin anew with --fresh.",
+        )
+    reward = mean(history.reward)
+    raise TrainingStopped(
+        f"Nothing was learnt: in no group of {len(history.reward)} steps did the attempts differ "
+        f"in reward (mean {reward:.2f}), so the model is still its base.",
+        f"{_other_tasks(reward)} More grpo.tasks and grpo.attempts differ more often. Begin anew "
+        "with --fresh.",
+    )
+
+
+def _other_tasks(reward: float) -> str:
+    if reward > 0.5:
+        return "Take harder tasks: these are all solved."
+    return (
+        "Take easier tasks or a verifier that gives part of the reward, or train with sft on "
+        "attempts that passed first."
     )
 
 

@@ -135,6 +135,17 @@ def test_groups_that_never_differ_stop_the_training(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "model").exists()
 
 
+@pytest.mark.parametrize("dev", [0, 2])
+def test_a_training_in_which_nothing_was_learnt_is_no_success(tmp_path: Path, dev: int) -> None:
+    write_tasks(tmp_path / "tasks.jsonl", verifier={"kind": "regex", "pattern": "never said"})
+    more = {"dev.tasks": dev, "grpo.steps": 1, "grpo.tasks": 1, "grpo.attempts": 2}
+    for _ in range(2):
+        with pytest.raises(TrainingStopped, match=r"Nothing was learnt: .* 1 steps? .*mean 0\.00"):
+            train(recipe(tmp_path, **more))
+    assert "Nothing was learnt" in (tmp_path / "out" / "curves.html").read_text()
+    assert not (tmp_path / "out" / "model").exists()
+
+
 def test_a_training_that_stops_itself_leaves_what_did_best_and_says_so_again(
     tmp_path: Path,
 ) -> None:

@@ -1,6 +1,7 @@
 """SFT, DPO and KTO on a small model: it learns, survives a kill, and says what went wrong."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from wardian.errors import ExitCode, StorageError
 from wardian.train.base import prepare
 from wardian.train.errors import OutOfMemory, TrainingStopped, is_full, told
 from wardian.train.measures import Measured, read_metrics, series
+from wardian.train.rates import rate_share
 from wardian.train.recipe import Method, Recipe, recipe_of
 from wardian.train.run import Trained, train
 from wardian.viewing.markup import LOADS_NOTHING
@@ -70,6 +72,29 @@ def loaded(folder: Path) -> Any:
     from transformers import AutoModelForCausalLM
 
     return AutoModelForCausalLM.from_pretrained(folder).eval()
+
+
+@pytest.mark.parametrize("method", [Method.SFT, Method.DPO, Method.KTO], ids=str)
+def test_a_training_of_one_step_changes_the_weights(
+    method: Method, small: Path, rows: Path, tmp_path: Path
+) -> None:
+    done = train(recipe(method, small, rows, tmp_path, **{"training.max_steps": 1}))
+    before, after = (load_file(one / "model.safetensors") for one in (small, done.model))
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("kind", ["cosine", "linear", "constant"])
+@pytest.mark.parametrize("steps", [1, 2, 7, 100])
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 1.0])
+def test_no_step_has_the_rate_0_and_the_highest_comes_after_the_warm_up(
+    kind: str, steps: int, share: float
+) -> None:
+    warmup = math.ceil(share * steps)
+    shares = [rate_share(kind, done, warmup, steps) for done in range(steps)]
+    assert all(0 < one <= 1 for one in shares)
+    assert shares[:warmup] == [(done + 1) / warmup for done in range(warmup)]
+    assert max(shares) == shares[max(0, warmup - 1)] == 1
+    assert shares[warmup:] == sorted(shares[warmup:], reverse=True)
 
 
 @pytest.mark.parametrize("method", [Method.SFT, Method.DPO, Method.KTO], ids=str)

@@ -37,7 +37,7 @@ def _answer(check: Check) -> list[Table]:
             return [{"kind": "exact", "expected": [text, f"{text}.", f"{text} ."]}]
         case "number":
             value = float(check.value)
-            tolerance = (1.1e-4 + abs(value) * 1e-9) / max(1.0, abs(value))
+            tolerance = 1.1e-4 + abs(value) * 1e-9
             return [{"kind": "number", "expected": value, "tolerance": tolerance}]
         case "contains":
             return [
