@@ -22,8 +22,10 @@ MAX_DEPTH = 4
 PLAIN_PIECE = (
     r"""[\w@%+=:,./-]++|(?<=[A-Za-z0-9])[~^]|'[^'\x00-\x1f\x7f]*+'|"[^"$`\\!\x00-\x1f\x7f]*+\""""
 )
-PLAIN_WORD = re.compile(rf"(?:{PLAIN_PIECE})++")
-PLAIN_LINE = re.compile(rf"[ \t]*+(?:{PLAIN_PIECE})++(?:[ \t]++(?:{PLAIN_PIECE})++)*+[ \t]*+")
+# Not possessive as a whole, which Python 3.11 before .5 gets wrong for groups (gh-106052); pieces
+# begin differently, so that no other way to match is ever looked for.
+PLAIN_WORD = re.compile(rf"(?:{PLAIN_PIECE})+")
+PLAIN_LINE = re.compile(rf"[ \t]*+(?:{PLAIN_PIECE})+(?:[ \t]++(?:{PLAIN_PIECE})+)*[ \t]*+")
 QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 
 TOKEN = re.compile(

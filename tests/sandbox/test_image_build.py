@@ -163,16 +163,17 @@ def test_an_image_that_nobody_recorded_is_named_where_it_is_used(
     assert asyncio.run(notice(digest)) == ""
 
 
-def test_a_foreign_image_is_said_on_stderr(docker_image: str) -> None:
+def test_a_foreign_image_is_said_on_stderr(docker_image: str, tmp_path: Path) -> None:
     command = [sys.executable, "-P", "-m", "wardian", "sandbox", "shell", "--sandbox", "docker"]
     done = subprocess.run(
         [*command, "--image", docker_image],
+        cwd=tmp_path,
         input="1 + 1\n",
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.stdout == "2\n"
+    assert done.stdout == "2\n", done.stderr
     assert f"agent: The image {docker_image} " in done.stderr
 
 

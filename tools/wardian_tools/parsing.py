@@ -12,7 +12,7 @@ from typing import Any, NoReturn, cast
 from wardian_tools.calls import MAX_ARGUMENT_CHARS, MAX_DEPTH
 
 _PREVIEW_CHARS = 60
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 

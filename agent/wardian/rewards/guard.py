@@ -24,7 +24,7 @@ async def graded_by(verifier: Verifier, attempt: Attempt) -> Reward:
         # Not `str` alone: of many exceptions it says nothing without their type.
         raise GradingFailed(
             f"The verifier {type(verifier).__name__} broke: {broken!r:.300}.", MEND
-        ) from (broken)
+        ) from broken
     if problem:
         raise GradingFailed(f"The verifier {type(verifier).__name__} gave {problem}.", MEND)
     return reward

@@ -65,7 +65,7 @@ def train_grpo(
     progress, stopped = training.progress, training.stopped
     if stopped is not None and not progress.history.dev:
         raise stopped  # nothing says which of the models on the way was good
-    if stopped is None:
+    if stopped is None and recipe.watch.flat_steps:
         check_learnt(progress.history, progress.groups_used)
     facts: dict[str, Any] = {
         "steps": progress.step,
