@@ -38,6 +38,11 @@ settings.register_profile(
 )
 settings.load_profile("wardian")
 
+# A program started in the background ignores these, and so does whatever it starts, tests too.
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
+
 CACHE = Path.home() / ".cache" / "wardian-tests"
 DAEMON_SECONDS = 180
 

@@ -14,6 +14,7 @@ from wardian.beginning import Beginning
 from wardian.budget import NOTHING, Amount, Ledger
 from wardian.errors import ConfigurationError
 from wardian.events import Event
+from wardian.hiding import HidesPaths, hidden_from
 from wardian.models.catalogue import resolve_model
 from wardian.performing import PerformingAgent
 from wardian.privacy import Session
@@ -127,6 +128,8 @@ class Agent(PerformingAgent[T]):
         self.child_models = {}
         for definition in self.subagents:
             chosen(definition, list(self.registry))
+        if isinstance(servers, HidesPaths):
+            servers.hide(hidden_from(self))
 
     async def run(
         self,

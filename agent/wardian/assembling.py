@@ -10,13 +10,12 @@ from wardian.answers import answer_check
 from wardian.children import Caller, Children
 from wardian.compaction import Window, fitting
 from wardian.configured import ConfiguredAgent
-from wardian.errors import WardianError
+from wardian.hiding import is_read_elsewhere, model_of, stays_here
 from wardian.loop import Run
-from wardian.models.catalogue import resolve_model
 from wardian.recorder import RunRecorder
 from wardian.run_box import RunBox
 from wardian.subagents import SubAgent, chosen, delegate, effects_of, with_all_below
-from wardian.types import Model, ToolSpec
+from wardian.types import ToolSpec
 from wardian_policies.narrowing import least_budgets
 from wardian_tools import Effect, Registry, Tool
 from wardian_tools.types import Question
@@ -69,7 +68,7 @@ def delegates_for(agent: ConfiguredAgent[Any], run: Run) -> list[Tool]:
     depth = agent.caller.depth + 1 if agent.caller else 1
     if depth > agent.policy.agents.depth:
         return []
-    children = Children(run, depth, agent.policy.agents.parallel)
+    children = Children(run, depth, agent.policy.agents.parallel, is_read_elsewhere(agent))
 
     def made(definition: SubAgent) -> Tool:
         start = partial(children.perform, definition, partial(as_child, agent))
@@ -107,20 +106,3 @@ def as_child(
 
         child.ask_user = one_question
     return child
-
-
-def stays_here(agent: ConfiguredAgent[Any], definition: SubAgent) -> bool:
-    """Is a sub-agent's model on this machine? One that cannot be had says so when called."""
-    try:
-        return model_of(agent, definition).is_local
-    except WardianError:
-        return False
-
-
-def model_of(agent: ConfiguredAgent[Any], definition: SubAgent) -> Model:
-    """The model of a sub-agent; one that is named is loaded once."""
-    if not isinstance(definition.model, str):
-        return definition.model or agent.model
-    if definition.model not in agent.child_models:
-        agent.child_models[definition.model] = resolve_model(definition.model)
-    return agent.child_models[definition.model]

@@ -26,6 +26,8 @@ class Caller:
     name: str
     depth: int
     """1 for a sub-agent of a run that is none"""
+    is_read_elsewhere: bool
+    """A model that is not on this machine reads what the run does."""
 
     def as_json(self) -> dict[str, Any]:
         """For the child's trajectory."""
@@ -44,10 +46,11 @@ class Performer(Protocol):
 class Children:
     """The sub-agents' runs of one run: so many at a time, and one question at a time."""
 
-    def __init__(self, run: Run, depth: int, at_a_time: int) -> None:
-        """`depth` is that of the children."""
+    def __init__(self, run: Run, depth: int, at_a_time: int, is_read_elsewhere: bool) -> None:
+        """`depth` is that of the children; for the rest see `Caller`."""
         self.run = run
         self.depth = depth
+        self.is_read_elsewhere = is_read_elsewhere
         self.asking = asyncio.Lock()
         self._turns = asyncio.Semaphore(at_a_time)
 
@@ -60,7 +63,13 @@ class Children:
     ) -> ChildRun:
         """Do a task by the agent that `make` gives, when it is its turn. Raises: as `Agent.run`."""
         async with self._turns:
-            caller = Caller(run=self.run, call=call, name=definition.name, depth=self.depth)
+            caller = Caller(
+                run=self.run,
+                call=call,
+                name=definition.name,
+                depth=self.depth,
+                is_read_elsewhere=self.is_read_elsewhere,
+            )
             return await run_child(make(definition, caller, self.asking), caller, task)
 
 

@@ -12,15 +12,17 @@ from typing import Any, Protocol
 
 from wardian.approval import MAX_EDITS, Answer, Approve, Grants, Pending, Said, answers
 from wardian.events import CallDecided, Recorded
-from wardian.flow import FlowLabels
+from wardian.flow import FlowLabels, withheld
 from wardian.limits import Meter
 from wardian.privacy import Screen, UnfitArguments
 from wardian_policies import Policy
+from wardian_policies.flow import is_kept_local, paths_of
 from wardian_policies.labels import Situation
 from wardian_policies.paths import respelled
+from wardian_policies.tables import FlowRules
 from wardian_policies.types import Allow, Ask, Decision, Deny
 from wardian_tools import MAX_CALLS_PER_REPLY, Registry
-from wardian_tools.types import ResultStatus, Tool, ToolCall, ToolResult
+from wardian_tools.types import Confidentiality, ResultStatus, Tool, ToolCall, ToolResult
 
 CHANGED = "The user changed this call before it ran; its arguments were: "
 REFUSED = "The user did not allow this call."
@@ -249,3 +251,23 @@ def with_edit(result: ToolResult, verdict: Verdict) -> ToolResult:
         return result
     changed = f"{CHANGED}{verdict.call.arguments_text}\n"
     return replace(result, content=changed + result.content)
+
+
+def private_reads(verdicts: Sequence[Verdict], rules: FlowRules) -> list[str]:
+    """The private paths that calls which may run are to read."""
+    return [
+        path
+        for one in verdicts
+        if one.tool and one.allow and is_kept_local(one.call, one.tool, rules)
+        for path in paths_of(one.call, one.tool)
+    ]
+
+
+def for_elsewhere(result: ToolResult, verdict: Verdict, rules: FlowRules) -> ToolResult:
+    """The result, as a model elsewhere may have it: nothing that the policy keeps on this machine,
+    unless a person was asked about just that.
+    """
+    assert verdict.tool is not None
+    if verdict.was_asked and is_kept_local(verdict.call, verdict.tool, rules):
+        return replace(result, confidentiality=Confidentiality.PRIVATE)
+    return withheld(result)

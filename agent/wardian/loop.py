@@ -24,8 +24,8 @@ from wardian.events import (
     Noted,
     Recorded,
 )
-from wardian.flow import FlowLabels, withheld
-from wardian.judging import Verdict, decide, with_edit
+from wardian.flow import FlowLabels
+from wardian.judging import Verdict, decide, for_elsewhere, private_reads, with_edit
 from wardian.limits import Meter
 from wardian.privacy import Screen
 from wardian.prompt import Conversation
@@ -59,7 +59,9 @@ class Recorder(Protocol):
 class Opening(Protocol):
     """Gives calls a sandbox to run in, opened when the first of them needs it."""
 
-    async def opened_for(self, tools: Iterable[Tool], step: int) -> Sandbox: ...
+    async def opened_for(
+        self, tools: Iterable[Tool], step: int, shown: Sequence[str] = ()
+    ) -> Sandbox: ...
 
     async def left(self, step: int) -> Sequence[Recorded]:
         """What is to be recorded of the workspace once the step's calls are over."""
@@ -230,7 +232,8 @@ async def act(run: Run, verdicts: Sequence[Verdict]) -> None:
 async def run_together(run: Run, verdicts: Sequence[Verdict]) -> None:
     """Record the intents, run the calls at once, record the results in the calls' order."""
     step, tools = run.meter.steps, [verdict.tool for verdict in verdicts if verdict.tool]
-    sandbox = await run.box.opened_for(tools, step)
+    shown = private_reads(verdicts, run.policy.flow)
+    sandbox = await run.box.opened_for(tools, step, shown)
     await run.recorder.record(
         *(
             CallStarted(
@@ -269,7 +272,7 @@ async def outcome(run: Run, sandbox: Sandbox, verdict: Verdict) -> ToolResult:
     )
     result = with_edit(await run_call(verdict.tool, verdict.call, context), verdict)
     result = labelled(result, verdict.call, verdict.tool, run.policy.flow, context.within)
-    return withheld(result) if not (run.stays_here or verdict.was_asked) else result
+    return result if run.stays_here else for_elsewhere(result, verdict, run.policy.flow)
 
 
 def key_of(run: Run, call: ToolCall) -> str:

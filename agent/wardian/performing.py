@@ -18,6 +18,7 @@ from wardian.configured import ConfiguredAgent
 from wardian.ending import finish, why
 from wardian.errors import ConfigurationError, ContextOverflow, StorageError, WardianError
 from wardian.events import RunFinished
+from wardian.hiding import box_confinement, shows_later
 from wardian.limits import Meter
 from wardian.loop import Run, pursue
 from wardian.privacy import Screen
@@ -153,7 +154,7 @@ class PerformingAgent(ConfiguredAgent[T]):
             lender = theirs
 
             def lent() -> Awaitable[Sandbox]:
-                return lender.fresh(mode="copy", within=self.policy.confinement)
+                return lender.fresh(mode="copy", within=box_confinement(self))
 
             return RunBox(lent, recorder.record, bring_back=True)
 
@@ -163,10 +164,11 @@ class PerformingAgent(ConfiguredAgent[T]):
             return wardian_sandbox.open_sandbox(
                 backend,
                 workspace,
-                self.policy.confinement,
+                box_confinement(self),
                 mode="mount" if beginning.place else self.workspace_mode,
                 image=self.sandbox_image,
                 run=beginning.run_id,
+                shows_later=shows_later(self),
                 on_egress=recorder.note_egress,
             )
 

@@ -53,8 +53,11 @@ class RunBox:
         self._may_write = False
         """Calls that may change the workspace go on."""
 
-    async def opened_for(self, tools: Iterable[Tool], step: int) -> Sandbox:
-        """Where these tools' calls run. Not to be called twice at once.
+    async def opened_for(
+        self, tools: Iterable[Tool], step: int, shown: Sequence[str] = ()
+    ) -> Sandbox:
+        """Where these tools' calls run, with paths that are `shown` although they are hidden. Not
+        to be called twice at once.
 
         Raises: SandboxError, before any of the calls had an effect; StorageError.
         """
@@ -62,6 +65,8 @@ class RunBox:
         if self._sandbox is None and any(tool.uses_sandbox for tool in tools):
             self._sandbox = await self._open()
             await self._record(SandboxOpened(step=step, sandbox=asdict(self._sandbox.identity)))
+        if self._sandbox and shown:
+            await self._sandbox.show(shown)
         self._may_write = any(tool.may_write for tool in tools)
         if self._may_write and self._keeps and not self._keeping:
             # Many runs change nothing, and do not wait for what keeps the states.
@@ -120,6 +125,9 @@ class Unused:
     ) -> dict[str, Any] | FileFailure:
         """Raises: SandboxError."""
         raise _unused()
+
+    async def show(self, paths: Sequence[str]) -> None:
+        pass
 
     async def job(self, job: Job, egress: Egress) -> JobResult:
         """Raises: SandboxError."""

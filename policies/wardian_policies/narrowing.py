@@ -31,6 +31,7 @@ def narrowest(one: Confinement, other: Confinement) -> Confinement:
         readable=intersect(one.readable, other.readable),
         writable=intersect(one.writable, other.writable),
         protected=tuple(dict.fromkeys(one.protected + other.protected)),
+        hidden=tuple(dict.fromkeys(one.hidden + other.hidden)),
         egress=narrowest_egress(one.egress, other.egress),
         limits=least_limits(one.limits, other.limits),
     )

@@ -4,7 +4,7 @@ Covers: own user, process, network, IPC, host-name and cgroup namespaces; no net
 `/usr` read-only and nothing else of its files; a generated `/etc`; sized private /tmp, home and
 /dev/shm; a system call filter; Landlock where the kernel has it; limits of each process and of the
 box as a whole (`wardian_sandbox.guard`); no way to gain privileges; an empty environment.
-Protected paths are mounted read-only, whether they were there or not.
+Protected paths are mounted read-only, whether they were there or not; hidden ones are covered.
 Does not cover: `readable` and `writable` globs for code (only file operations obey them); bugs in
 the kernel's allowed calls; what anybody may read in `/usr`.
 """
@@ -25,7 +25,7 @@ from wardian_sandbox.guard import Guard
 from wardian_sandbox.idmapped import PLACE, launched_with, launched_with_all
 from wardian_sandbox.limits import kept_by, private_bytes
 from wardian_sandbox.program import SEARCHED
-from wardian_sandbox.protecting import Mount
+from wardian_sandbox.protecting import Cover, Mount
 from wardian_sandbox.starting import start_in_group
 from wardian_sandbox.supervised import SupervisedSandbox
 from wardian_sandbox.types import Confinement, ResourceLimits, SandboxIdentity
@@ -209,7 +209,7 @@ class Arguments:
 
     def as_file(self) -> int:
         """A descriptor of all the arguments, NUL-separated."""
-        return self._data(b"".join(word.encode() + b"\0" for word in self._words))
+        return self._data(b"".join(os.fsencode(word) + b"\0" for word in self._words))
 
     def close(self) -> None:
         for descriptor in self.descriptors:
@@ -268,5 +268,15 @@ class Arguments:
         source = workspace.path if workspace.tree is None else PLACE
         self._add(bind, str(source), WORKSPACE, "--chdir", WORKSPACE)
         for mount in workspace.mounts:
+            if mount.cover is not None:
+                self._cover(f"{WORKSPACE}/{mount.path}", mount.cover)
+                continue
             kind = "--ro-bind" if mount.read_only or not confinement.writable else "--bind"
             self._add(kind, str(source / mount.path), f"{WORKSPACE}/{mount.path}")
+
+    def _cover(self, place: str, cover: Cover) -> None:
+        self._add("--perms", "0000")
+        if cover is Cover.FILE:
+            self._add("--ro-bind-data", str(self._data(b"")), place)
+        else:
+            self._add("--tmpfs", place, "--remount-ro", place)

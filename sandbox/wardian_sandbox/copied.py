@@ -14,11 +14,12 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from wardian_sandbox.carrying import Owner, Tree, differences, failure, put, remove
 from wardian_sandbox.errors import SandboxError
+from wardian_sandbox.hiding import Hiding
 from wardian_sandbox.inner.globs import is_above, is_match
 from wardian_sandbox.protecting import Mount, Protection
 from wardian_sandbox.snapshot import (
@@ -45,10 +46,17 @@ class CopiedWorkspace:
     """A private copy, kept the same as the original if `live`, else until `apply`."""
 
     def __init__(
-        self, source: Path, *, box_user: int | None, live: bool, protected: tuple[str, ...]
+        self,
+        source: Path,
+        *,
+        box_user: int | None,
+        live: bool,
+        protected: tuple[str, ...],
+        hidden: tuple[str, ...] = (),
     ) -> None:
         """`box_user` is who the box runs as, None for the user of this process."""
         self._source = source
+        self._hiding = Hiding(source, hidden)
         self._live = live
         self._protected = list(protected)
         self.tree: int | None = None
@@ -69,6 +77,11 @@ class CopiedWorkspace:
         self.mounts: tuple[Mount, ...] = ()
 
     @property
+    def hidden(self) -> tuple[str, ...]:
+        """Paths that are there outside only."""
+        return self._hiding.paths
+
+    @property
     def truth(self) -> Path:
         """The folder that has its present state once a call is over."""
         return self._source if self._live else self.path
@@ -81,6 +94,10 @@ class CopiedWorkspace:
         """Raises: SandboxError when the original became too large, or cannot be read."""
         await self._in_turn(self._renew)
 
+    async def show(self, paths: Sequence[str]) -> None:
+        """Raises: SandboxError when a file cannot be copied."""
+        await self._in_turn(lambda: self._show(paths))
+
     async def before_call(self) -> None:
         if self._live:
             await self._in_turn(self._bring_in)
@@ -91,7 +108,7 @@ class CopiedWorkspace:
 
     async def diff(self) -> tuple[FileChange, ...]:
         now = await asyncio.to_thread(take_snapshot, self.truth)
-        return changes_between(self._opened, now)
+        return changes_between(self._opened, self._hiding.without(now) if self._live else now)
 
     async def apply(self) -> tuple[FileChange, ...]:
         """Raises: SandboxError when a change cannot be brought."""
@@ -127,7 +144,7 @@ class CopiedWorkspace:
 
     def _fill(self) -> None:
         try:
-            self._outside = take_snapshot(self._source)
+            self._outside = self._look()
         except OSError as problem:
             raise SandboxError(
                 f"The workspace {self._source} cannot be read: {problem.strerror}.",
@@ -143,6 +160,22 @@ class CopiedWorkspace:
         self.mounts = Protection(self.path, tuple(self._protected), self._inside_owner).mounts
         self._inside = take_snapshot(self.path)
         self._opened = self._outside if self._live else self._inside
+
+    def _look(self) -> Snapshot:
+        """What of the original may be seen."""
+        return self._hiding.without(take_snapshot(self._source))
+
+    def _show(self, paths: Sequence[str]) -> None:
+        if not self._hiding.paths:
+            return
+        self._hiding.show(paths)
+        now = self._look().entries
+        shown = sorted(path for path in now if path not in self._outside.entries)
+        with Tree(self._source) as source, Tree(self.path) as target:
+            for path in shown:
+                self._copy_in(source, target, path)
+                self._outside.entries[path] = now[path]
+                self._opened.entries.setdefault(path, now[path])
 
     def _renew(self) -> None:
         self._bring_in()
@@ -164,7 +197,7 @@ class CopiedWorkspace:
 
     def _bring_in(self) -> None:
         """What changed outside, where the box has not changed the same."""
-        now = take_snapshot(self._source)
+        now = self._look()
         put_paths, gone = differences(self._outside, now)
         if put_paths or gone:
             with Tree(self._source) as source, Tree(self.path) as target:
@@ -199,6 +232,7 @@ class CopiedWorkspace:
             for path in (*put_paths, *gone)
             if is_match(path, self._protected, ignore_case=True)
             or self._stands_in_the_way(path, now)
+            or self._is_another(path)
         }
 
         def is_free(path: str) -> bool:
@@ -208,6 +242,15 @@ class CopiedWorkspace:
         if not refused:
             return put_paths, gone
         return [*filter(is_free, put_paths)], [*filter(is_free, gone)]
+
+    def _is_another(self, path: str) -> bool:
+        """Would it take the place of something that is hidden? If not, it is the box's own."""
+        if not self._hiding.hides(path):
+            return False
+        if os.path.lexists(self._source / path):
+            return True
+        self._hiding.show([path])
+        return False
 
     def _stands_in_the_way(self, path: str, now: Snapshot) -> bool:
         """A link or a file, in here or outside, where a protected path wants a folder."""

@@ -10,6 +10,7 @@ result, or a `FileFailure` whose code is stable:
 | outside | the path leads out of the workspace |
 | denied | the policy or the file's mode forbids it |
 | protected | the policy protects it from writing |
+| hidden | the policy hides it from the box |
 | is_directory, not_directory, not_text | something else is there |
 | binary | not UTF-8 text |
 | too_large, full | it does not fit: this operation, this disk |

@@ -15,6 +15,7 @@ from wardian_sandbox.egress.names import BadName
 from wardian_sandbox.egress.proxy import EgressProxy, OnEgress, ignore
 from wardian_sandbox.egress.rules import unusable
 from wardian_sandbox.errors import SandboxError
+from wardian_sandbox.hiding import Hiding, can_cover
 from wardian_sandbox.idmapped import mapped
 from wardian_sandbox.jobs.box import JobBoxes
 from wardian_sandbox.none import open_unconfined
@@ -34,6 +35,7 @@ async def open_sandbox(
     mode: str = "mount",
     image: str = "",
     run: str = "",
+    shows_later: bool = False,
     on_egress: OnEgress = ignore,
     resolve: Resolve = look_up,
 ) -> SupervisedSandbox:
@@ -42,6 +44,7 @@ async def open_sandbox(
     `auto` is the strongest backend that this machine can really enforce, never `none`.
     `mode` is `mount` (changes are there at once, or after each call) or `copy` (changes stay in a
     private copy until `apply`). `image` and `run`, a name for people, are for containers.
+    `shows_later`: what `confinement` hides may be shown by `show` (for which it is copied).
     `on_egress` is told of everything that code inside asks of the network, and what became of it;
     `resolve` looks up the hosts that `confinement.egress` allows.
 
@@ -63,11 +66,13 @@ async def open_sandbox(
             mode=mode,
             image=image,
             run=run,
+            shows_later=shows_later,
             on_egress=on_egress,
             resolve=resolve,
         )
 
-    box = await _open(choice, path, confinement, mode, image, run, on_egress, resolve)
+    folder = await _open_workspace(path, choice.backend, confinement, mode, shows_later)
+    box = await _open(choice, folder, confinement, image, run, on_egress, resolve)
     box.within, box.reopen = confinement, reopen
     box.jobs = JobBoxes(on_egress, resolve, confined=choice.backend != "none")
     return box
@@ -75,15 +80,13 @@ async def open_sandbox(
 
 async def _open(
     choice: Choice,
-    path: Path,
+    folder: Workspace,
     confinement: Confinement,
-    mode: str,
     image: str,
     run: str,
     on_egress: OnEgress,
     resolve: Resolve,
 ) -> SupervisedSandbox:
-    folder = await _open_workspace(path, choice.backend, confinement, mode)
     proxy: EgressProxy | None = None
     try:
         if choice.backend == "none":
@@ -133,30 +136,36 @@ def _checked(workspace: Path) -> Path:
 
 
 async def _open_workspace(
-    path: Path, backend: str, confinement: Confinement, mode: str
+    path: Path, backend: str, confinement: Confinement, mode: str, shows_later: bool
 ) -> Workspace:
     """The folder itself, where it can be mounted; else a copy that is kept in step.
 
     Root's files cannot be written by the box's user: bubblewrap mounts them with their ids mapped,
     where the kernel can. A copy is what gVisor gets, since nothing inside it keeps set-user-id bits
-    off files, but the way out does; and a workspace with protected paths that no mount can keep.
+    off files, but the way out does; and a workspace of which mounts cannot protect or hide what
+    they have to.
     """
     is_dropped = backend != "none" and os.geteuid() == 0
     if mode == "mount" and backend == "none":
         return MountedWorkspace(path)
     mounted = mode == "mount" and backend != "gvisor" and can_mount(path, confinement.protected)
+    hidden: tuple[str, ...] = ()
+    if mounted and confinement.hidden:
+        hidden = await asyncio.to_thread(Hiding(path, confinement.hidden).look)
+    mounted = mounted and can_cover(hidden) and not (hidden and shows_later)
     protected = confinement.protected if confinement.writable else ()
     if mounted and not is_dropped:
-        return MountedWorkspace(path, protected)
+        return MountedWorkspace(path, protected, hidden=hidden)
     if mounted and backend == "bubblewrap":
         with suppress(OSError):
             tree = await asyncio.to_thread(mapped, path, UNPRIVILEGED_ID)
-            return MountedWorkspace(path, protected, tree)
+            return MountedWorkspace(path, protected, tree, hidden)
     copy = CopiedWorkspace(
         path,
         box_user=UNPRIVILEGED_ID if is_dropped else None,
         live=mode == "mount",
         protected=confinement.protected,
+        hidden=confinement.hidden,
     )
     try:
         await copy.fill()

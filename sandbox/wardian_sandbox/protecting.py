@@ -13,6 +13,7 @@ import fcntl
 import os
 import stat
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from wardian_sandbox.inner.globs import FOLDERS, segments_of
@@ -26,15 +27,24 @@ MARK = "user.wardian.placeholder"
 """Extended attribute of what was made here; tells a later run, should this one be killed."""
 
 
+class Cover(StrEnum):
+    """What hides something: an empty thing of its kind, which nobody may read."""
+
+    FILE = "file"
+    FOLDER = "folder"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """Something of the workspace that is mounted on its own place."""
+    """Something of the workspace that is mounted on its own place, or covered there."""
 
     path: str
     """relative to the workspace"""
     read_only: bool
     is_placeholder: bool = False
     """It is there for the mount's sake, and goes with the box."""
+    cover: Cover | None = None
+    """Of what is hidden; nothing of it is seen in the box."""
 
 
 @dataclass(frozen=True, slots=True)

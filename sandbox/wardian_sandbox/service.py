@@ -24,6 +24,7 @@ from wardian_sandbox.egress.proxy import EgressProxy, OnEgress, ignore
 from wardian_sandbox.errors import SandboxError, SandboxLost, SandboxUnavailable
 from wardian_sandbox.files import WORKSPACE
 from wardian_sandbox.guard import Guard, Watched
+from wardian_sandbox.hiding import Hiding, can_cover
 from wardian_sandbox.idmapped import detached, mapped, place_of
 from wardian_sandbox.opening import proxy_for
 from wardian_sandbox.process import BoxProcess, SweepingProcess
@@ -31,6 +32,7 @@ from wardian_sandbox.program import BACKENDS, Program, can_be_shown, home
 from wardian_sandbox.protecting import Mount, Protection, can_mount
 from wardian_sandbox.service_streams import Incoming, Outgoing, Tail
 from wardian_sandbox.starting import start, start_in_group
+from wardian_sandbox.workspace import covered
 
 HOST_LIMITS = ("memory_bytes", "cpu_seconds")
 """Kept for the box as a whole only: programs with a heap of their own reserve far more address
@@ -250,6 +252,8 @@ def _fill(folder: Folder, program: Program) -> None:
     """Raises: OSError, SandboxUnavailable."""
     if program.workspace is not None and program.within.writable:
         _protect(folder, program.within.protected)
+    if program.workspace is not None and program.within.hidden:
+        _hide(folder, program.within.hidden)
     if os.geteuid() != 0:
         folder.readable = {path: path for path in program.readable}
         return
@@ -283,6 +287,18 @@ def _protect(folder: Folder, protected: tuple[str, ...]) -> None:
     owner = (status.st_uid, status.st_gid) if os.geteuid() == 0 else None
     folder.protection = Protection(folder.path, protected, owner)
     folder.mounts = folder.protection.mounts
+
+
+def _hide(folder: Folder, patterns: tuple[str, ...]) -> None:
+    """Raises: SandboxUnavailable."""
+    hidden = Hiding(folder.path, patterns).look()
+    if not can_cover(hidden):
+        raise SandboxUnavailable(
+            f"{len(hidden)} paths of {folder.path} are to be hidden from the server, too many or"
+            " with names that are no text.",
+            "Leave the workspace out of its entry, or choose a local model.",
+        )
+    folder.mounts = covered(folder.mounts, folder.path, hidden)
 
 
 async def _boxed(program: Program, streams: Streams, proxy: EgressProxy | None) -> Service:

@@ -32,7 +32,12 @@ from wardian_sandbox.types import (
 from wardian_sandbox.workspace import Workspace
 
 WRITING_OPERATIONS = ("write", "edit", "put")
-EVERYTHING = {"readable": ["**"], "writable": ["**"], "protected": list[str]()}
+EVERYTHING = {
+    "readable": ["**"],
+    "writable": ["**"],
+    "protected": list[str](),
+    "hidden": list[str](),
+}
 Reopen = Callable[[Path, str, Confinement | None], Awaitable["SupervisedSandbox"]]
 """workspace, mode, and a confinement other than this box's → a box"""
 
@@ -123,6 +128,7 @@ class SupervisedSandbox:
                 "readable": list(within.readable),
                 "writable": list(within.writable),
                 "protected": list(within.protected),
+                "hidden": list(self._workspace.hidden),
             },
         )
         return self._calls.understood(file_result, answer)
@@ -212,6 +218,13 @@ class SupervisedSandbox:
         if self.reopen is None:
             raise SandboxError("It is not known how this sandbox was opened.", "Use open_sandbox.")
         return await self.reopen(workspace or self._workspace.truth, mode, within)
+
+    async def show(self, paths: Sequence[str]) -> None:
+        """Show these paths of the workspace, and what lies below them, although they are hidden.
+
+        Raises: SandboxError where the box was opened so that it cannot.
+        """
+        await self._workspace.show(paths)
 
     async def job(self, job: Job, egress: Egress) -> JobResult:
         """Do a job in a limited process beside the box. Raises: SandboxUnavailable."""

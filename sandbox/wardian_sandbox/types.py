@@ -1,5 +1,6 @@
 """The sandbox's vocabulary: what a call may touch, what came of it, and the protocol of a box."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Protocol
@@ -114,6 +115,9 @@ class Confinement:
     """Workspace-relative globs that file tools may write; empty mounts the workspace read-only."""
     protected: tuple[str, ...] = ()
     """Workspace-relative globs that may not be written, whatever `writable` says."""
+    hidden: tuple[str, ...] = ()
+    """Workspace-relative globs of what nothing in a box sees that is opened with them, code
+    neither; for good where it is mounted, see `Sandbox.show`. Without effect in a call's."""
     egress: Egress = field(default_factory=Egress)
     """What can be reached from inside; without hosts, no network at all."""
     limits: ResourceLimits = field(default_factory=ResourceLimits)
@@ -209,7 +213,7 @@ class FileFailure:
 
     code: str
     """missing, denied, is_directory, not_directory, binary, too_large, no_match, many_matches,
-    outside, protected, not_text, full, invalid, failed"""
+    outside, protected, hidden, not_text, full, invalid, failed"""
     message: str
 
 
@@ -306,6 +310,13 @@ class Sandbox(Protocol):
 
         Arguments and results per operation are listed in `wardian_sandbox.files`.
         Raises: SandboxLost when the box itself is gone.
+        """
+        ...
+
+    async def show(self, paths: Sequence[str]) -> None:
+        """Show these paths of the workspace, and what lies below them, although they are hidden.
+
+        Raises: SandboxError where the box was opened so that it cannot.
         """
         ...
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from wardian_sandbox.protecting import Mount, Protection
+from wardian_sandbox.errors import SandboxError
+from wardian_sandbox.protecting import Cover, Mount, Protection
 from wardian_sandbox.snapshot import Snapshot, changes_between, take_snapshot
 from wardian_sandbox.types import FileChange
 
@@ -29,6 +31,11 @@ class Workspace(Protocol):
         ...
 
     @property
+    def hidden(self) -> tuple[str, ...]:
+        """Paths of it that nothing in the box sees."""
+        ...
+
+    @property
     def tree(self) -> int | None:
         """A descriptor of it as a mount that shows it as the box's user's; for one box. None where
         it is so anyway. See `idmapped`."""
@@ -43,7 +50,13 @@ class Workspace(Protocol):
         """The box, opened ahead, is taken into use: `diff` counts from what the folder is now."""
         ...
 
-    async def before_call(self) -> None: ...
+    async def show(self, paths: Sequence[str]) -> None:
+        """Show these although they are hidden. Raises: SandboxError."""
+        ...
+
+    async def before_call(self) -> None:
+        """Raises: SandboxError when the box must not run with what became of the folder."""
+        ...
 
     async def after_call(self) -> None: ...
 
@@ -56,21 +69,54 @@ class Workspace(Protocol):
         ...
 
 
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another that takes its place; None if there is none."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def covered(mounts: tuple[Mount, ...], root: Path, hidden: Iterable[str]) -> tuple[Mount, ...]:
+    """The mounts that also hide something; without those of what is hidden then anyway."""
+    names = tuple(hidden)
+    below = tuple(f"{name}/" for name in names)
+    return (
+        *(one for one in mounts if one.path not in names and not one.path.startswith(below)),
+        *(
+            Mount(
+                path=name,
+                read_only=True,
+                cover=Cover.FOLDER if (root / name).is_dir() else Cover.FILE,
+            )
+            for name in names
+        ),
+    )
+
+
 class MountedWorkspace:
     """The user's own folder: what the box changes is changed."""
 
     mode = "mount"
 
     def __init__(
-        self, path: Path, protected: tuple[str, ...] = (), tree: int | None = None
+        self,
+        path: Path,
+        protected: tuple[str, ...] = (),
+        tree: int | None = None,
+        hidden: tuple[str, ...] = (),
     ) -> None:
-        """`protected` are paths that are kept by mounts; `tree` is closed with the workspace."""
+        """`protected` are paths that are kept by mounts, `hidden` such as are covered; `tree` is
+        closed with the workspace."""
         self.path = self.truth = path
         self.tree = tree
+        self.hidden = hidden
         status = path.stat()
         owner = None if tree is None else (status.st_uid, status.st_gid)
         self._protection = Protection(path, protected, owner)
-        self.mounts = self._protection.mounts
+        self._covered = {name: found for name in hidden if (found := identity_of(path / name))}
+        self.mounts = covered(self._protection.mounts, path, self._covered)
         # Taken while the box starts; the first call waits for it.
         self._opened = self._look()
 
@@ -81,7 +127,21 @@ class MountedWorkspace:
         await self._forget()
         self._opened = self._look()
 
+    async def show(self, paths: Sequence[str]) -> None:
+        """Raises: SandboxError: what is mounted stays so while the box is open."""
+        if self.hidden:
+            raise SandboxError(
+                f"{self.hidden[0]} was hidden when the sandbox was opened.", "Open another one."
+            )
+
     async def before_call(self) -> None:
+        for name, before in self._covered.items():
+            if identity_of(self.path / name) not in (before, None):
+                raise SandboxError(
+                    f"{name}, which the policy hides from the sandbox, was replaced while the"
+                    " sandbox was open: it would show the new one.",
+                    "Go on with the run: it opens another sandbox.",
+                )
         if not self._opened.done():
             # Whatever came of it is told by `diff`, which is the only one to need it.
             await asyncio.wait((self._opened,))

@@ -14,10 +14,10 @@ from typing import Any, cast
 from wardian_policies.globs import one_of, path_regex
 from wardian_policies.redaction.randomness import MIN_CHARS, looks_random
 from wardian_policies.tables import SecretRules
+from wardian_sandbox.hiding import OTHERS_CODE
 
 MAX_FILE_BYTES = 1 << 20
 MAX_WORKSPACE_FILES = 20_000
-PASSED_OVER = {".git", "node_modules", ".venv", "venv", "__pycache__"}
 ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_][\w.-]*)\s*[=:]\s*(.+?)\s*")
 
 
@@ -64,8 +64,8 @@ def from_workspace(
 ) -> dict[str, str]:
     """What looks like a secret in the workspace's private files, by the file and its own name.
 
-    For code that a model elsewhere writes: it sees those files, and what it prints is sent. Passed
-    over are links, files larger than 1 MiB, and folders of others' code.
+    For a model elsewhere: it may see those files in another way than by name, such as in a
+    repository's history. Passed over are links, files larger than 1 MiB, and others' code.
     """
     private = one_of((path_regex(glob) for glob in private_paths), re.IGNORECASE)
     secret_name = re.compile("|".join(map(fnmatch.translate, rules.environment)) or r"\Z.")
@@ -87,7 +87,7 @@ def from_workspace(
 
 def plain_files(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name not in PASSED_OVER]
+        folders[:] = [name for name in folders if name not in OTHERS_CODE]
         for name in names:
             path = Path(place) / name
             if path.is_file() and not path.is_symlink():

@@ -14,7 +14,7 @@ from wardian_sandbox.bootstrap import BARE, BOOTSTRAP, BUNDLE
 from wardian_sandbox.files import WORKSPACE
 from wardian_sandbox.inner.children import NO_CORE
 from wardian_sandbox.limits import private_bytes
-from wardian_sandbox.protecting import Mount
+from wardian_sandbox.protecting import Cover, Mount
 from wardian_sandbox.types import Confinement
 
 MODULES = "/run/wardian"
@@ -27,6 +27,8 @@ ENVIRONMENT = {
     "TERM": "dumb",
     "AGENT": "wardian",
 }
+COVER = Path("covers/file")
+"""In a box's folder: what is mounted over a hidden file."""
 SUPERVISOR_PROCESSES = 2
 """The supervisor, and room for the runtime to start it."""
 KERNEL_BYTES = 128 << 20
@@ -131,8 +133,11 @@ class Plan:
     def _mounts(self) -> list[dict[str, Any]]:
         mounts = [_bind(self.workspace, WORKSPACE, writable=bool(self.confinement.writable))]
         for mount in self.protection:
-            writable = bool(self.confinement.writable) and not mount.read_only
             target = f"{WORKSPACE}/{mount.path}"
+            if mount.cover is not None:
+                mounts.append(self._cover(target, mount.cover))
+                continue
+            writable = bool(self.confinement.writable) and not mount.read_only
             mounts.append(_bind(self.workspace / mount.path, target, writable=writable))
         mounts.append(_bind(self.folder / "modules", MODULES))
         if not self.is_attached:
@@ -141,6 +146,16 @@ class Plan:
             _bind(file, f"/etc/{file.name}") for file in sorted((self.folder / "etc").iterdir())
         ]
         return mounts
+
+    def _cover(self, target: str, cover: Cover) -> dict[str, Any]:
+        if cover is Cover.FILE:
+            return _bind(self.folder / COVER, target)
+        return {
+            "Type": "tmpfs",
+            "Target": target,
+            "ReadOnly": True,
+            "TmpfsOptions": {"Mode": 0, "SizeBytes": 4096},
+        }
 
 
 def _bind(source: Path, target: str, *, writable: bool = False) -> dict[str, Any]:

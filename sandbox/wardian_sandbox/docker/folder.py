@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wardian_sandbox.bootstrap import bundle
 from wardian_sandbox.copied import locked_folder, reap_dead
-from wardian_sandbox.docker.container import CONTROL, HOME
+from wardian_sandbox.docker.container import CONTROL, COVER, HOME
 from wardian_sandbox.errors import SandboxUnavailable
 
 SOCKET = "socket"
@@ -42,6 +42,8 @@ class BoxFolder:
             if listens:
                 self._listener = self._listen()
             self._write("modules", bundle())
+            self._write(COVER.parent.name, {COVER.name: b""})
+            (self.path / COVER).chmod(0)
             self._write("etc", {name: text.encode() for name, text in _etc(user).items()})
         except OSError as problem:
             self.remove()

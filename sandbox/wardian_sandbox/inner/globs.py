@@ -55,6 +55,64 @@ def segments_of(pattern: str) -> list[str]:
     return [part for part in pattern.split("/") if part not in ("", ".")]
 
 
+class GlobWalk:
+    """Globs, in any case, at one folder of a tree that is gone down name by name.
+
+    What lies below a path that a glob names counts as named too.
+    """
+
+    def __init__(self, patterns: list[str]) -> None:
+        globs = (segments_of(pattern.lower()) for pattern in patterns)
+        self._stand([(segments, _closed({0}, segments)) for segments in globs])
+
+    def has(self, name: str) -> bool:
+        """Does a glob name what is called so here?"""
+        return self._names.fullmatch(name.lower()) is not None
+
+    def into(self, name: str, spans: bool = True) -> GlobWalk:
+        """One folder further down, which no glob names; `**` goes there only if it `spans`."""
+        moved = [
+            (segments, _after(states, segments, name.lower(), is_name_match))
+            for segments, states in (self._globs if spans else self._without_folders())
+        ]
+        if moved == self._globs:
+            return self
+        further = GlobWalk([])
+        further._stand([(segments, states) for segments, states in moved if states])
+        return further
+
+    def _without_folders(self) -> list[tuple[list[str], set[int]]]:
+        return [
+            (segments, {at for at in states if segments[at : at + 1] != [FOLDERS]})
+            for segments, states in self._globs
+        ]
+
+    def _stand(self, globs: list[tuple[list[str], set[int]]]) -> None:
+        self._globs = globs
+        """Those that can still name something, and the places in them reached so far."""
+        self._names = _names_regex(
+            tuple(
+                segments[state]
+                for segments, states in globs
+                for state in sorted(states)
+                if state < len(segments) and set(segments[state + 1 :]) <= {FOLDERS}
+            )
+        )
+
+
+@functools.lru_cache(maxsize=1024)
+def _names_regex(globs: tuple[str, ...]) -> re.Pattern[str]:
+    signs = {STAR: ".*", ANY: "."}
+    return re.compile(
+        "|".join(
+            "".join(signs.get(piece) or re.escape(str(piece)) for piece in _pieces(glob))
+            for glob in globs
+        )
+        or r"(?!)",
+        re.DOTALL,
+    )
+
+
 class ListPattern:
     """What a listing asks for."""
 

@@ -58,7 +58,7 @@ class Box:
         self.within = within
 
     def to_read(self, path: str) -> Place:
-        """Raises: Refused when it leads outside or may not be read."""
+        """Raises: Refused when it leads outside, is hidden, or may not be read."""
         place = self._find(path)
         if not self.is_readable(place.relative):
             raise Refused("denied", f"the policy does not let {path!r} be read")
@@ -74,7 +74,7 @@ class Box:
         return place if is_folder else self.to_read(path)
 
     def to_write(self, path: str) -> Place:
-        """Raises: Refused when it leads outside, is protected, or may not be written."""
+        """Raises: Refused when it leads outside, is hidden or protected, or may not be written."""
         place = self._find(path)
         if is_match(place.relative, self.within["protected"], ignore_case=True):
             raise Refused("protected", f"{path!r} is protected by the policy")
@@ -86,6 +86,10 @@ class Box:
 
     def is_readable(self, relative: str) -> bool:
         return is_match(relative, self.within["readable"])
+
+    def _refuse_hidden(self, path: str, trail: list[tuple[int, str]], name: str) -> None:
+        if "/".join([*(step for _, step in trail), name]) in self.within["hidden"]:
+            raise Refused("hidden", f"{path!r} is there, but the policy hides it from this run")
 
     def _find(self, path: str) -> Place:
         if "\0" in path or len(path) > MAX_PATH:
@@ -103,6 +107,7 @@ class Box:
                     raise Refused("outside", f"{path!r} leads out of the workspace")
                 os.close(trail.pop()[0])
                 continue
+            self._refuse_hidden(path, trail, name)
             found = _status(name, folder, path)
             if found is None:
                 return self._missing(path, trail, [name, *names])

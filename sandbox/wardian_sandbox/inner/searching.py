@@ -27,8 +27,10 @@ def search(
     status = place.status()
     if status is None:
         raise missing(box, place, path)
-    # No configuration, and no memory maps (a file may shrink under them).
+    # No configuration, no memory maps (a file may shrink under them), and no complaint about what
+    # cannot be read, so that one is always of the pattern or the glob.
     command = ["rg", "--no-config", "--json", "--sort=path", "--no-require-git", "--no-mmap"]
+    command.append("--no-messages")
     command += ["--ignore-case"] if ignore_case else []
     command += [f"--glob={glob}"] if glob is not None else []
     command += [f"--regexp={pattern}", "--"]
@@ -48,7 +50,8 @@ def search(
         _, ending = os.waitpid(pid, 0)
     if os.WIFEXITED(ending) and os.WEXITSTATUS(ending) == 2 and not matches:
         problem = os.pread(problems, MAX_PROBLEM_BYTES, 0).decode("utf-8", "replace").strip()
-        raise Refused("invalid", problem or "ripgrep could not search")
+        if problem:
+            raise Refused("invalid", problem)
     return {"matches": matches, "truncated": truncated}
 
 

@@ -6,7 +6,7 @@ held against what was approved; a tool that differs is not called.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
@@ -46,6 +46,7 @@ class McpServers:
     ) -> None:
         """`wanted` are names of tools as a model calls them, or globs over them."""
         self._servers: list[Server] = []
+        self._setting = setting
         notices = list(notices)
         for name, entry in sorted(entries.items()):
             pin = pins.get(name)
@@ -82,6 +83,10 @@ class McpServers:
             for server in self._servers
             for name, value in server.setting.held(server.entry).items()
         }
+
+    def hide(self, globs: Sequence[str]) -> None:
+        """Hide what these name in the workspace from the servers that start from now on."""
+        self._setting.hidden[:] = globs
 
     async def close(self) -> None:
         """End all servers, at once."""

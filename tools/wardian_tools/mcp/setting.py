@@ -26,6 +26,8 @@ class Setting:
     workspace: Path
     protected: tuple[str, ...] = ()
     """Globs below the workspace that no server may write."""
+    hidden: list[str] = field(default_factory=list[str])
+    """Globs below it that no server sees, but one without a sandbox."""
     is_copied: bool = False
     """The run works on a copy of the workspace: no server may write the real one."""
     given: Callable[[str], tuple[str, ...]] = lambda server: ()
@@ -50,6 +52,7 @@ class Setting:
         within = Confinement(
             writable=("**",) if entry.workspace == Seen.WRITE and not self.is_copied else (),
             protected=self.protected,
+            hidden=tuple(self.hidden),
             egress=Egress(hosts=entry.hosts, private=entry.private),
             limits=LIMITS,
         )
