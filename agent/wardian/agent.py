@@ -14,7 +14,7 @@ from wardian.beginning import Beginning
 from wardian.budget import NOTHING, Amount, Ledger
 from wardian.errors import ConfigurationError
 from wardian.events import Event
-from wardian.hiding import HidesPaths, hidden_from
+from wardian.hiding import HidesPaths, hides
 from wardian.models.catalogue import resolve_model
 from wardian.performing import PerformingAgent
 from wardian.privacy import Session
@@ -129,7 +129,7 @@ class Agent(PerformingAgent[T]):
         for definition in self.subagents:
             chosen(definition, list(self.registry))
         if isinstance(servers, HidesPaths):
-            servers.hide(hidden_from(self))
+            servers.hide(self.policy.flow.private_paths if hides(self) else ())
 
     async def run(
         self,

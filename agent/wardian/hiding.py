@@ -1,8 +1,8 @@
 """What the boxes of a run hide: what its policy keeps on this machine, before a model elsewhere.
 
-A call that names such a file is decided by the policy. Code names nothing that can be decided on,
-so for a model elsewhere those files are not in its box. One that a call was allowed to read is
-shown from then on.
+A call that names such a file or host is decided by the policy. Code names nothing that can be
+decided on, so for a model elsewhere those files are not in its box, and those hosts not to be
+reached from it. A file that a call was allowed to read is shown from then on.
 """
 
 from collections.abc import Sequence
@@ -30,14 +30,18 @@ class HidesPaths(Protocol):
 
 def box_confinement(agent: ConfiguredAgent[Any]) -> Confinement:
     """What the boxes of an agent's runs are opened with."""
-    return replace(agent.policy.confinement, hidden=hidden_from(agent))
-
-
-def hidden_from(agent: ConfiguredAgent[Any]) -> tuple[str, ...]:
-    """Globs of what the code of an agent's runs may not see."""
+    within = agent.policy.confinement
+    if not hides(agent):
+        return within
     rules = agent.policy.flow
-    is_free = rules.private_to_api is policies.Verdict.ALLOW
-    return () if is_free or not is_read_elsewhere(agent) else rules.private_paths
+    egress = replace(within.egress, refused=rules.private_hosts)
+    return replace(within, hidden=rules.private_paths, egress=egress)
+
+
+def hides(agent: ConfiguredAgent[Any]) -> bool:
+    """Does the policy keep something from the code of an agent's runs?"""
+    is_free = agent.policy.flow.private_to_api is policies.Verdict.ALLOW
+    return not is_free and is_read_elsewhere(agent)
 
 
 def shows_later(agent: ConfiguredAgent[Any]) -> bool:

@@ -41,6 +41,7 @@ def narrowest_egress(one: Egress, other: Egress) -> Egress:
     """What both let out."""
     return Egress(
         hosts=shared_hosts(one.hosts, other.hosts),
+        refused=tuple(dict.fromkeys(one.refused + other.refused)),
         private=one.private and other.private,
         any_web=one.any_web and other.any_web,
         ignore_robots=one.ignore_robots and other.ignore_robots,

@@ -61,6 +61,8 @@ class Egress:
     hosts: tuple[str, ...] = ()
     """`example.org`, `*.example.org` (those below it), an address, each with `:port` if it is not
     443 or 80. An address is dialled for a name too, even if it is private, where it is listed."""
+    refused: tuple[str, ...] = ()
+    """Of those hosts and addresses which code does not reach after all, on any port."""
     private: bool = False
     """Names may lead to private networks. Loopback, link-local and metadata addresses stay
     refused unless they are listed."""
@@ -97,7 +99,7 @@ class EgressEvent:
     address: str = ""
     """The one dialled."""
     code: str = ""
-    """malformed, version, not_listed, address, unresolved, unreachable, tls, limit, idle, …"""
+    """malformed, version, not_listed, refused, address, unresolved, unreachable, tls, limit, idle, …"""
     reason: str = ""
     """One sentence, also told to the guest."""
     sent_bytes: int = 0

@@ -208,6 +208,20 @@ def test_a_server_sees_of_the_workspace_what_its_entry_says(
     assert (setting.workspace / "written").exists() == writes
 
 
+@pytest.mark.parametrize("seen", ["read", "write"])
+def test_a_server_sees_nothing_of_what_is_hidden_from_a_run(
+    raw: MakeEntry, setting: Setting, seen: str
+) -> None:
+    (setting.workspace / ".env").write_text("very-private")
+
+    async def work(connection: Connection) -> str:
+        return await said(connection, "read .env")
+
+    assert with_server(raw(workspace=seen), setting, work) == "very-private"
+    setting.hidden.append(".env")
+    assert "Permission denied" in with_server(raw(workspace=seen), setting, work)
+
+
 def test_a_server_reaches_no_host_that_its_entry_does_not_list(
     raw: MakeEntry, setting: Setting
 ) -> None:

@@ -10,6 +10,7 @@ from wardian.cli.servers import tool_servers, tools_of_servers
 from wardian.errors import ConfigurationError
 from wardian.local_only import narrowed
 from wardian.mcp import listed, servers_for_run, setting
+from wardian.models.chat import ChatModel, Endpoint
 from wardian.models.scripted import ScriptedModel
 from wardian.settings import Paths, load_settings, paths
 from wardian_policies import Policy
@@ -83,6 +84,22 @@ def test_no_server_writes_the_workspace_of_a_run_on_a_copy(places: Paths) -> Non
     assert written.within.writable == ("**",)
     assert ".git/hooks/**" in written.within.protected
     assert copied.within.writable == ()
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+def test_servers_of_a_model_elsewhere_do_not_see_what_is_private(
+    places: Paths, is_here: bool
+) -> None:
+    found = of_run(places, Policy.load("default"))
+    url = "http://192.0.2.1/v1"
+    model = (
+        ScriptedModel([])
+        if is_here
+        else ChatModel("m", endpoint=Endpoint(base_url=url), model_id="m")
+    )
+    Agent(model, servers=found, store=False)
+    hidden = found.setting.program(listed(places)["boxed"]).within.hidden
+    assert (".env" in hidden) is not is_here
 
 
 def test_a_policy_may_give_a_server_more_variables(places: Paths, tmp_path: Path) -> None:

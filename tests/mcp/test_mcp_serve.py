@@ -89,6 +89,16 @@ def test_tools_run_in_the_sandbox_and_the_session_is_a_run(
     assert "run_finished" in found[-1]
 
 
+def test_another_program_gets_nothing_of_private_files(setting: Setting, tmp_path: Path) -> None:
+    (setting.workspace / ".env").write_text("very-private")
+
+    async def work(client: Client) -> None:
+        assert "very-private" not in text(await client.call_tool("shell", {"command": "cat .env"}))
+        assert (await client.call_tool("read_file", {"path": ".env"})).is_error
+
+    served(session_of(setting, "default", tmp_path / "runs"), work)
+
+
 def test_only_what_the_policy_may_let_run_is_offered(setting: Setting, tmp_path: Path) -> None:
     policy = tmp_path / "policy.toml"
     policy.write_text(

@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -22,9 +24,11 @@ def elsewhere(server: ScriptedServer) -> ChatModel:
     return ChatModel("openai/m", endpoint=Endpoint(base_url=url), model_id="m")
 
 
-def to_api(project: Path, verdict: str) -> Policy:
+def to_api(project: Path, verdict: str, more: str = "", port: int | None = None) -> Policy:
     file = project.parent / "policy.toml"
-    file.write_text(f'extends = "default"\n[flow]\nprivate_to_api = "{verdict}"\n')
+    flow = f'[flow]\nprivate_to_api = "{verdict}"\n{more}\n'
+    hosts = f'[network]\nhosts = ["127.0.0.1:{port}"]\n' if port else ""
+    file.write_text(f'extends = "default"\n{flow}{hosts}')
     return Policy.load(file)
 
 
@@ -183,6 +187,36 @@ def test_a_private_model_takes_over_what_is_private(private_project: Path) -> No
     assert result.answer == "It is set."
     assert b"very-private" not in received
     assert "very-private" in private.requests[0].messages[-1].content
+
+
+class Page(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"very-private-page")
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+def test_code_gets_nothing_from_private_hosts_for_a_model_elsewhere(
+    private_project: Path, is_here: bool
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as site:
+        Thread(target=site.serve_forever, daemon=True).start()
+        port = site.server_address[1]
+        policy = to_api(private_project, "deny", 'private_hosts = ["127.0.0.1"]', port)
+        curl = f"curl -s --noproxy '' --proxy $http_proxy http://127.0.0.1:{port}/"
+        calls = [("shell", {"command": curl})]
+        with ScriptedServer([stream_calls(calls), stream_text("done")]) as server:
+            model = ScriptedModel([calls, "done"]) if is_here else elsewhere(server)
+            agent = Agent(model, policy=policy, workspace=private_project, store=False)
+            said = agent.run_sync("Look").messages[3].content
+        site.shutdown()
+    if is_here:
+        assert "very-private-page" in said
+    else:
+        assert "the policy keeps it from this run" in said
 
 
 def test_a_model_on_this_machine_reads_private_files(private_project: Path) -> None:

@@ -48,6 +48,17 @@ def test_a_rule_names_its_hosts_and_no_others(listed: str, reached: str, refused
     assert not is_reachable(rules, refused, 443)
 
 
+def test_what_is_refused_is_not_reached_whatever_is_listed() -> None:
+    refused = ("hr.example", "*.hr.example", "192.0.2.7")
+    rules = Rules(Egress(hosts=("*.example", "odd.hr.example:8443", "192.0.2.7"), refused=refused))
+    assert is_reachable(rules, "www.example", 443)
+    assert not is_reachable(rules, "hr.example", 443)
+    assert not is_reachable(rules, "odd.hr.example", 8443)
+    assert not is_reachable(rules, "192.0.2.7", 80)
+    with pytest.raises(Refused, match="the policy keeps it from this run"):
+        rules.check_address("www.example", ip_address("192.0.2.7"), 443)
+
+
 def test_other_ports_have_to_be_named() -> None:
     rules = Rules(Egress(hosts=("example.org", "odd.example:8443", "[2001:db8::7]:22")))
     assert not is_reachable(rules, "example.org", 22)

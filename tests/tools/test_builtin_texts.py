@@ -1,6 +1,7 @@
 """The exact texts of the built-in tools: the model shipped with the package is trained on them."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -71,6 +72,9 @@ class AnsweringSandbox:
         self.within = within
         assert not isinstance(self.answer, ExecResult)
         return self.answer
+
+    async def show(self, paths: Sequence[str]) -> None:
+        raise AssertionError(paths)
 
     async def job(self, job: Job, egress: Egress) -> JobResult:
         raise AssertionError(job)

@@ -1,7 +1,7 @@
 import asyncio
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -51,6 +51,9 @@ class NoSandbox:
         self, operation: str, arguments: dict[str, Any], within: Confinement
     ) -> dict[str, Any] | FileFailure:
         raise AssertionError(operation)
+
+    async def show(self, paths: Sequence[str]) -> None:
+        raise AssertionError(paths)
 
     async def job(self, job: Job, egress: Egress) -> JobResult:
         raise AssertionError(job)

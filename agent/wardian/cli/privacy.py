@@ -25,7 +25,7 @@ PROMISES = (
     (
         "P2",
         "by the policy",
-        "no tool but code gives a model elsewhere what it names private, and code no secrets of it",
+        "no tool gives a model elsewhere what it names private, and its code does not see it",
     ),
     ("P3", "best effort", "personal data is a pseudonym to models elsewhere"),
 )

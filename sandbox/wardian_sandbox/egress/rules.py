@@ -33,15 +33,16 @@ class HostRule:
     ports: tuple[int, ...]
 
     def names(self, host: Host, port: int) -> bool:
-        return port in self.ports and self._names_host(host)
+        return port in self.ports and self.names_host(host)
 
     def covers(self, other: "HostRule") -> bool:
         """Does it name everything that `other` names?"""
         is_same = (self.host, self.is_suffix) == (other.host, other.is_suffix)
-        is_below = self._names_host(other.host) and self.is_suffix >= other.is_suffix
+        is_below = self.names_host(other.host) and self.is_suffix >= other.is_suffix
         return set(other.ports) <= set(self.ports) and (is_same or is_below)
 
-    def _names_host(self, host: Host) -> bool:
+    def names_host(self, host: Host) -> bool:
+        """Whatever the port?"""
         if not self.is_suffix:
             return host == self.host
         # With its dot, so on a label's boundary: evil-example.org is not below example.org.
@@ -79,12 +80,14 @@ class Rules:
     def __init__(self, egress: Egress, *, is_web: bool = False) -> None:
         """`is_web` is for web tools, which `any_web` may let go further. Raises: BadName."""
         self._rules = tuple(parse_host_rule(text) for text in egress.hosts)
+        self._refused = tuple(parse_host_rule(text) for text in egress.refused)
         self._shown = _list(egress.hosts) or "public hosts on their usual ports"
         self._is_private_allowed = egress.private
         self._is_any_public_allowed = is_web and egress.any_web
 
     def check_target(self, host: Host, port: int) -> None:
         """Before anything is looked up. Raises: Refused."""
+        self._check_refused(host)
         if self.lists(host, port):
             return
         if self._is_any_public_allowed and port in DEFAULT_PORTS:
@@ -101,6 +104,7 @@ class Rules:
 
     def check_address(self, host: Host, address: Address, port: int) -> None:
         """Before it is dialled. Raises: Refused."""
+        self._check_refused(address)
         if self.lists(address, port):
             return
         kind = kind_of(address)
@@ -111,6 +115,11 @@ class Rules:
             return
         leads = f"{host} is {kind}" if host == address else f"{host} leads to {address}, {kind}"
         raise Refused("address", f"{leads}, which is not on the list.")
+
+    def _check_refused(self, host: Host) -> None:
+        if any(rule.names_host(host) for rule in self._refused):
+            sentence = f"This sandbox may not reach {host}: the policy keeps it from this run."
+            raise Refused("refused", sentence)
 
     def lists(self, host: Host, port: int) -> bool:
         return any(rule.names(host, port) for rule in self._rules)

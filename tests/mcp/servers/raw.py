@@ -72,6 +72,11 @@ def call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         return text(json.dumps(dict(os.environ)))
     if said == "look":
         return text(json.dumps([str(Path.cwd()), sorted(p.name for p in Path().iterdir())]))
+    if said.startswith("read "):
+        try:
+            return text(Path(said.removeprefix("read ")).read_text())
+        except OSError as problem:
+            return text(str(problem))
     if said == "write":
         Path("written").write_text("x")
     if said == "flood":

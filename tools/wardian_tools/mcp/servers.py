@@ -46,7 +46,7 @@ class McpServers:
     ) -> None:
         """`wanted` are names of tools as a model calls them, or globs over them."""
         self._servers: list[Server] = []
-        self._setting = setting
+        self.setting = setting
         notices = list(notices)
         for name, entry in sorted(entries.items()):
             pin = pins.get(name)
@@ -86,7 +86,7 @@ class McpServers:
 
     def hide(self, globs: Sequence[str]) -> None:
         """Hide what these name in the workspace from the servers that start from now on."""
-        self._setting.hidden[:] = globs
+        self.setting.hidden[:] = globs
 
     async def close(self) -> None:
         """End all servers, at once."""
