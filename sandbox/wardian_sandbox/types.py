@@ -99,7 +99,7 @@ class EgressEvent:
     address: str = ""
     """The one dialled."""
     code: str = ""
-    """malformed, version, not_listed, refused, address, unresolved, unreachable, tls, limit, idle, …"""
+    """malformed, version, not_listed, refused, address, unresolved, unreachable, tls, idle, …"""
     reason: str = ""
     """One sentence, also told to the guest."""
     sent_bytes: int = 0

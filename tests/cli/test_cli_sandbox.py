@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from wardian.cli.application import application
+from wardian_sandbox import InvalidRequest
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -94,3 +97,33 @@ def test_building_without_docker_is_a_sandbox_error(agent: Command) -> None:
     done = agent("sandbox", "build", env={"DOCKER_HOST": "unix:///nonexistent/docker.sock"})
     assert done.returncode == 7
     assert "not running" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--package", "--help", "--minimal"),
+        ("--package", "; rm -rf /"),
+        ("--package", "--customize-hook=touch /pwned"),
+        ("--package", "python3-"),
+        ("--image", "BAD NAME"),
+        ("--file", "missing"),
+    ],
+    ids=["option", "shell", "hook", "removal", "image", "file"],
+)
+def test_what_cannot_be_is_refused_before_anything_is_asked_or_started(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "own"
+    monkeypatch.setenv("WARDIAN_HOME", str(home))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    with pytest.raises(InvalidRequest) as raised:
+        application(["sandbox"])(["sandbox", "build", *arguments], standalone_mode=False)
+    assert raised.value.remedy
+    assert not home.exists()
+
+
+def test_a_name_that_cannot_be_is_wrong_usage(agent: Command) -> None:
+    done = agent("sandbox", "build", "--package=--help", "--minimal")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'--help' is no name of a Debian package" in done.stderr

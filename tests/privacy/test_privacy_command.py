@@ -64,9 +64,9 @@ def test_the_path_of_taint_of_a_run_is_shown(environment: dict[str, str], tmp_pa
     assert row["integrity"] == "untrusted"
 
 
-def test_the_report_says_what_is_kept_as_it_is_and_what_code_may_print(
+def test_the_report_says_what_is_kept_as_it_is_and_what_code_sees(
     environment: dict[str, str],
 ) -> None:
     done = agent(environment, "privacy", "report", "--samples", "1")
     assert "copies of workspace files" in done.stdout
-    assert "and code no secrets of it" in " ".join(done.stdout.split())
+    assert "and its code does not see it" in " ".join(done.stdout.split())

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from wardian.cli.application import application
-from wardian_sandbox import Confinement, InvalidRequest, SandboxUnavailable, open_sandbox
+from wardian_sandbox import Confinement, SandboxUnavailable, open_sandbox
 from wardian_sandbox.choosing import choose
 from wardian_sandbox.docker.build import from_dockerfile
 from wardian_sandbox.docker.engine import Engine
@@ -119,34 +118,6 @@ def test_an_image_in_which_nothing_runs_is_not_called_usable(
     assert (done.returncode, done.stdout) == (7, "")
     assert "docker cannot be used with it" in done.stderr
     assert recorded(NAME) is None
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("--package", "--help", "--minimal"),
-        ("--package", "; rm -rf /"),
-        ("--package", "--customize-hook=touch /pwned"),
-        ("--package", "python3-"),
-        ("--image", "BAD NAME"),
-        ("--file", "missing"),
-    ],
-    ids=["option", "shell", "hook", "removal", "image", "file"],
-)
-def test_what_cannot_be_is_refused_before_anything_is_asked_or_started(
-    arguments: tuple[str, ...], home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
-    with pytest.raises(InvalidRequest) as raised:
-        application(["sandbox"])(["sandbox", "build", *arguments], standalone_mode=False)
-    assert raised.value.remedy
-    assert not home.exists()
-
-
-def test_a_name_that_cannot_be_is_wrong_usage() -> None:
-    done = build("--package=--help", "--minimal")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "'--help' is no name of a Debian package" in done.stderr
 
 
 def test_an_image_that_nobody_recorded_is_named_where_it_is_used(
