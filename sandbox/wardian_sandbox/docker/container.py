@@ -154,7 +154,8 @@ class Plan:
             "Type": "tmpfs",
             "Target": target,
             "ReadOnly": True,
-            "TmpfsOptions": {"Mode": 0, "SizeBytes": 4096},
+            # Root's, who is not in the box; a mode of 0 would be taken for none.
+            "TmpfsOptions": {"Mode": 0o400, "SizeBytes": 4096},
         }
 
 
