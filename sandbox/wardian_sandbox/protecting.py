@@ -28,7 +28,7 @@ MARK = "user.wardian.placeholder"
 
 
 class Cover(StrEnum):
-    """What hides something: an empty thing of its kind, which nobody may read."""
+    """What hides something: an empty thing of its kind, which nobody may change."""
 
     FILE = "file"
     FOLDER = "folder"

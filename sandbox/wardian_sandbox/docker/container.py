@@ -154,8 +154,7 @@ class Plan:
             "Type": "tmpfs",
             "Target": target,
             "ReadOnly": True,
-            # Root's, who is not in the box; a mode of 0 would be taken for none.
-            "TmpfsOptions": {"Mode": 0o400, "SizeBytes": 4096},
+            "TmpfsOptions": {"SizeBytes": 4096},
         }
 
 
