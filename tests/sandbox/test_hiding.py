@@ -16,7 +16,10 @@ from wardian_sandbox import (
     SupervisedSandbox,
     open_sandbox,
 )
+from wardian_sandbox.bubblewrap import UNPRIVILEGED_ID
+from wardian_sandbox.docker.backend import open_docker
 from wardian_sandbox.hiding import MAX_COVERS, Hiding
+from wardian_sandbox.workspace import MountedWorkspace
 
 HIDES = Confinement(
     hidden=(".env", "**/*.pem", ".ssh/**", "keys"), limits=ResourceLimits(wall_seconds=30.0)
@@ -183,6 +186,31 @@ def test_a_hidden_file_that_is_replaced_outside_ends_the_box(
             return ""
 
     assert MARK not in work(replace, HIDES)
+
+
+def test_docker_covers_it_where_the_folder_is_mounted(workspace: Path, docker_image: str) -> None:
+    """For root it is always carried, so this is what an ordinary user gets."""
+    for folder, _, names in os.walk(workspace):
+        for path in (folder, *(Path(folder, name) for name in names)):
+            os.chown(path, UNPRIVILEGED_ID, UNPRIVILEGED_ID, follow_symlinks=False)
+    before = contents(workspace)
+
+    async def scenario() -> str:
+        mounted = MountedWorkspace(workspace, hidden=Hiding(workspace, HIDES.hidden).look())
+        box = await open_docker(
+            mounted, HIDES, backend="docker", user=UNPRIVILEGED_ID, image=docker_image
+        )
+        async with box:
+            seen = await box.shell("cat .env keys/one/two .ssh/id real.txt notes.txt")
+            await box.shell(
+                "rm -rf .env keys .ssh; echo mine > .env; echo mine > keys/x; mv keys k"
+            )
+            return seen.output
+
+    seen = asyncio.run(scenario())
+    assert "alpha" in seen
+    assert MARK not in seen
+    assert contents(workspace) == before
 
 
 def test_another_box_hides_it_too(work: Callable[..., Any]) -> None:
