@@ -1,19 +1,14 @@
 """A workspace that is a private copy of the user's folder.
 
-Made where the box may not have the folder itself: when its changes wait for `apply`, and when the
-host process is root, whose files the box's unprivileged user could not write. In the second case
-both sides are kept the same: before a call what changed outside is brought in, after it what
-changed inside is brought out.
+Made where the box may not have the folder itself: when its changes wait for `apply`; when the host
+process is root, whose files the box's unprivileged user could not write; and when mounts could not
+protect or hide what they have to. But in the first case both sides are kept the same: before a call
+what changed outside is brought in, after it what changed inside is brought out.
 """
 
 import asyncio
-import fcntl
 import os
-import shutil
 import stat
-import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,6 +16,7 @@ from wardian_sandbox.carrying import Owner, Tree, differences, failure, put, rem
 from wardian_sandbox.errors import SandboxError
 from wardian_sandbox.hiding import Hiding
 from wardian_sandbox.inner.globs import is_above, is_match
+from wardian_sandbox.own_folders import delete, make_base
 from wardian_sandbox.protecting import Mount, Protection
 from wardian_sandbox.snapshot import (
     MAX_BYTES,
@@ -32,12 +28,6 @@ from wardian_sandbox.snapshot import (
 )
 from wardian_sandbox.types import FileChange
 
-PREFIX = "wardian-box-"
-NEW_PREFIX = "wardian-new-"
-"""Of a folder that is not locked yet, by another name so that nobody takes it for a dead one's."""
-LOCK = "lock"
-UNLOCKED_SECONDS = 60.0
-"""A folder this old without a lock was left by a process that died while making it."""
 QUICK_ENTRIES = 100
 """A workspace this small is looked through in less time than handing it to a thread takes."""
 
@@ -65,7 +55,7 @@ class CopiedWorkspace:
         self._outside_owner: Owner = (outside.st_uid, outside.st_gid)
         user = os.geteuid() if box_user is None else box_user
         self._inside_owner: Owner = (user, os.getegid() if box_user is None else box_user)
-        self._base, self._lock = _make_base(self._inside_owner)
+        self._base, self._lock = make_base(self._inside_owner)
         self.path = self._base / "workspace"
         self.path.mkdir(mode=0o700)
         os.chown(self.path, *self._inside_owner)
@@ -124,7 +114,7 @@ class CopiedWorkspace:
             async with self._turn:
                 if not self._is_closed:
                     self._is_closed = True
-                    await asyncio.to_thread(_delete, self._base)
+                    await asyncio.to_thread(delete, self._base)
                     os.close(self._lock)
 
     async def _in_turn(self, work: Callable[[], None]) -> None:
@@ -280,77 +270,3 @@ class CopiedWorkspace:
         self._inside.entries[path] = seen
         if entry is not None:
             self._outside.entries[path] = entry
-
-
-def _make_base(owner: Owner) -> tuple[Path, int]:
-    """A new private folder that `owner` can reach, and its lock."""
-    for place in dict.fromkeys((tempfile.gettempdir(), "/var/tmp", "/tmp")):  # noqa: S108
-        folder = Path(place)
-        if folder.is_dir() and (owner[0] == os.geteuid() or _can_anybody_enter(folder)):
-            reap_dead(folder, owner[0])
-            base, lock = locked_folder(folder)
-            os.chown(base, *owner)
-            return base, lock
-    raise SandboxError(
-        "There is no temporary folder that the sandbox's user can reach.",
-        "Set TMPDIR to one that everybody may enter.",
-    )
-
-
-def _can_anybody_enter(folder: Path) -> bool:
-    resolved = folder.resolve()
-    return all(place.stat().st_mode & stat.S_IXOTH for place in (resolved, *resolved.parents))
-
-
-def locked_folder(place: Path) -> tuple[Path, int]:
-    """A new private folder in `place`, and its lock: held while this process lives, it tells
-    `reap_dead` that the folder is in use. Raises: OSError.
-    """
-    new = Path(tempfile.mkdtemp(prefix=NEW_PREFIX, dir=place))
-    lock = _lock(new)
-    base = place / (PREFIX + new.name.removeprefix(NEW_PREFIX))
-    new.rename(base)
-    return base, lock
-
-
-def _lock(base: Path) -> int:
-    lock = os.open(base / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return lock
-
-
-def reap_dead(folder: Path, owner: int) -> None:
-    """Delete the copies that processes which died left in `folder`."""
-    for base in (*folder.glob(f"{PREFIX}*"), *folder.glob(f"{NEW_PREFIX}*")):
-        try:
-            status = base.lstat()
-            if stat.S_ISDIR(status.st_mode) and status.st_uid == owner and _is_dead(base, status):
-                _delete(base)
-        except OSError:
-            continue  # somebody else's, or gone meanwhile
-
-
-def _is_dead(base: Path, status: os.stat_result) -> bool:
-    is_old = time.time() - status.st_mtime > UNLOCKED_SECONDS
-    if base.name.startswith(NEW_PREFIX) and not is_old:
-        return False
-    try:
-        lock = os.open(base / LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return is_old
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(lock)
-    return True
-
-
-def _delete(base: Path) -> None:
-    """Remove a copy, however deep and unreadable the box left it."""
-    try:
-        shutil.rmtree(base)
-    except (OSError, RecursionError):
-        for command in (("chmod", "-R", "u+rwX"), ("rm", "-rf")):
-            subprocess.run([*command, "--", str(base)], check=False, capture_output=True)

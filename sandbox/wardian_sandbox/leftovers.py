@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wardian_sandbox.bubblewrap import UNPRIVILEGED_ID
-from wardian_sandbox.copied import PREFIX, reap_dead
 from wardian_sandbox.docker.build import remove_replaced
 from wardian_sandbox.docker.engine import find_engine
 from wardian_sandbox.docker.leftovers import reap
 from wardian_sandbox.docker.problems import DockerError
+from wardian_sandbox.own_folders import PREFIX, reap_dead
 
 PLACES = (Path("/var/tmp"), Path("/tmp"))  # noqa: S108 - where copies may be made
 

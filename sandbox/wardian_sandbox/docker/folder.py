@@ -9,9 +9,9 @@ import tempfile
 from pathlib import Path
 
 from wardian_sandbox.bootstrap import bundle
-from wardian_sandbox.copied import locked_folder, reap_dead
 from wardian_sandbox.docker.container import CONTROL, COVER, HOME
 from wardian_sandbox.errors import SandboxUnavailable
+from wardian_sandbox.own_folders import locked_folder, reap_dead
 
 SOCKET = "socket"
 CREDENTIALS = struct.Struct("=iII")
