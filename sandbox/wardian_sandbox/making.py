@@ -10,7 +10,7 @@ from wardian_sandbox.docker.image import Image, default_image, record
 from wardian_sandbox.docker.naming import check_packages, repository_and_tag
 from wardian_sandbox.docker.packages import MINIMAL, USUAL, Say
 from wardian_sandbox.docker.probing import RUNTIMES, runtimes
-from wardian_sandbox.errors import SandboxError, SandboxUnavailable
+from wardian_sandbox.errors import InvalidRequest, SandboxError, SandboxUnavailable
 from wardian_sandbox.proving import prove
 
 
@@ -37,6 +37,11 @@ async def make_image(
     Raises: InvalidRequest before anything is asked or started; SandboxUnavailable when no sandbox
     holds with the image, which then is not recorded; SandboxError.
     """
+    if dockerfile is not None and (minimal or more):
+        raise InvalidRequest(
+            "A Dockerfile says itself what is in its image: it takes neither --minimal nor -p.",
+            "Leave them out, and install packages in the Dockerfile.",
+        )
     packages = tuple(dict.fromkeys((*(MINIMAL if minimal else USUAL), *more)))
     name = name or default_image()
     _check(name, packages, dockerfile)

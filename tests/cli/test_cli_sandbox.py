@@ -108,8 +108,10 @@ def test_building_without_docker_is_a_sandbox_error(agent: Command) -> None:
         ("--package", "python3-"),
         ("--image", "BAD NAME"),
         ("--file", "missing"),
+        ("--file", "/dev/null", "--minimal"),
+        ("--file", "/dev/null", "-p", "git"),
     ],
-    ids=["option", "shell", "hook", "removal", "image", "file"],
+    ids=["option", "shell", "hook", "removal", "image", "file", "minimal", "packages"],
 )
 def test_what_cannot_be_is_refused_before_anything_is_asked_or_started(
     arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

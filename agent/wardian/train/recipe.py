@@ -84,7 +84,7 @@ class Training:
     batch_size: int = key(16, whole(), "rows to a step", OFFLINE)
     micro_batch_size: int = key(4, whole(), "rows at once: lower it where memory runs out")
     learning_rate: float = key(
-        0.0, number(), "highest rate; 0 takes one that suits the method and tuning"
+        0.0, share(), "highest rate; 0 takes one that suits the method and tuning"
     )
     schedule: str = key(
         "cosine", choice("cosine", "linear", "constant"), "how the rate falls", OFFLINE
