@@ -2,13 +2,18 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from wardian import Agent
 from wardian.errors import ModelError
 from wardian.models.function import FunctionModel
+from wardian.models.scripted import ScriptedModel
 from wardian.rewards.judge import Criterion, Rubric, RubricJudge
 from wardian.rewards.types import GradingFailed, Reward
+from wardian.runs import RunStore
 from wardian.types import Request
 
 Grade = Callable[..., Reward]
@@ -74,3 +79,56 @@ def test_a_judge_that_is_out_of_reach_fails_the_grading(grade: Grade) -> None:
 
     with pytest.raises(GradingFailed, match="It is gone"):
         grade(RubricJudge(model=FunctionModel(fail), rubric=RUBRIC), "x")
+
+
+class Elsewhere(FunctionModel):
+    """A model that is not on this machine."""
+
+    @property
+    def is_local(self) -> bool:
+        return False
+
+
+def elsewhere() -> tuple[RubricJudge, FunctionModel]:
+    model = Elsewhere(lambda _: said(1, 1), name="elsewhere")
+    return RubricJudge(model=model, rubric=RUBRIC), model
+
+
+def events_of(tmp_path: Path, call: tuple[str, dict[str, str]], policy: str = "default") -> Any:
+    """Of a run, by a model on this machine, in a workspace with a private file."""
+    (tmp_path / ".env").write_text("DB_PASSWORD=unguessable\n")
+    (tmp_path / "a.txt").write_text("plain\n")
+    store = RunStore(tmp_path / "runs")
+    agent = Agent(ScriptedModel([[call], "done"]), policy=policy, workspace=tmp_path, store=store)
+    return store.load(agent.run_sync("Look").run_id).events
+
+
+def test_a_judge_elsewhere_is_shown_no_run_that_read_what_stays_here(
+    grade: Grade, tmp_path: Path
+) -> None:
+    events = events_of(tmp_path, ("read_file", {"path": ".env"}))
+    verifier, model = elsewhere()
+    with pytest.raises(GradingFailed, match="keeps on this machine, from read_file"):
+        grade(verifier, "It is set.", workspace=tmp_path, events=events)
+    assert model.requests == []
+    local, _ = judge(said(1, 1))
+    assert grade(local, "It is set.", workspace=tmp_path, events=events).value == 1.0
+    open_policy = tmp_path / "policy.toml"
+    open_policy.write_text('extends = "default"\n[flow]\nprivate_to_api = "allow"\n')
+    events = events_of(tmp_path, ("read_file", {"path": ".env"}), str(open_policy))
+    assert grade(verifier, "It is set.", workspace=tmp_path, events=events).value == 1.0
+
+
+def test_a_judge_elsewhere_is_shown_no_secret(
+    grade: Grade, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "s3cr3t-of-the-environment")
+    answer = "DB_PASSWORD is unguessable, and the key s3cr3t-of-the-environment"
+    verifier, model = elsewhere()
+    grade(verifier, answer, workspace=tmp_path)
+    events = events_of(tmp_path, ("read_file", {"path": "a.txt"}))
+    grade(verifier, answer, workspace=tmp_path, events=events)
+    shown = [request.messages[1].content for request in model.requests]
+    assert not any("s3cr3t" in text for text in shown)
+    assert "unguessable" not in shown[1]
+    assert "DB_PASSWORD is [REDACTED" in shown[1]

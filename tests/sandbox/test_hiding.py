@@ -190,9 +190,8 @@ def test_a_hidden_file_that_is_replaced_outside_ends_the_box(
 
 def test_docker_covers_it_where_the_folder_is_mounted(workspace: Path, docker_image: str) -> None:
     """For root it is always carried, so this is what an ordinary user gets."""
-    for folder, _, names in os.walk(workspace):
-        for path in (folder, *(Path(folder, name) for name in names)):
-            os.chown(path, UNPRIVILEGED_ID, UNPRIVILEGED_ID, follow_symlinks=False)
+    for path in (workspace, *workspace.rglob("*")):
+        os.chown(path, UNPRIVILEGED_ID, UNPRIVILEGED_ID, follow_symlinks=False)
     before = contents(workspace)
 
     async def scenario() -> str:

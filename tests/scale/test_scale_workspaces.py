@@ -229,3 +229,26 @@ def test_what_was_changed_on_both_sides_is_overwritten_on_neither(
     assert not (workspace / "harmless.txt").exists()
     if theirs != "deleted":
         assert (workspace / name).read_text() == "from the user"
+
+
+def test_a_critic_elsewhere_is_shown_nothing_that_stays_here(
+    make_agent: MakeAgent, workspace: Path
+) -> None:
+    class Elsewhere(FunctionModel):
+        @property
+        def is_local(self) -> bool:
+            return False
+
+    def look(request: Request) -> Any:
+        calls = [("read_file", {"path": ".env"})]
+        return "It is set." if len(request.messages) > 2 else calls
+
+    (workspace / ".env").write_text("COLOUR=blue")
+    asked = Elsewhere(lambda _: "", name="elsewhere")
+    judge = RubricJudge(model=asked, rubric=Rubric.parse("- right"))
+    agent = make_agent(look, tools=["read_file"], store=False)
+    refined = asyncio.run(refine(agent, "Is it set?", 2, judge))
+    assert asked.requests == []
+    assert refined.best is not None
+    assert refined.best.answer == "It is set."
+    assert "keeps on this machine" in refined.best.error

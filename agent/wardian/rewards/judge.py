@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wardian.errors import ModelError
+from wardian.rewards.elsewhere import messages_for
 from wardian.rewards.texts import bounded
 from wardian.rewards.types import Attempt, GradingFailed, Reward
 from wardian.rewards.versions import version_of
@@ -104,7 +105,7 @@ class RubricJudge:
 
     async def grade(self, attempt: Attempt) -> Reward:
         """Raises: GradingFailed when the judge cannot be asked or does not answer as asked."""
-        messages = self._messages(attempt)
+        messages = messages_for(self.model, attempt, self._messages(attempt))
         said = problem = ""
         for _ in range(ATTEMPTS):
             try:

@@ -9,6 +9,7 @@ from wardian.errors import WardianError
 from wardian.events import Recorded, Rewarded, RunFinished, RunStarted
 from wardian.runs.trajectory import Trajectory
 from wardian.types import Task
+from wardian_policies.labels import FlowState
 
 MAX_ANSWER_CHARS = 100_000
 """More of an answer is not graded."""
@@ -31,6 +32,8 @@ class Attempt:
     """Of the run, in order; empty where only its answer is known"""
     workspace: Path | None = None
     """Its files as the run left them; only ever read, and copied before anything runs on them"""
+    flow: FlowState = field(default_factory=FlowState)
+    """What the run had read, where its events do not say it"""
 
     @classmethod
     def of(cls, trajectory: Trajectory, workspace: Path | None = None) -> "Attempt":

@@ -17,6 +17,7 @@ from wardian.results import RunResult
 from wardian.rewards.types import Attempt, Reward
 from wardian.runs import new_run_id
 from wardian.types import Sampling, Stop, Task
+from wardian_policies.labels import FlowState
 from wardian_policies.types import Budgets
 from wardian_sandbox.errors import SandboxError
 from wardian_sandbox.forking import Fork
@@ -54,6 +55,7 @@ class Candidate:
             answer=self.answer or "",
             events=tuple(events),
             workspace=self.fork.folder if self.fork else None,
+            flow=self.result.flow if self.result else FlowState(),
         )
 
 

@@ -20,7 +20,7 @@ from wardian.rewards.judge import RubricJudge
 from wardian.rewards.types import GradingFailed, Reward
 from wardian.runs import new_run_id
 from wardian.scale.attempts import Candidate, Group, shared, variant
-from wardian.scale.best_of import worth
+from wardian.scale.best_of import events_of, worth
 from wardian.scale.comparing import note_rewards
 from wardian.scale.vote import Chosen
 from wardian.types import Message, Task
@@ -143,7 +143,8 @@ class _Rounds:
     async def _grade(self, candidate: Candidate) -> None:
         """What it is worth to the critic, or why that cannot be said: the answer stands."""
         try:
-            candidate.reward = await graded_by(self._critic, candidate.attempt())
+            attempt = candidate.attempt(events_of(self._agent, candidate))
+            candidate.reward = await graded_by(self._critic, attempt)
             self.graded.append(candidate)
         except GradingFailed as problem:
             candidate.error = str(problem)
