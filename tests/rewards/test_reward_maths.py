@@ -24,10 +24,7 @@ def graded(*pairs: tuple[str, str]) -> list[float | str]:
             return problem.cause
 
     async def every() -> list[float | str]:
-        try:
-            return [await one(*pair) for pair in pairs]
-        finally:
-            await shared_process().close()
+        return [await one(*pair) for pair in pairs]
 
     return asyncio.run(every())
 
@@ -88,3 +85,19 @@ def test_the_same_question_is_worked_out_once() -> None:
 def test_what_was_understood_is_told(grade: Callable[..., Reward]) -> None:
     reward = grade(MathsMatch(expected="1/2"), r"It is \frac{1}{2}")
     assert reward.detail == {"expected": "1/2", "answer": r"\frac{1}{2}"}
+
+
+def test_the_process_of_a_loop_ends_with_it() -> None:
+    async def use() -> int:
+        process = await shared_process()
+        await process.compare("1/2", "0.5", 6)
+        assert await shared_process() is process
+        return len(children())
+
+    assert asyncio.run(use()) == 1
+    assert children() == []
+
+
+def children() -> list[str]:
+    lists = Path("/proc/self/task").glob("*/children")
+    return [child for one in lists for child in one.read_text().split()]

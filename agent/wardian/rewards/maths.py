@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, cast
@@ -99,7 +100,7 @@ class MathsMatch:
         """Raises: GradingFailed, also where no box can be had to work it out in."""
         answer = bounded(attempt.answer)[-MAX_MATHS_CHARS:]
         try:
-            found = await shared_process().compare(self.expected, answer, self.precision)
+            found = await (await shared_process()).compare(self.expected, answer, self.precision)
         except SandboxUnavailable as problem:
             raise GradingFailed(
                 f"Mathematics cannot be worked out safely here. {problem}"
@@ -113,12 +114,25 @@ class MathsMatch:
         return reward(self, found["equal"] is True, **detail)
 
 
-_processes: dict[asyncio.AbstractEventLoop, LimitedProcess] = {}
+_held: dict[asyncio.AbstractEventLoop, tuple[AsyncGenerator[None, None], LimitedProcess]] = {}
 
 
-def shared_process() -> LimitedProcess:
-    """That of the running event loop."""
+async def shared_process() -> LimitedProcess:
+    """That of the running event loop; closed when the loop ends its generators."""
     loop = asyncio.get_running_loop()
-    for gone in [one for one in _processes if one.is_closed()]:
-        del _processes[gone]
-    return _processes.setdefault(loop, LimitedProcess())
+    if loop not in _held:
+        process = LimitedProcess()
+        holding = _hold(loop, process)
+        _held[loop] = holding, process
+        await anext(holding)
+    return _held[loop][1]
+
+
+async def _hold(
+    loop: asyncio.AbstractEventLoop, process: LimitedProcess
+) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        _held.pop(loop, None)
+        await process.close()
