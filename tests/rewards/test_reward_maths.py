@@ -88,16 +88,18 @@ def test_what_was_understood_is_told(grade: Callable[..., Reward]) -> None:
 
 
 def test_the_process_of_a_loop_ends_with_it() -> None:
+    before = children()
+
     async def use() -> int:
         process = await shared_process()
         await process.compare("1/2", "0.5", 6)
         assert await shared_process() is process
-        return len(children())
+        return len(children() - before)
 
     assert asyncio.run(use()) == 1
-    assert children() == []
+    assert children() <= before
 
 
-def children() -> list[str]:
+def children() -> set[str]:
     lists = Path("/proc/self/task").glob("*/children")
-    return [child for one in lists for child in one.read_text().split()]
+    return {child for one in lists for child in one.read_text().split()}
