@@ -1,6 +1,6 @@
 """Where a run begins: with a task, where a stored one stopped, or at a step of one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,8 @@ class Branch:
     """After the task"""
     steps: int
     """Those before it"""
+    flow: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the stored run had read before it began, as in `RunStarted`"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,7 +58,7 @@ class FlowLabels:
                     confidentiality=Confidentiality.PRIVATE,
                 )
             )
-        for message in event.earlier:
+        for message in (*event.earlier, *event.prefix):
             if message.role is Role.TOOL:
                 self.state = self.state.joined(self._earlier(message))
 

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from wardian._version import __version__
-from wardian.beginning import Beginning
+from wardian.beginning import Beginning, Branch
 from wardian.configured import ConfiguredAgent
 from wardian.events import RunStarted
 from wardian.loop import Run
@@ -46,8 +46,15 @@ def run_started(
         parent=agent.caller.as_json() if agent.caller else {},
         group=agent.group,
         spent=run.meter.ledger.before.as_json(),
-        flow=agent.caller.run.labels.state.as_json() if agent.caller else {},
+        flow=_inherited(agent, branch),
         settings=agent.settings_json(beginning.place),
         fork=branch.fork if branch else {},
         prefix=branch.prefix if branch else (),
     )
+
+
+def _inherited(agent: ConfiguredAgent[Any], branch: Branch | None) -> dict[str, Any]:
+    """What the run holds from the first, besides its messages."""
+    if agent.caller:
+        return agent.caller.run.labels.state.as_json()
+    return dict(branch.flow) if branch else {}

@@ -147,7 +147,9 @@ class CopiedWorkspace:
             for path in put_paths:
                 self._copy_in(source, target, path)
         # In the copy placeholders harm nobody: they go with it.
-        self.mounts = Protection(self.path, tuple(self._protected), self._inside_owner).mounts
+        protection = Protection(self.path, tuple(self._protected), self._inside_owner)
+        self.mounts = protection.mounts
+        protection.release()
         self._inside = take_snapshot(self.path)
         self._opened = self._outside if self._live else self._inside
 

@@ -121,7 +121,9 @@ def _launched_seeing(mount: Callable[[], None], launch: Callable[[], Started]) -
         ends = os.pidfd_open(process.pid)
         started.set_result(process)
         # "Die with the parent" means the thread that started it, so this one stays as long.
-        select.select([ends], [], [])
+        waiting = select.poll()  # which takes any number of a descriptor
+        waiting.register(ends, select.POLLIN)
+        waiting.poll()
         os.close(ends)
 
     threading.Thread(target=work, name="wardian-box", daemon=True).start()

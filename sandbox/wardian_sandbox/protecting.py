@@ -99,6 +99,12 @@ class Protection:
             finally:
                 os.close(held)
 
+    def release(self) -> None:
+        """Leave the placeholders to whoever takes the folder away."""
+        while self._made:
+            _, held = self._made.pop()
+            os.close(held)
+
     def _make(self, one: _Plain) -> None:
         with contextlib.suppress(OSError):  # then nobody can make it
             for above in one.above:

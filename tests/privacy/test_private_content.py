@@ -14,6 +14,8 @@ from wardian.errors import ExitCode, PrivateContent
 from wardian.models.chat import ChatModel, Endpoint
 from wardian.models.scripted import ScriptedModel
 from wardian.models.scripted_server import ScriptedServer, stream_calls, stream_text
+from wardian.reruns.forking import fork
+from wardian.runs import RunStore
 from wardian_policies import Policy
 from wardian_policies.types import Ask
 from wardian_tools import ToolCall
@@ -77,7 +79,7 @@ def test_code_does_not_see_private_files_for_a_model_elsewhere(private_project: 
     encoded, plain, python, written = (message.content for message in result.messages[3:7])
     assert base64.b64encode(b"COLOUR=blue\n").decode() in encoded
     assert "COLOUR=blue" in plain
-    assert "PermissionError" in python
+    assert "Error: " in python
     assert "keeps on this machine" in written
     assert b"very-private" not in received
     assert (private_project / ".env").read_text() == "COLOUR=very-private-indeed\n"
@@ -235,3 +237,20 @@ def test_private_content_of_an_earlier_run_never_goes_elsewhere(private_project:
             asyncio.run(agent.run("Go on", earlier=first.messages))
         assert server.received == []
     assert caught.value.exit_code is ExitCode.APPROVAL
+
+
+def test_a_fork_holds_what_its_run_had_read(private_project: Path, tmp_path: Path) -> None:
+    store = RunStore(tmp_path / "runs")
+    model = ScriptedModel([[("read_file", {"path": ".env"})], "done"])
+    run = Agent(model, workspace=private_project, store=store).run_sync("Read")
+    assert run.flow.local is not None
+    with ScriptedServer([stream_text("thanks")]) as server:
+        agent = Agent(elsewhere(server), workspace=private_project, store=store)
+
+        async def go_on() -> None:
+            for one in await fork(agent, run.run_id, 2):
+                await one.rerun.perform()
+
+        with pytest.raises(PrivateContent):
+            asyncio.run(go_on())
+        assert server.received == []

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -245,3 +246,32 @@ def test_a_timeout_is_an_ending(work: Callable[..., Any]) -> None:
     brief = Confinement(limits=ResourceLimits(wall_seconds=0.2))
     result = work(lambda box: box.shell("sleep 60", brief))
     assert result.ending is Ending.TIMED_OUT
+
+
+@pytest.mark.parametrize("mode", ["mount", "copy"])
+def test_a_closed_box_leaves_no_descriptor(backend: str, workspace: Path, mode: str) -> None:
+    within = Confinement(protected=(".git/config", ".git/hooks/**", ".envrc"), hidden=("src",))
+
+    async def opened_and_closed() -> int:
+        async with await open_sandbox(backend, workspace, within, mode=mode) as box:
+            await box.shell("true")
+        return len([*Path("/proc/self/fd").iterdir()])
+
+    async def scenario() -> tuple[int, int]:
+        await opened_and_closed()  # what is kept for all boxes is there from now on
+        return await opened_and_closed(), await opened_and_closed()
+
+    before, after = asyncio.run(scenario())
+    assert after <= before
+
+
+def test_a_box_opens_in_a_program_with_thousands_of_descriptors(work: Callable[..., Any]) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1200)]
+    try:
+        assert work(lambda box: box.shell("echo here")).output == "here\n"
+    finally:
+        for one in held:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -133,7 +133,7 @@ def _sibling(
         ledger=Ledger(agent.policy.budgets, spent=consumed(events)),
         run_id=run_id,
         earlier=started.earlier,
-        branch=Branch(fork=link, prefix=_prefix(events), steps=link["step"] - 1),
+        branch=Branch(fork=link, prefix=_prefix(events), steps=link["step"] - 1, flow=started.flow),
         place=place,
         prepare=lay,
     )
