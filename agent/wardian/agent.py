@@ -12,7 +12,7 @@ from wardian.answers import answer_check
 from wardian.approval import Approve, Grants
 from wardian.beginning import Beginning
 from wardian.budget import NOTHING, Amount, Ledger
-from wardian.errors import ConfigurationError
+from wardian.errors import ConfigurationError, ModelRefused
 from wardian.events import Event
 from wardian.hiding import HidesPaths, hides
 from wardian.models.catalogue import resolve_model
@@ -114,14 +114,7 @@ class Agent(PerformingAgent[T]):
         self.store = _as_store(store)
         self.subagents = tuple(subagents)
         self.skills = tuple(skills)
-        self.private_model = (
-            resolve_model(private_model) if isinstance(private_model, str) else private_model
-        )
-        if self.private_model and not self.private_model.is_local:
-            raise ConfigurationError(
-                f"The private model {self.private_model.name} is not on this machine.",
-                "Name one that is, such as tiny or gguf:PATH.",
-            )
+        self.private_model = _on_this_machine(private_model)
         self.session = Session()
         self.caller = None
         self.group = {}
@@ -215,6 +208,21 @@ class Agent(PerformingAgent[T]):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+def _on_this_machine(model: Model | str | None) -> Model | None:
+    """Raises: ConfigurationError for a model that is elsewhere."""
+    try:
+        found = resolve_model(model) if isinstance(model, str) else model
+    except ModelRefused:  # it lacks a key, so it is a provider's
+        found = None
+    if (found is not None and found.is_local) or model is None:
+        return found
+    raise ConfigurationError(
+        f"The private model {model if isinstance(model, str) else model.name} is not on this"
+        " machine.",
+        "Name one that is, such as tiny or gguf:PATH.",
+    )
 
 
 def load_policy(policy: Policy | str | Path, workspace: Path) -> Policy:

@@ -37,10 +37,15 @@ class LeavesTheMachine(PermissionError):
     """Something wanted to connect elsewhere, with `--local` in force."""
 
 
-def check_local(model: Model) -> None:
-    """Raises: ConfigurationError for a model that is elsewhere."""
+def check_local(model: Model, sandbox: str) -> None:
+    """Raises: ConfigurationError for a model that is elsewhere, and where nothing holds code."""
     if not model.is_local:
         raise is_elsewhere(model.name)
+    if sandbox == "none":
+        raise ConfigurationError(
+            "Without a sandbox nothing keeps code from the network, so --local cannot hold.",
+            "Choose a sandbox (`agent sandbox doctor` says which there are), or leave --local.",
+        )
 
 
 def is_elsewhere(model: str) -> ConfigurationError:

@@ -161,3 +161,24 @@ def test_an_address_where_nobody_listens_is_a_clear_message(tmp_path: Path) -> N
 
     with pytest.raises(ServerUnavailable, match="MCP server 'remote' cannot be used"):
         asyncio.run(run())
+
+
+def test_a_wrong_token_is_named(tmp_path: Path) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            for word in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{word}.complete"})
+            return
+        await send({"type": "http.response.start", "status": 401, "headers": []})
+        await send({"type": "http.response.body", "body": b"who are you?"})
+
+    async def run() -> str:
+        async with serving(app) as url:
+            with pytest.raises(ServerUnavailable) as raised:
+                await with_connection(url, tmp_path, lambda connection: connection.offer())
+        return f"{raised.value.cause} {raised.value.remedy}"
+
+    said = asyncio.run(run())
+    assert "It answered 401, as to a wrong or missing token." in said
+    assert "the headers that its entry sends" in said

@@ -117,3 +117,10 @@ def test_positions_are_those_of_characters_not_of_bytes() -> None:
     text = f"äöü😀 {TOKEN} 😀 jane@example.org password=Zx81abc09kQ"
     spans = [*find_tokens(Bytes(text)), *find_shapes(Bytes(text)), *find_personal(Bytes(text))]
     assert {text[s.start : s.end] for s in spans} == {TOKEN, "jane@example.org", "Zx81abc09kQ"}
+
+
+@pytest.mark.parametrize(
+    "card", ["4111 1111 1111 1111", "4242424242424242", "5555-5555-5555-4444", "378282246310005"]
+)
+def test_numbers_of_cards_are_told_however_few_digits_they_have(card: str) -> None:
+    assert card not in Redactor({}, ALL).text(f"charged to {card}, thanks")

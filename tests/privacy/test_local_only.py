@@ -58,6 +58,23 @@ def works(*command: str) -> bool:
 NAMESPACE = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-rn"]
 
 
+def test_code_without_a_sandbox_is_not_local(environment: dict[str, str], tmp_path: Path) -> None:
+    command = [*AGENT, "run", "--local", "--sandbox", "none", TASK]
+    done = finished(command, environment, tmp_path)
+    assert done.returncode == 3
+    assert "Without a sandbox nothing keeps code from the network" in done.stderr
+
+
+@pytest.mark.parametrize("key", ["", "sk-xxxxxxxxxxxxxxxxxxxxxxxx"])
+def test_a_private_model_elsewhere_is_refused_with_a_key_and_without(
+    environment: dict[str, str], tmp_path: Path, key: str
+) -> None:
+    command = [*AGENT, "run", "--local", "--private-model", "openai/gpt-5", TASK]
+    done = finished(command, environment | {"OPENAI_API_KEY": key}, tmp_path)
+    assert done.returncode == 3
+    assert "openai/gpt-5 is not on this machine" in done.stderr
+
+
 @pytest.mark.skipif(not works(*NAMESPACE, "true"), reason="no network namespace can be made here")
 def test_a_local_run_needs_no_network_at_all(environment: dict[str, str], tmp_path: Path) -> None:
     """In a namespace without one, not even loopback."""

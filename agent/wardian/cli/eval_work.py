@@ -245,7 +245,7 @@ def agent_of(settings: Settings) -> Agent[Any]:
     policy = policy_in_force(settings.policy, os.environ)
     model = configured_model(settings)
     if settings.local:
-        check_local(model)
+        check_local(model, settings.sandbox)
         policy = narrowed(policy)
     return Agent(
         model,

@@ -209,7 +209,7 @@ def configured_agent(
     places = paths(os.environ)
     model = configured_model(settings)
     if settings.local:
-        check_local(model)
+        check_local(model, settings.sandbox)
         policy = narrowed(policy)
     return Agent(
         model,

@@ -142,7 +142,7 @@ def is_iban(text: str) -> bool:
 
 def is_card(text: str) -> bool:
     digits = [int(c) for c in text if c.isdigit()]
-    if digits[0] not in (2, 3, 4, 5, 6) or len(set(digits)) < 3:
+    if digits[0] not in (2, 3, 4, 5, 6) or len(set(digits)) < 2:
         return False
     doubled = (sum(divmod(2 * d, 10)) for d in digits[-2::-2])
     return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0

@@ -316,7 +316,9 @@ class Connection:
         `first` is what to try first.
         """
         cause = f"MCP server {self.entry.name!r} {cause}"
-        remedy = "Check its address." if self.entry.url else "Run its command by hand, and see."
+        remedy = "Run its command by hand, and see."
+        if self.entry.url:
+            remedy = "Check its address, and the headers that its entry sends."
         remedy = f"{first} {remedy}".lstrip()
         if self._service is None:
             return ServerUnavailable(" ".join([cause, *self._refused[:1]]), remedy)

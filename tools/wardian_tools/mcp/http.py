@@ -16,6 +16,7 @@ MAX_BODY_BYTES = 32 << 20
 CONNECT_SECONDS = 15.0
 COMPRESSED = "Its answer was compressed, unasked."
 TOO_LONG = "Its answer was longer than 32 MiB."
+UNTOKENED = (401, 403)
 Refused = Callable[[str], None]
 
 
@@ -48,6 +49,8 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         response = await self._inner.handle_async_request(request)
+        if response.status_code in UNTOKENED:
+            self._refused(f"It answered {response.status_code}, as to a wrong or missing token.")
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()
             self._refused(COMPRESSED)
