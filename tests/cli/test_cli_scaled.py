@@ -93,6 +93,9 @@ def test_when_every_attempt_breaks_it_is_said_once(agent: Command, serve: Serve)
         (["--refine", "1", "--rubric", "absent.md"], "absent.md"),
         (["--samples", "0"], "--samples"),
         (["--samples", "2", "--select", "luck"], "--select"),
+        (["--select", "judge"], "there is to be one"),
+        (["--rubric", "pyproject.toml"], "there is to be one"),
+        (["--critic", "tiny"], "there is to be one"),
     ],
 )
 def test_what_makes_no_sense_is_a_usage_error(

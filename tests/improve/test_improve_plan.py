@@ -63,6 +63,16 @@ def test_a_suite_needs_tasks_to_learn_from_and_others_to_decide_by(tmp_path: Pat
         check(Plan(suite=same, start="tiny"))
 
 
+def test_a_guard_needs_tasks_of_the_split_that_decides(tmp_path: Path, suite: str) -> None:
+    guard = suite_of(tmp_path / "guard.jsonl", ("test", "four?"))
+    with pytest.raises(
+        ConfigurationError, match=r"guard.jsonl has no tasks in dev, .* only in test"
+    ):
+        check(Plan(suite=suite, start="tiny", guard=guard))
+    check(Plan(suite=suite, start="tiny", guard=guard, gate_split="test"))
+    check(Plan(suite=suite, start="tiny", guard="core"))
+
+
 def test_dev_decides_where_there_is_one(tmp_path: Path, suite: str) -> None:
     from wardian.evals.loading import load_suite
 

@@ -46,6 +46,8 @@ def test_the_sum_is_ours_and_what_was_said_is_kept(grade: Grade) -> None:
     assert reward.value == (1 + 3 * 0.5) / 4
     assert reward.detail["criteria"]["short"] == {"met": 0.5, "why": "w"}
     assert reward.detail["reply"].startswith("Here you are")
+    rubric = [(one["name"], one["text"], one["weight"]) for one in reward.detail["rubric"]]
+    assert rubric == [("right", "names the capital", 1.0), ("short", "one sentence", 3.0)]
 
 
 def test_the_answer_stands_between_marks_that_it_cannot_know(grade: Grade) -> None:

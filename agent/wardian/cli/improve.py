@@ -131,7 +131,7 @@ def improve_model(
         write(sys.stdout, f"{done.model}\n")
     say(f"What changed, round by round: {done.page}")
     if not done.is_better:
-        say(f"No candidate was better; {done.start} stays.")
+        say(f"No candidate was better; {done.start} stays. {done.reason}".rstrip())
         return ExitCode.NOT_ACHIEVED
     if choices().now().model == done.model:
         say(f"Runs now use {done.model}. Take it back with: agent models rollback")

@@ -107,6 +107,8 @@ def promote_model(
         say("Stopped; the same command goes on where it was.")
         return ExitCode.INTERRUPTED
     _show(decision, candidate, as_json=as_json, dry_run=dry_run)
+    if is_bounded and decision.verdict is Verdict.UNDECIDED and not decision.problem:
+        say("--max-seconds or --max-tokens ended it: raise it, or leave it out, to go on.")
     if decision.verdict is Verdict.UNDECIDED and decision.problem:
         return code_of(decision.broke)
     if decision.verdict is Verdict.UNDECIDED and is_bounded:
@@ -170,7 +172,7 @@ def _quiet(_: object) -> None:
 def _show(decision: Decision, candidate: str, *, as_json: bool, dry_run: bool) -> None:
     if as_json:
         print_json(decision.as_json())
-    else:
+    elif decision.verdict is not Verdict.UNDECIDED:
         print_table(HEADERS, rows(decision), "")
     say(decision.reason)
     if decision.verdict is Verdict.BETTER:

@@ -58,7 +58,7 @@ from wardian.cli.run_options import (
 )
 from wardian.cli.servers import tool_servers
 from wardian.cli.session import Open, converse, new_task
-from wardian.cli.task_input import pictures, read_task
+from wardian.cli.task_input import UsageError, pictures, read_task
 from wardian.cli.terminal import person_fd
 from wardian.cli.view import View
 from wardian.local_only import check_local, forbid_leaving, narrowed
@@ -177,6 +177,11 @@ def run(
             critic=critic,
         )
         return perform_scaled(make_agent, job, view, how)
+    if rubric or critic or select is not Select.VOTE:
+        raise UsageError(
+            "--select, --rubric and --critic are about several attempts, and there is to be one.",
+            "Add --samples N or --refine N, or leave them out.",
+        )
     place = rule_place(settings, os.environ)
     return perform(make_agent, new_task(job), view, may_ask, workspace, place)
 

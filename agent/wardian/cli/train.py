@@ -117,6 +117,8 @@ def _train(
     measured = [name for name in MEASURED if name in done.facts]
     for name in ["best_step", *measured] if measured else []:
         say(f"{name.replace('_', ' ')}: {done.facts[name]:.4g}")
+    if done.facts.get("best_step") == 0 and "dev_success" in done.facts:
+        say("No step did better on the dev tasks than the base did: the model is the base's.")
     say(f"Curves: {done.out / 'curves.html'}")
     say(f"Register it with: agent models add {done.out} --name NAME")
     return ExitCode.DONE

@@ -124,8 +124,8 @@ class Comparison:
 
     @property
     def is_gain(self) -> bool:
-        """The second is better, at the level of 5 %."""
-        return self.p_better < 1 - CONFIDENCE and self.difference > 0
+        """The second is better, at the level of 5 %, two-sided as in what is printed."""
+        return self.p_value < 1 - CONFIDENCE and self.difference > 0
 
 
 def compared(

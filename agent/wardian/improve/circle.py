@@ -39,6 +39,8 @@ class Improved:
     """That were gone round to their end"""
     ended: str = ""
     """Why before the last one; empty where it was not"""
+    reason: str = ""
+    """Of the last verdict; empty where there is none"""
 
     @property
     def is_better(self) -> bool:
@@ -78,7 +80,12 @@ class Circle:
             model=self._present(self.plan.rounds),
             rounds=len(rounds),
             ended=ended,
+            reason=self._reason(),
         )
+
+    def _reason(self) -> str:
+        verdicts = (self.diary.result(n, Stage.GATE) for n in reversed(range(self.plan.rounds)))
+        return next((str(one["reason"]) for one in verdicts if one), "")
 
     def _go_round(self, work: Round) -> None:
         for stage, do in work.stages.items():

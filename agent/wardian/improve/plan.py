@@ -111,6 +111,12 @@ def check(plan: Plan) -> None:
             f"The suite {suite.name} has no held-out tasks{f' in {held}' if held else ''}.",
             'Give some of its tasks split = "dev" or "test".',
         )
+    if plan.guard and held not in splits_of(load_suite(plan.guard)):
+        raise ConfigurationError(
+            f"The guard {plan.guard} has no tasks in {held}, by which rounds are decided, only in "
+            f"{', '.join(sorted(splits_of(load_suite(plan.guard))))}.",
+            "Choose another split with --gate-split, or another suite with --guard, or --no-guard.",
+        )
     contaminated = sorted(_prompts(suite, Split.TRAIN) & _prompts(suite, held))
     if contaminated:
         raise ConfigurationError(

@@ -10,7 +10,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from wardian.errors import ModelError
@@ -166,6 +166,7 @@ class RubricJudge:
             version=self.version,
             detail={
                 "model": self.model.name,
+                "rubric": [asdict(one) for one in self.rubric.criteria],
                 "criteria": {name: {"met": m, "why": why} for name, (m, why) in met.items()},
                 "reply": said,
             },
