@@ -182,3 +182,33 @@ def test_a_wrong_token_is_named(tmp_path: Path) -> None:
     said = asyncio.run(run())
     assert "It answered 401, as to a wrong or missing token." in said
     assert "the headers that its entry sends" in said
+
+
+def test_a_server_that_comes_back_is_connected_with_again(tmp_path: Path) -> None:
+    server = MCPServer("remote")
+
+    @server.tool()
+    def double(number: int) -> int:
+        """Twice a number."""
+        return 2 * number
+
+    inner, is_there = server.streamable_http_app(), [False]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and not is_there[0]:
+            raise ConnectionError("away")
+        await inner(scope, receive, send)
+
+    async def work(connection: Connection) -> str:
+        for _ in range(6):
+            with pytest.raises(ServerUnavailable):
+                await connection.call("double", {"number": 1})
+        is_there[0] = True
+        result = await connection.call("double", {"number": 21})
+        return str(result.content[0].text)
+
+    async def run() -> str:
+        async with serving(app) as url:
+            return str(await with_connection(url, tmp_path, work))
+
+    assert asyncio.run(run()) == "42"

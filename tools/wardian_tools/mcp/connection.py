@@ -135,7 +135,8 @@ class Connection:
             if self._client is not None and not self._has_ended:
                 return self._client
             await self._end()
-            if self._starts > MAX_RESTARTS:
+            # A remote one is not started by us: asking it again costs nothing but the call.
+            if self._starts > MAX_RESTARTS and not self.entry.is_remote:
                 raise ServerUnavailable(
                     f"MCP server {self.entry.name!r} failed {self._starts} times and is not "
                     "started again in this run.",
