@@ -137,13 +137,13 @@ class FlowRules:
     private_to_api: Annotated[Verdict, Key(verdict(), strictest)] = Verdict.DENY
     """Of content that the three keys below mark private, before a model that is not local."""
     private_paths: Annotated[Texts, Key(texts(check_path), union)] = (
-        ".env",
-        ".env.*",
+        "**/.env",
+        "**/.env.*",
         "**/*.pem",
         "**/*.key",
         "**/id_rsa",
         "**/id_ed25519",
-        ".ssh/**",
+        "**/.ssh/**",
     )
     """Workspace globs whose content is private."""
     private_hosts: Annotated[Texts, Key(texts(check_host, kept=str.lower), union)] = ()

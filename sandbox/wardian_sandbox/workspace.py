@@ -58,7 +58,9 @@ class Workspace(Protocol):
         """Raises: SandboxError when the box must not run with what became of the folder."""
         ...
 
-    async def after_call(self) -> None: ...
+    async def after_call(self) -> None:
+        """Raises: SandboxError when what came of the call must not be used."""
+        ...
 
     async def diff(self) -> tuple[FileChange, ...]: ...
 
@@ -79,20 +81,20 @@ def identity_of(path: Path) -> tuple[int, int] | None:
 
 
 def covered(mounts: tuple[Mount, ...], root: Path, hidden: Iterable[str]) -> tuple[Mount, ...]:
-    """The mounts that also hide something; without those of what is hidden then anyway."""
+    """The mounts that also hide something, outer ones first; without those of what is hidden then
+    anyway."""
     names = tuple(hidden)
     below = tuple(f"{name}/" for name in names)
-    return (
-        *(one for one in mounts if one.path not in names and not one.path.startswith(below)),
-        *(
-            Mount(
-                path=name,
-                read_only=True,
-                cover=Cover.FOLDER if (root / name).is_dir() else Cover.FILE,
-            )
-            for name in names
-        ),
-    )
+    found = {one.path: one for one in mounts if not one.path.startswith(below)}
+    for name in names:
+        steps = name.split("/")
+        for end in range(1, len(steps)):
+            # A folder on the way that could be moved would take it where no glob names it.
+            above = "/".join(steps[:end])
+            found.setdefault(above, Mount(path=above, read_only=False))
+        kind = Cover.FOLDER if (root / name).is_dir() else Cover.FILE
+        found[name] = Mount(path=name, read_only=True, cover=kind)
+    return tuple(found[path] for path in sorted(found))
 
 
 class MountedWorkspace:
@@ -135,19 +137,22 @@ class MountedWorkspace:
             )
 
     async def before_call(self) -> None:
-        for name, before in self._covered.items():
-            if identity_of(self.path / name) not in (before, None):
-                raise SandboxError(
-                    f"{name}, which the policy hides from the sandbox, was replaced while the"
-                    " sandbox was open: it would show the new one.",
-                    "Go on with the run: it opens another sandbox.",
-                )
+        self._check_covered()
         if not self._opened.done():
             # Whatever came of it is told by `diff`, which is the only one to need it.
             await asyncio.wait((self._opened,))
 
     async def after_call(self) -> None:
-        pass
+        self._check_covered()
+
+    def _check_covered(self) -> None:
+        for name, before in self._covered.items():
+            if identity_of(self.path / name) not in (before, None):
+                raise SandboxError(
+                    f"{name}, which the policy hides from the sandbox, was replaced while the"
+                    " sandbox was open, which shows the new one.",
+                    "Go on with the run (`agent resume`): it opens another sandbox.",
+                )
 
     async def diff(self) -> tuple[FileChange, ...]:
         before = await asyncio.shield(self._opened)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.runs.conftest import House
 
-from wardian import Budgets, Policy, ScriptedModel, tool
+from wardian import Agent, Budgets, Policy, ScriptedModel, SubAgent, tool
 from wardian.beginning import UNKNOWN, Settled
 from wardian.errors import ApprovalNeeded, ConfigurationError, ExitCode, StorageError
 from wardian.events import (
@@ -395,3 +395,21 @@ def test_an_imported_run_is_said_to_be_elsewhere_and_not_to_be_forked(house: Hou
     [run_id] = import_file(house.store, log, format_name="openai").run_ids
     with pytest.raises(ConfigurationError, match="was imported"):
         house.resume(house.agent(["Done."]), run_id)
+
+
+def test_what_a_sub_agent_took_counts_though_its_end_was_never_recorded(house: House) -> None:
+    def agent() -> Agent[Any]:
+        helper = SubAgent(
+            name="helper", description="Helps.", model=ScriptedModel([[("look", {})], "seen"] * 2)
+        )
+        script: list[Answer] = [[("helper", {"task": "look"})], "Done."]
+        return house.agent(script, tools=[look], subagents=[helper], budgets=Budgets(steps=5))
+
+    run = agent().run_sync("Do it.")
+    assert run.stop is Stop.DONE
+    house.cut_before(run.run_id, "child_finished")
+    again = Settled(settlement=Settlement.AGAIN)
+    settled = {e.call_id: again for e in house.load(run.run_id).uncertain}
+    resumed = house.resume(agent(), run.run_id, settled)
+    assert resumed.stop is Stop.STEPS
+    assert house.store.consumed(run.run_id).steps == 5

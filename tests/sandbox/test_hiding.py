@@ -99,7 +99,8 @@ def test_nothing_takes_its_place(work: Callable[..., Any], workspace: Path, mode
             "mkdir -p keys/one; echo mine > keys/one/two",
             "ln -f .env hard; cat hard",
             "umount .env; mount -t tmpfs none keys",
-            "mv deep deeper; cat deeper/er/a.PEM > taken; mv deeper deep",
+            "mv deep deeper; cat deeper/er/a.PEM > taken",
+            "mv deep/er elsewhere; mv deep node_modules",
         ):
             said = await box.shell(command)
             assert MARK not in said.output
@@ -172,18 +173,33 @@ def test_what_is_mounted_cannot_be_shown_later(work: Callable[..., Any], backend
         work(show, HIDES)
 
 
-def test_a_hidden_file_that_is_replaced_outside_ends_the_box(
-    work: Callable[..., Any], workspace: Path
+@pytest.mark.parametrize("before", [True, False], ids=["before", "during"])
+def test_what_a_call_saw_of_a_hidden_file_that_was_replaced_is_dropped(
+    work: Callable[..., Any], workspace: Path, before: bool
 ) -> None:
-    async def replace(box: SupervisedSandbox) -> str:
-        await box.shell("true")
+    def replace_it() -> None:
         (workspace / "new").write_text(f"new {MARK}\n")
         (workspace / "new").rename(workspace / ".env")
+
+    async def said(box: SupervisedSandbox, command: str) -> str:
         try:
-            return (await box.shell("cat .env")).output
+            return (await box.shell(command)).output
         except SandboxError as error:
             assert ".env" in error.cause  # noqa: PT017 - a copy goes on
             return ""
+
+    async def replace(box: SupervisedSandbox) -> str:
+        await box.shell("true")
+        if before:
+            replace_it()
+            return await said(box, "cat .env")
+        going_on = asyncio.create_task(
+            said(box, "touch on; for i in 1 2 3 4; do cat .env; sleep 0.5; done")
+        )
+        while not (workspace / "on").exists() and not going_on.done():
+            await asyncio.sleep(0.01)
+        replace_it()
+        return await going_on
 
     assert MARK not in work(replace, HIDES)
 

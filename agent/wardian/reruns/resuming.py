@@ -77,7 +77,7 @@ async def resume(
 
     beginning = Beginning(
         task=continuation.started.task,
-        ledger=Ledger(agent.policy.budgets, spent=continuation.spent),
+        ledger=Ledger(agent.policy.budgets, spent=agent.store.consumed(trajectory.run_id)),
         run_id=trajectory.run_id,
         resumption=resumption,
         prepare=look,

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from wardian.budget import Amount
 from wardian.errors import ConfigurationError
 from wardian.events import (
     CallStarted,
@@ -44,8 +43,6 @@ class Continuation:
     uncertain: tuple[Uncertain, ...]
     last: Reply | None
     """The last reply if something of it is still to be done, with the calls that have no result"""
-    spent: Amount
-    """What counts against its budgets"""
     state: int | None
     """The workspace's last state that was kept"""
     lost_state: bool
@@ -75,7 +72,6 @@ class Continuation:
             events=events,
             uncertain=tuple(uncertain_calls(trajectory)),
             last=unfinished_reply(events),
-            spent=trajectory.consumed,
             state=saved[-1] if saved else None,
             lost_state=ran_python(events),
         )
