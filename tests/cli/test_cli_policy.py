@@ -128,6 +128,8 @@ def test_the_policy_shown_is_narrowed_by_a_trusted_folder(agent: Command, worksp
     done = agent("policy", "explain", "shell(ls)")
     assert done.stdout.startswith("deny: deny shell")
     assert ".wardian/policy.toml:2" in done.stdout
+    named = agent("policy", "explain", "shell(ls)", "--policy", "strict")
+    assert named.stdout.startswith("deny: deny shell"), "as a run here with --policy strict"
 
 
 @pytest.mark.parametrize(("keys", "code"), [("y\r", 0), ("\r", 6), ("yse\r", 6), ("\x04", 6)])

@@ -300,3 +300,7 @@ def test_a_run_goes_on_with_the_server_it_spoke_with_and_with_no_other_unasked(
     assert refused.returncode == 3
     assert f"The run spoke with openai/m at {elsewhere}; it would be sent" in refused.stderr
     assert f"--base-url {elsewhere} to go on there" in refused.stderr
+    assert scene.agent("run", "go", "--base-url", elsewhere, "-m", "m").returncode == 4
+    unknown = scene.agent("resume", "last")
+    assert unknown.returncode == 3
+    assert f"--base-url {elsewhere} to go on there" in unknown.stderr

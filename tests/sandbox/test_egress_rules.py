@@ -221,3 +221,9 @@ def test_auto_takes_a_sandbox_that_has_a_way_out_where_one_is_needed() -> None:
     choice = asyncio.run(choose("auto", reaches_hosts=True))
     assert choice.backend in ("bubblewrap", "docker")
     assert "not gvisor: gVisor has no way out" in choice.why
+
+
+@pytest.mark.parametrize("text", ["http://example.org", "example.org/path", "https://a:80/"])
+def test_a_url_is_no_host_and_is_told_so(text: str) -> None:
+    with pytest.raises(BadName, match="without a scheme and a path"):
+        parse_host_rule(text)

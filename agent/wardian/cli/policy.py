@@ -52,12 +52,16 @@ def register(app: typer.Typer) -> None:
 
 def chosen(name: str | None) -> Policy:
     """The policy of that name, or the one a run in this folder has, as its folder narrows it."""
-    if name is not None:
-        return policy_in_force(name, os.environ)
+    return policy_in_force(name, os.environ) if name is not None else in_this_folder(None)
+
+
+def in_this_folder(name: str | None) -> Policy:
+    """What a run in this folder has, under the policy of that name or the user's usual one."""
     here = workspace_of(Path(), os.environ)
     if notice := here.notice():
         write(sys.stderr, visible(f"agent: {notice}") + "\n")
-    return policy_in_force(load_settings({}, os.environ).policy, os.environ, here)
+    wanted = name if name is not None else load_settings({}, os.environ).policy
+    return policy_in_force(wanted, os.environ, here)
 
 
 def show(name: Name = None, *, as_json: AsJson = False) -> int:
@@ -121,7 +125,7 @@ def explain(
     except ValueError as error:
         remedy = f"`agent tools show {tool.name}` shows its arguments."
         raise ConfigurationError(f"{call!r} is not a call: {error}", remedy) from error
-    rules = chosen(policy)
+    rules = in_this_folder(policy)
     read = RunStore(paths(os.environ).runs).load(after).events if after else ()
     explanation = rules.explain(parsed, tool, situation_after(read))
     if as_json:

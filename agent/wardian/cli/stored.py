@@ -13,7 +13,7 @@ from wardian.approval import Approve
 from wardian.cli.additions import Additions, additions
 from wardian.cli.model_choice import configured_model
 from wardian.cli.servers import tool_servers
-from wardian.errors import ConfigurationError
+from wardian.errors import ConfigurationError, ModelRefused, ModelUnavailable
 from wardian.events import RunResumed, RunStarted
 from wardian.runs import RunStore, Trajectory
 from wardian.runs.resume import check_ours
@@ -90,7 +90,15 @@ class StoredAgent:
 
     def _model(self) -> Model:
         """Raises: ModelUnavailable, ModelRefused, ConfigurationError."""
-        model = configured_model(replace(self.settings, base_url=self.base_url))
+        try:
+            model = configured_model(replace(self.settings, base_url=self.base_url))
+        except (ModelUnavailable, ModelRefused) as error:
+            if self.was_at is None:
+                raise
+            raise ConfigurationError(
+                f"The run spoke with {self.settings.model} at {self.was_at}. {error.cause}",
+                f"Say --base-url {self.was_at} to go on there, or name another model with -m.",
+            ) from error
         here = model.identity.get("endpoint")
         if self.was_at and here and here != self.was_at and not model.is_local:
             raise ConfigurationError(

@@ -58,6 +58,7 @@ async def resume(
     """
     assert agent.store
     trajectory = agent.store.load(run)
+    spent = agent.store.consumed(trajectory.run_id)
     continuation = Continuation.of(trajectory)
     settled = settle(continuation.uncertain, dict(settled or {}), trajectory.run_id)
     agent = bound(agent, continuation.started)
@@ -77,7 +78,7 @@ async def resume(
 
     beginning = Beginning(
         task=continuation.started.task,
-        ledger=Ledger(agent.policy.budgets, spent=agent.store.consumed(trajectory.run_id)),
+        ledger=Ledger(agent.policy.budgets, spent=spent),
         run_id=trajectory.run_id,
         resumption=resumption,
         prepare=look,

@@ -54,6 +54,8 @@ def parse_host_rule(text: str) -> HostRule:
 
     Raises: BadName, whose message is a sentence.
     """
+    if "/" in text:
+        raise BadName(f"{text!r} is no host: write it without a scheme and a path.")
     name, port = split_port(text.strip())
     is_suffix = name.startswith(BELOW)
     try:
