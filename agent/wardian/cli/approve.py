@@ -123,7 +123,7 @@ class Approvals:
             self.renderer.say(f"{number}  {visible(one.ask.question)}", "bold yellow")
             self.say_particulars(one.ask, one.call, one.by)
         hint = (
-            "  y = yes to all, once   o = one by one   n = no to all (Enter)\n"
+            "  y = yes to all, once   o = one by one, also to edit   n = no to all (Enter)\n"
             "  1 3 = yes to these, no to the others\n"
             "  s = yes to all, and to every call these rules ask about, until agent ends"
         )
@@ -222,7 +222,8 @@ class Approvals:
                 return key
             if other and other.fullmatch(answer):
                 return answer
-            self.renderer.say(f"  Please answer {', '.join(sorted(keys))}.")
+            more = ", or numbers" if other else ""
+            self.renderer.say(f"  Please answer {', '.join(sorted(keys))}{more}.")
 
     async def line(self, hint: str) -> str | None:
         return await self.person.answer(self.interrupts, lambda: self.renderer.say(hint, "bold"))
