@@ -99,7 +99,7 @@ def test_servers_of_a_model_elsewhere_do_not_see_what_is_private(
     )
     Agent(model, servers=found, store=False)
     hidden = found.setting.program(listed(places)["boxed"]).within.hidden
-    assert (".env" in hidden) is not is_here
+    assert ("**/.env" in hidden) is not is_here
 
 
 def test_a_policy_may_give_a_server_more_variables(places: Paths, tmp_path: Path) -> None:
