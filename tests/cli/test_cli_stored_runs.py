@@ -304,3 +304,16 @@ def test_a_run_goes_on_with_the_server_it_spoke_with_and_with_no_other_unasked(
     unknown = scene.agent("resume", "last")
     assert unknown.returncode == 3
     assert f"--base-url {elsewhere} to go on there" in unknown.stderr
+
+
+def test_the_setting_local_holds_for_a_run_that_goes_on(scene: Scene) -> None:
+    scene.serve(stream_calls([("shell", {"command": "true"})]), stream_text("Done."))
+    assert scene.server
+    away = scene.server.base_url.replace("127.0.0.1", "0.0.0.0")
+    began = scene.agent("run", "go", "--base-url", away, "-m", "openai/m", "--max-steps", "1")
+    assert began.returncode == 5, began.stderr
+    asked = len(scene.server.received)
+    refused = scene.agent("resume", "last", "--max-steps", "2", env={"WARDIAN_LOCAL": "true"})
+    assert refused.returncode == 3
+    assert "With --local, openai/m cannot be asked" in refused.stderr
+    assert len(scene.server.received) == asked

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.runs.conftest import House
 
-from wardian import Agent, Budgets, Policy, ScriptedModel, SubAgent, tool
+from wardian import Policy, ScriptedModel, tool
 from wardian.beginning import UNKNOWN, Settled
 from wardian.errors import ApprovalNeeded, ConfigurationError, ExitCode, StorageError
 from wardian.events import (
@@ -201,27 +201,6 @@ def test_an_idempotent_call_is_run_again_by_itself_under_the_same_key(house: Hou
     assert [e.by_user for e in house.load().events if isinstance(e, CallSettled)] == [False]
 
 
-def test_limits_count_from_the_runs_beginning(house: House) -> None:
-    calls: list[Answer] = [[("look", {"name": str(i)})] for i in range(9)]
-    run = house.run(calls, tools=[look], budgets=Budgets(steps=3))
-    assert (run.stop, run.steps) == (Stop.STEPS, 3)
-    more = house.agent([*calls[:5], "Done."], tools=[look], budgets=Budgets(steps=5))
-    again = house.resume(more)
-    assert (again.stop, again.steps) == (Stop.STEPS, 5)
-    last = house.resume(house.agent([*calls[:5], "Done."], tools=[look], budgets=Budgets(steps=6)))
-    assert (last.stop, last.answer) == (Stop.DONE, "Done.")
-    assert ran == [f"look {i}" for i in range(5)]
-    assert house.load().consumed.steps == 6
-
-
-def test_the_time_of_all_its_parts_adds_up(house: House) -> None:
-    run = house.run([[("look", {"name": "a"})]], tools=[look], budgets=Budgets(steps=1))
-    first = house.load().consumed.seconds
-    house.resume(house.agent([[], "Done."], tools=[look], budgets=Budgets(steps=2)), run.run_id)
-    last = house.load().records[-1].mono
-    assert house.load().consumed.seconds == pytest.approx(first + last)
-
-
 def policy_of(text: str, house: House, name: str) -> Policy:
     path = house.workspace.parent / f"{name}.toml"
     path.write_text(text)
@@ -395,21 +374,3 @@ def test_an_imported_run_is_said_to_be_elsewhere_and_not_to_be_forked(house: Hou
     [run_id] = import_file(house.store, log, format_name="openai").run_ids
     with pytest.raises(ConfigurationError, match="was imported"):
         house.resume(house.agent(["Done."]), run_id)
-
-
-def test_what_a_sub_agent_took_counts_though_its_end_was_never_recorded(house: House) -> None:
-    def agent() -> Agent[Any]:
-        helper = SubAgent(
-            name="helper", description="Helps.", model=ScriptedModel([[("look", {})], "seen"] * 2)
-        )
-        script: list[Answer] = [[("helper", {"task": "look"})], "Done."]
-        return house.agent(script, tools=[look], subagents=[helper], budgets=Budgets(steps=5))
-
-    run = agent().run_sync("Do it.")
-    assert run.stop is Stop.DONE
-    house.cut_before(run.run_id, "child_finished")
-    again = Settled(settlement=Settlement.AGAIN)
-    settled = {e.call_id: again for e in house.load(run.run_id).uncertain}
-    resumed = house.resume(agent(), run.run_id, settled)
-    assert resumed.stop is Stop.STEPS
-    assert house.store.consumed(run.run_id).steps == 5

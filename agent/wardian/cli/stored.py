@@ -15,6 +15,7 @@ from wardian.cli.model_choice import configured_model
 from wardian.cli.servers import tool_servers
 from wardian.errors import ConfigurationError, ModelRefused, ModelUnavailable
 from wardian.events import RunResumed, RunStarted
+from wardian.local_only import check_local, forbid_leaving, narrowed
 from wardian.runs import RunStore, Trajectory
 from wardian.runs.resume import check_ours
 from wardian.settings import Settings, load_settings, paths, policy_in_force, workspace_of
@@ -99,6 +100,8 @@ class StoredAgent:
                 f"The run spoke with {self.settings.model} at {self.was_at}. {error.cause}",
                 f"Say --base-url {self.was_at} to go on there, or name another model with -m.",
             ) from error
+        if self.settings.local:
+            check_local(model, self.sandbox)
         here = model.identity.get("endpoint")
         if self.was_at and here and here != self.was_at and not model.is_local:
             raise ConfigurationError(
@@ -126,6 +129,9 @@ def stored_agent(trajectory: Trajectory, chosen: Chosen, *, replays: bool = Fals
     flags = {"model": chosen.model or started.model.get("name"), "base_url": chosen.base_url}
     settings = load_settings(flags, os.environ, workspace if workspace.is_dir() else None)
     policy, notices = policy_of(started, workspace)
+    if settings.local:
+        forbid_leaving()
+        policy = narrowed(policy)
     names = [str(tool["name"]) for tool in started.tools]
     servers, own = tool_servers(settings, policy, workspace, names)
     more = additions(workspace, settings.model, own, may_ask=True)
